@@ -1,0 +1,4 @@
+//! What treadle knows about libraries, as data.
+
+pub mod claim;
+pub mod types;
