@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcode::{Decode, Encode};
+
 use crate::{About, Fix, Tier};
 
 /// Bytes `start..end` of a file's text (after a byte-order mark is taken off and the encoding is decoded to UTF-8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Span {
     /// First byte.
     pub start: u32,
