@@ -222,10 +222,7 @@ impl FileFacts {
     /// star argument before it makes positions unknown.
     pub fn argument(&self, call: &Call, index: usize, name: &str) -> Option<ExprId> {
         let arguments = self.arguments(call);
-        let positional = arguments
-            .iter()
-            .take_while(|argument| argument.kind == ArgumentKind::Positional)
-            .nth(index);
+        let positional = arguments.iter().take_while(|argument| argument.kind == ArgumentKind::Positional).nth(index);
         positional
             .or_else(|| {
                 arguments

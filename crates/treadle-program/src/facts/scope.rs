@@ -3,9 +3,7 @@
 use bitcode::{Decode, Encode};
 use treadle_finding::Span;
 
-use super::{
-    BindingId, ClassId, ExprId, FunctionId, HandlerId, ImportId, LocalId, NameId, NodeId, RegionId, Run,
-};
+use super::{BindingId, ClassId, ExprId, FunctionId, HandlerId, ImportId, LocalId, NameId, NodeId, RegionId, Run};
 
 /// A scope with a body: the module, a `def`, a lambda, or a class body.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
