@@ -5,4 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod facts;
+pub mod ids;
+// infer
 pub mod knowledge;
+pub mod lower;
+// program
+pub mod source;
+// ty
+
+// use program

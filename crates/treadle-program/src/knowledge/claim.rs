@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bitcode::{Decode, Encode};
 use serde::Deserialize;
 
 /// One file of knowledge: `knowledge/data/LIBRARY.toml`, or a user's `[[tool.treadle.knowledge]]` entries.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Book {
     /// The distribution the claims are about, as `pip install` names it; `python` for the standard library.
@@ -25,7 +26,7 @@ pub struct Book {
 }
 
 /// One argued claim about one or several names that behave alike.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Encode, Decode, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Claim {
     /// Dotted names: `module.function`, `module.Class`, `module.Class.method`.
@@ -114,7 +115,7 @@ pub struct Claim {
 }
 
 /// What an instance can do.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// `with`
@@ -130,7 +131,7 @@ pub enum Protocol {
 }
 
 /// Why a call keeps its thread.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blocking {
     /// Sleeps.
@@ -152,7 +153,7 @@ pub enum Blocking {
 }
 
 /// What becomes of an argument.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Called now, on this thread, before the call returns.
@@ -174,9 +175,9 @@ pub enum Effect {
 }
 
 /// What kind of synchronisation primitive, and for whom.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the names are the standard library's")]
+#[allow(missing_docs, reason = "the names are the standard library's; build.rs reads this file too")]
 pub enum Primitive {
     ThreadLock,
     ThreadRlock,
@@ -196,7 +197,7 @@ pub enum Primitive {
 }
 
 /// What a decorator makes of the function under it.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decorator {
     /// The same function as far as anybody can tell.
@@ -228,7 +229,7 @@ pub enum Decorator {
 }
 
 /// Where code runs.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, Encode, Decode, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// On the event loop's thread.
@@ -238,7 +239,7 @@ pub enum Place {
 }
 
 /// A name that is on its way out or gone.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Encode, Decode, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Legacy {
     /// The Python version that deprecated it: `"3.8"`.

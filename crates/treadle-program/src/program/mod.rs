@@ -1,0 +1,387 @@
+//! The linked program: the facts of all files, and everything that follows from them together.
+//!
+//! Built once by [`Program::link`], then only read. Types come from a fixed number of rounds, each computed from the
+//! one before, so that the answers do not depend on the order in which threads meet functions.
+
+mod callgraph;
+mod classes;
+mod contexts;
+mod decoration;
+mod modules;
+mod parameters;
+mod places;
+mod rounds;
+mod walk;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use treadle_finding::{Location, Span};
+
+pub use callgraph::{CallGraph, Edge, EdgeKind};
+pub use classes::{Ancestor, Classes};
+pub use contexts::Context;
+pub use decoration::{Decoration, Wrapping};
+pub(crate) use modules::absolute;
+pub use modules::{Module, Modules, NamespaceId, SourceFile};
+pub use parameters::ParamEffects;
+pub use places::{Operation, Place, PrimitiveUse, Primitives};
+pub(crate) use rounds::Tables;
+
+use crate::facts::{
+    BindingKind, CallId, ExprId, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind,
+};
+use crate::ids::{CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
+use crate::infer::Infer;
+use crate::knowledge::claim::{Blocking, Book, Claim};
+use crate::knowledge::{ItemId, Knowledge, KnowledgeError, KnownClaim};
+use crate::ty::Ty;
+
+/// What the whole program is told before it is linked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The oldest Python the program is meant for.
+    pub python: (u8, u8),
+    /// Whether chains of calls go on inside installed packages.
+    pub follow_installed: bool,
+    /// The user's own claims.
+    pub books: Vec<Book>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { python: (3, 11), follow_installed: false, books: Vec::new() }
+    }
+}
+
+/// The facts of all files, linked.
+#[derive(Debug)]
+pub struct Program {
+    files: Vec<SourceFile>,
+    options: Options,
+    knowledge: Knowledge,
+    modules: Modules,
+    classes: Classes,
+    pub(crate) scopes: Vec<Scopes>,
+    pub(crate) tables: Tables,
+    graph: CallGraph,
+    contexts: contexts::Contexts,
+    effects: parameters::Effects,
+    primitives: Primitives,
+}
+
+/// Variables of a file's module body and classes, sorted by name.
+#[derive(Debug)]
+pub(crate) struct Scopes {
+    pub(crate) module: Box<[LocalId]>,
+    pub(crate) classes: Vec<Box<[LocalId]>>,
+}
+
+impl Program {
+    /// Links files into a program.
+    pub fn link(files: Vec<SourceFile>, options: Options) -> Result<Self, KnowledgeError> {
+        let knowledge = Knowledge::new(&options.books)?;
+        let modules = Modules::new(&files);
+        let scopes = files.par_iter().map(|file| Scopes::new(&file.facts)).collect();
+        let mut program = Self {
+            tables: Tables::empty(&files),
+            files,
+            options,
+            knowledge,
+            modules,
+            scopes,
+            classes: Classes::default(),
+            graph: CallGraph::default(),
+            contexts: contexts::Contexts::default(),
+            effects: parameters::Effects::default(),
+            primitives: Primitives::default(),
+        };
+        program.classes = Classes::new(&program);
+        program.infer_types();
+        program.effects = parameters::Effects::new(&program);
+        program.graph = CallGraph::new(&program);
+        program.contexts = contexts::Contexts::new(&program);
+        program.primitives = Primitives::new(&program);
+        Ok(program)
+    }
+
+    /// Runs `job` for every file in parallel; results in file order.
+    pub(crate) fn each_file<T: Send>(&self, job: impl Fn(&Self, FileId) -> T + Sync + Send) -> Vec<T> {
+        (0..self.files.len() as u32).into_par_iter().map(|file| job(self, FileId(file))).collect()
+    }
+
+    /// All files, in the order given to [`Program::link`].
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// The files findings may be reported on.
+    pub fn reported_files(&self) -> impl Iterator<Item = FileId> {
+        (0..self.files.len() as u32).map(FileId).filter(|file| !self.file(*file).installed)
+    }
+
+    /// One file.
+    pub fn file(&self, file: FileId) -> &SourceFile {
+        &self.files[file.index()]
+    }
+
+    /// What a file says.
+    pub fn facts(&self, file: FileId) -> &FileFacts {
+        &self.files[file.index()].facts
+    }
+
+    /// What the program was linked with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What is known about libraries.
+    pub fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
+    /// The class table.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// Module names.
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    /// Who calls whom.
+    pub fn graph(&self) -> &CallGraph {
+        &self.graph
+    }
+
+    /// Locks, events, queues and the like: where they are kept and what is done with them.
+    pub fn primitives(&self) -> &Primitives {
+        &self.primitives
+    }
+
+    /// Where a function runs.
+    pub fn context(&self, function: FunctionRef) -> Context {
+        self.contexts.of(function)
+    }
+
+    /// What becomes of a function's parameters; indexed like its `params`.
+    pub fn param_effects(&self, function: FunctionRef) -> &[ParamEffects] {
+        self.effects.of(self, function)
+    }
+
+    /// A place in a file.
+    pub fn location(&self, file: FileId, span: Span) -> Location {
+        Location { path: Arc::clone(&self.file(file).path), span }
+    }
+
+    /// The place of an expression.
+    pub fn location_of(&self, expr: ExprRef) -> Location {
+        self.location(expr.file, self.facts(expr.file).expr(expr.id).span)
+    }
+
+    /// Every `def`, `async def` and lambda of the files findings may be reported on.
+    pub fn functions(&self) -> impl Iterator<Item = FunctionRef> {
+        self.reported_files().flat_map(|file| {
+            let count = self.facts(file).functions.len() as u32;
+            (0..count).map(move |id| In::new(file, FunctionId(id))).filter(|function| {
+                matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda)
+            })
+        })
+    }
+
+    /// A function's entry in the facts.
+    pub fn function(&self, function: FunctionRef) -> &crate::facts::Function {
+        self.facts(function.file).function(function.id)
+    }
+
+    /// A function's name with the classes and functions around it: `Pool.acquire`.
+    pub fn qualified_name(&self, function: FunctionRef) -> String {
+        let facts = self.facts(function.file);
+        let mut parts = Vec::new();
+        let mut next = Some(function.id);
+        while let Some(id) = next {
+            let function = facts.function(id);
+            next = function.parent;
+            if function.kind != FunctionKind::Module || parts.is_empty() {
+                parts.push(facts.name(function.name));
+            }
+        }
+        parts.reverse();
+        parts.join(".")
+    }
+
+    /// Every call made in a file.
+    pub fn calls(&self, file: FileId) -> impl Iterator<Item = CallRef> {
+        (0..self.facts(file).calls.len() as u32).map(move |call| In::new(file, CallId(call)))
+    }
+
+    /// The type of what a call calls.
+    pub fn callee(&self, call: CallRef) -> &Ty {
+        &self.tables.callees[call.file.index()][call.id.index()]
+    }
+
+    /// The claim about what a call calls, if a claim speaks of it.
+    pub fn claim(&self, call: CallRef) -> Option<(ItemId, &KnownClaim)> {
+        let item = self.callee(call).item()?;
+        self.knowledge.claim(item).map(|claim| (item, claim))
+    }
+
+    /// Why a call keeps its thread waiting, if a claim says so and its arguments do not take it back.
+    pub fn blocking(&self, call: CallRef) -> Option<(Blocking, ItemId, &Claim)> {
+        let (item, known) = self.claim(call)?;
+        let blocking = known.claim.blocks?;
+        let holds = |condition: &String| self.argument_holds(call, condition);
+        let claim = &known.claim;
+        let takes_back = claim.unless.iter().any(holds);
+        let lacks = !claim.only_if.is_empty() && !claim.only_if.iter().any(holds);
+        (!takes_back && !lacks && !self.is_nonblocking_receiver(call)).then_some((blocking, item, claim))
+    }
+
+    /// The type of an expression.
+    pub fn type_of(&self, expr: ExprRef) -> Ty {
+        Infer::new(self, expr.file).expr(expr.id)
+    }
+
+    /// The type of a variable over all its bindings.
+    pub fn type_of_local(&self, local: LocalRef) -> Ty {
+        Infer::new(self, local.file).local(local.id)
+    }
+
+    /// What a function's name calls: decorators as treadle understands them.
+    pub fn decoration(&self, function: FunctionRef) -> &Decoration {
+        &self.tables.decorations[function.file.index()][function.id.index()]
+    }
+
+    /// What a call of the undecorated function returns, awaited if it is a coroutine function.
+    pub fn returns(&self, function: FunctionRef) -> &Ty {
+        &self.tables.returns[function.file.index()][function.id.index()]
+    }
+
+    /// Whether calling a function by its name gives a coroutine that must be awaited: `async def` without `yield`, as its decorators leave it.
+    /// `None` when its decorators hide it.
+    pub fn is_coroutine_function(&self, function: FunctionRef) -> Option<bool> {
+        let entry = self.function(function);
+        let plain = entry.is_async && !entry.is_generator;
+        match self.decoration(function).wrapping {
+            Wrapping::Same => Some(plain),
+            Wrapping::Thread | Wrapping::Async { .. } => Some(true),
+            Wrapping::ToSync | Wrapping::ContextManager { .. } | Wrapping::Property => Some(false),
+            Wrapping::Opaque => None,
+        }
+    }
+
+    /// The function a variable always is, if `def` is all that binds it. Of several `def`s (overloads, version switches) the last.
+    pub fn function_bound_to(&self, local: LocalRef) -> Option<FunctionRef> {
+        let facts = self.facts(local.file);
+        let mut found = None;
+        for (_, binding) in facts.bindings_of(local.id) {
+            match binding.kind {
+                BindingKind::Function(function) => found = Some(In::new(local.file, function)),
+                BindingKind::Deleted => {}
+                _ => return None,
+            }
+        }
+        found
+    }
+
+    /// Whether an expression stands where only type checkers look.
+    pub fn is_type_checking_only(&self, expr: ExprRef) -> bool {
+        let facts = self.facts(expr.file);
+        let region = facts.expr(expr.id).region;
+        facts.regions_around(region).any(|(_, region)| region.kind == RegionKind::TypeChecking)
+    }
+
+    /// The expression of a call.
+    pub fn call_expr(&self, call: CallRef) -> ExprRef {
+        call.with(self.facts(call.file).call(call.id).expr)
+    }
+
+    /// The call an expression is.
+    pub fn call_of(&self, expr: ExprRef) -> Option<CallRef> {
+        match self.facts(expr.file).expr(expr.id).kind {
+            crate::facts::ExprKind::Call(call) => Some(expr.with(call)),
+            _ => None,
+        }
+    }
+
+    /// The function whose body holds an expression.
+    pub fn function_of(&self, expr: ExprRef) -> FunctionRef {
+        expr.with(self.facts(expr.file).function_of(expr.id))
+    }
+
+    /// The `def` or module body around an expression, lambdas and class bodies looked through.
+    pub fn enclosing_def(&self, expr: ExprRef) -> FunctionRef {
+        let facts = self.facts(expr.file);
+        let mut here = facts.function_of(expr.id);
+        while !matches!(facts.function(here).kind, FunctionKind::Def | FunctionKind::Module) {
+            match facts.function(here).parent {
+                Some(parent) => here = parent,
+                None => break,
+            }
+        }
+        expr.with(here)
+    }
+
+    fn argument_holds(&self, call: CallRef, condition: &str) -> bool {
+        let facts = self.facts(call.file);
+        let entry = facts.call(call.id);
+        let (key, wanted) = condition.split_once('=').map_or((condition, None), |(key, value)| (key, Some(value)));
+        let value = match key.parse::<usize>() {
+            Ok(index) => facts.argument(entry, index, "\0"),
+            Err(_) => facts.keyword(entry, key),
+        };
+        match (value, wanted) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(value), Some(wanted)) => facts.literal(value).is_some_and(|literal| literal == wanted),
+        }
+    }
+
+    /// `sock.setblocking(False)` and `sock.settimeout(0)` on the same variable or attribute in the same function.
+    fn is_nonblocking_receiver(&self, call: CallRef) -> bool {
+        let facts = self.facts(call.file);
+        let receiver = |call: &crate::facts::Call| match facts.expr(call.callee).kind {
+            crate::facts::ExprKind::Attribute { base, name } => Some((base, name)),
+            _ => None,
+        };
+        let Some((base, _)) = receiver(facts.call(call.id)) else { return false };
+        let Some(dotted) = facts.dotted(base) else { return false };
+        let function = facts.function_of(facts.call(call.id).expr);
+        facts.calls_of(function).any(|(_, other)| {
+            receiver(other).is_some_and(|(base, name)| {
+                let zero = |value: ExprId| facts.literal(value).is_some_and(|text| text == "False" || text == "0");
+                matches!(facts.name(name), "setblocking" | "settimeout")
+                    && facts.argument(other, 0, "flag").is_some_and(zero)
+                    && facts.dotted(base).is_some_and(|other| other == dotted)
+            })
+        })
+    }
+}
+
+impl Scopes {
+    fn new(facts: &FileFacts) -> Self {
+        let sorted = |function| classes::sorted_locals(facts, function);
+        Self {
+            module: sorted(FileFacts::MODULE),
+            classes: facts.classes.iter().map(|class| sorted(class.body)).collect(),
+        }
+    }
+}
+
+impl FileFacts {
+    /// The text of a constant: `False`, `0`, `rb`, `None`.
+    pub fn literal(&self, id: ExprId) -> Option<std::borrow::Cow<'_, str>> {
+        use crate::facts::ExprKind;
+        Some(match self.expr(id).kind {
+            ExprKind::Bool(true) => "True".into(),
+            ExprKind::Bool(false) => "False".into(),
+            ExprKind::None => "None".into(),
+            ExprKind::Int(value) => value.to_string().into(),
+            ExprKind::Float(value) => value.to_string().into(),
+            ExprKind::String(name) => self.name(name).into(),
+            _ => return None,
+        })
+    }
+}
