@@ -6,11 +6,11 @@
 
 pub mod facts;
 pub mod ids;
-// infer
+mod infer;
 pub mod knowledge;
 pub mod lower;
-// program
+pub mod program;
 pub mod source;
-// ty
+pub mod ty;
 
-// use program
+pub use program::{Options, Program, SourceFile};

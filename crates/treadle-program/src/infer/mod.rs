@@ -486,7 +486,7 @@ fn value_end(facts: &FileFacts, binding: &Binding) -> u32 {
 }
 
 /// The part of a value that an unpacking gives to one name.
-fn part(value: &Ty, index: Option<u32>) -> Ty {
+pub(crate) fn part(value: &Ty, index: Option<u32>) -> Ty {
     match (value, index) {
         (Ty::Tuple(members), Some(index)) => members.get(index as usize).cloned().unwrap_or(Ty::Unknown),
         (Ty::Of(Shape::List | Shape::Set | Shape::Iter, element), Some(_)) => (**element).clone(),

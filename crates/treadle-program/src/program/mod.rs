@@ -23,11 +23,13 @@ pub use callgraph::{CallGraph, Edge, EdgeKind};
 pub use classes::{Ancestor, Classes};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
+pub(crate) use classes::find_by_name;
 pub(crate) use modules::absolute;
 pub use modules::{Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
 pub use places::{Operation, Place, PrimitiveUse, Primitives};
 pub(crate) use rounds::Tables;
+pub use walk::Paths;
 
 use crate::facts::{
     BindingKind, CallId, ExprId, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind,

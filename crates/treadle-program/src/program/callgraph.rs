@@ -1,0 +1,280 @@
+//! Who calls whom, and how.
+
+use rustc_hash::FxHashSet;
+
+use super::{ParamEffects, Program, Wrapping};
+use crate::facts::{CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
+use crate::ids::{CallRef, ClassRef, ExprRef, FileId, FunctionRef, In};
+use crate::infer::Infer;
+use crate::ty::Ty;
+
+/// One way from one function to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Whose body holds the call.
+    pub caller: FunctionRef,
+    /// What it leads to.
+    pub callee: FunctionRef,
+    /// The call, `with` context or attribute that leads there; in the caller's file.
+    pub at: ExprId,
+    /// How.
+    pub kind: EdgeKind,
+}
+
+/// How one function leads to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EdgeKind {
+    /// The callee's body runs before the expression is done, on the same thread.
+    Sync,
+    /// The callee is a coroutine function; its body runs when the result is awaited or scheduled.
+    Coroutine,
+    /// The callee runs in another thread or process.
+    Offloaded,
+    /// The callee is called by the loop, later.
+    LoopCallback,
+}
+
+/// All edges, by caller and by callee.
+#[derive(Debug, Default)]
+pub struct CallGraph {
+    edges: Vec<Edge>,
+    /// First function number of each file.
+    offsets: Vec<u32>,
+    /// By caller: a run of `edges`.
+    outgoing: Vec<(u32, u32)>,
+    /// By callee: positions in `edges`.
+    incoming: Vec<Vec<u32>>,
+}
+
+impl ExprRef {
+    /// Where an edge's expression is.
+    pub fn of_edge(edge: &Edge) -> Self {
+        edge.caller.with(edge.at)
+    }
+}
+
+impl CallGraph {
+    pub(super) fn new(program: &Program) -> Self {
+        let properties = property_names(program);
+        let by_file = program.each_file(|program, file| edges_of_file(program, file, &properties));
+        let mut offsets = Vec::with_capacity(by_file.len());
+        let mut total = 0;
+        for file in program.files() {
+            offsets.push(total);
+            total += file.facts.functions.len() as u32;
+        }
+        let edges: Vec<Edge> = by_file.into_iter().flatten().collect();
+        let mut graph = Self { edges, offsets, outgoing: vec![(0, 0); total as usize], incoming: vec![Vec::new(); total as usize] };
+        let mut start = 0;
+        while start < graph.edges.len() {
+            let caller = graph.edges[start].caller;
+            let end = start + graph.edges[start..].partition_point(|edge| edge.caller == caller);
+            let number = graph.number(caller);
+            graph.outgoing[number] = (start as u32, end as u32);
+            start = end;
+        }
+        for (position, edge) in graph.edges.iter().enumerate() {
+            let number = (graph.offsets[edge.callee.file.index()] + edge.callee.id.0) as usize;
+            graph.incoming[number].push(position as u32);
+        }
+        graph
+    }
+
+    /// A dense number for a function, for tables over all functions.
+    pub fn number(&self, function: FunctionRef) -> usize {
+        (self.offsets[function.file.index()] + function.id.0) as usize
+    }
+
+    /// How many functions there are.
+    pub fn function_count(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// What a function leads to, in source order.
+    pub fn from(&self, function: FunctionRef) -> &[Edge] {
+        let (start, end) = self.outgoing[self.number(function)];
+        &self.edges[start as usize..end as usize]
+    }
+
+    /// What leads to a function, in the order of files.
+    pub fn to(&self, function: FunctionRef) -> impl Iterator<Item = &Edge> {
+        self.incoming[self.number(function)].iter().map(|position| &self.edges[*position as usize])
+    }
+
+    /// All edges.
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+}
+
+/// Names of properties: attributes by other names need no look.
+fn property_names(program: &Program) -> FxHashSet<Box<str>> {
+    let by_file = program.each_file(|program, file| {
+        let facts = program.facts(file);
+        let is_property = |position: usize| {
+            program.decoration(In::new(file, FunctionId(position as u32))).wrapping == Wrapping::Property
+        };
+        let names = facts.functions.iter().enumerate().filter(|(position, _)| is_property(*position));
+        names.map(|(_, function)| facts.name(function.name).into()).collect::<Vec<Box<str>>>()
+    });
+    by_file.into_iter().flatten().collect()
+}
+
+fn edges_of_file(program: &Program, file: FileId, properties: &FxHashSet<Box<str>>) -> Vec<Edge> {
+    let facts = program.facts(file);
+    let mut found = Found { program, file, edges: Vec::new() };
+    if program.file(file).installed && !program.options().follow_installed {
+        return found.edges;
+    }
+    for number in 0..facts.calls.len() as u32 {
+        found.call(In::new(file, CallId(number)));
+    }
+    let mut infer = Infer::new(program, file);
+    for (position, region) in facts.regions.iter().enumerate() {
+        if let RegionKind::With { context, is_async } = region.kind
+            && position > 0
+        {
+            let entered = infer.expr(context);
+            found.with(&entered, context, is_async);
+        }
+    }
+    for (position, expr) in facts.exprs.iter().enumerate() {
+        if let ExprKind::Attribute { base, name } = expr.kind
+            && expr.usage != Usage::Callee
+            && properties.contains(facts.name(name))
+        {
+            let base = infer.expr(base);
+            found.property(&base, facts.name(name), ExprId(position as u32));
+        }
+    }
+    found.edges.sort_by_key(|edge| (edge.caller, facts.expr(edge.at).span.start, edge.callee));
+    found.edges.dedup();
+    found.edges
+}
+
+struct Found<'p> {
+    program: &'p Program,
+    file: FileId,
+    edges: Vec<Edge>,
+}
+
+impl Found<'_> {
+    fn push(&mut self, at: ExprId, callee: FunctionRef, kind: EdgeKind) {
+        let caller = self.program.function_of(In::new(self.file, at));
+        self.edges.push(Edge { caller, callee, at, kind });
+    }
+
+    fn call(&mut self, call: CallRef) {
+        let program = self.program;
+        let facts = program.facts(self.file);
+        let entry = facts.call(call.id);
+        if entry.node.is_none() {
+            return;
+        }
+        let at = entry.expr;
+        self.callee(program.callee(call), at);
+        for (callback, value, effects) in program.callbacks(call) {
+            let kind = if effects.has(ParamEffects::OFFLOADED) {
+                EdgeKind::Offloaded
+            } else if effects.has(ParamEffects::LOOP_CALLBACK) {
+                EdgeKind::LoopCallback
+            } else if effects.has(ParamEffects::CALLED) && !effects.has(ParamEffects::ESCAPES) {
+                EdgeKind::Sync
+            } else {
+                continue;
+            };
+            let _ = value;
+            if let Some(function) = callback.function() {
+                let is_async = program.is_coroutine_function(function) != Some(false);
+                match kind {
+                    EdgeKind::Sync if is_async => self.push(at, function, EdgeKind::Coroutine),
+                    _ => self.push(at, function, kind),
+                }
+            }
+        }
+    }
+
+    fn callee(&mut self, callee: &Ty, at: ExprId) {
+        match callee {
+            Ty::Function(function) => self.function(*function, at),
+            Ty::Method(function, receiver) => self.method(*function, receiver, at),
+            Ty::Class(class) => {
+                for name in ["__init__", "__post_init__"] {
+                    if let Some(function) = self.program.method(*class, name) {
+                        self.function(function, at);
+                    }
+                }
+            }
+            Ty::Instance(class) => {
+                if let Some(function) = self.program.method(*class, "__call__") {
+                    self.function(function, at);
+                }
+            }
+            Ty::Partial(inner) => self.callee(inner, at),
+            Ty::Union(members) => members.iter().for_each(|member| self.callee(member, at)),
+            _ => {}
+        }
+    }
+
+    fn function(&mut self, function: FunctionRef, at: ExprId) {
+        let program = self.program;
+        let entry = program.function(function);
+        let decoration = program.decoration(function);
+        let kind = match decoration.wrapping {
+            Wrapping::Thread => EdgeKind::Offloaded,
+            Wrapping::Opaque | Wrapping::Async { calls: false } => return,
+            _ if entry.is_async => EdgeKind::Coroutine,
+            _ => EdgeKind::Sync,
+        };
+        self.push(at, function, kind);
+        if let Some(wrapper) = decoration.wrapper
+            && kind == EdgeKind::Sync
+        {
+            self.push(at, wrapper, EdgeKind::Sync);
+        }
+    }
+
+    /// A method that only says what subclasses do leads to what the subclasses in use do.
+    fn method(&mut self, function: FunctionRef, receiver: &Ty, at: ExprId) {
+        let program = self.program;
+        let entry = program.function(function);
+        if !entry.is_stub {
+            self.function(function, at);
+            return;
+        }
+        let Ty::Instance(class) = receiver else { return };
+        let name = program.facts(function.file).name(entry.name);
+        let mut overrides: Vec<FunctionRef> = Vec::new();
+        for subclass in program.classes().subclasses(*class) {
+            if let Some(found) = program.method(*subclass, name)
+                && !program.function(found).is_stub
+                && !overrides.contains(&found)
+            {
+                overrides.push(found);
+            }
+        }
+        // One or two implementations say what happens; of many, none can be told to be the one.
+        if overrides.len() <= 3 {
+            overrides.into_iter().for_each(|found| self.function(found, at));
+        }
+    }
+
+    fn with(&mut self, entered: &Ty, at: ExprId, is_async: bool) {
+        let Ty::Instance(class) = entered else { return };
+        let names = if is_async { ["__aenter__", "__aexit__"] } else { ["__enter__", "__exit__"] };
+        for name in names {
+            if let Some(function) = self.program.method(*class, name) {
+                self.function(function, at);
+            }
+        }
+    }
+
+    fn property(&mut self, base: &Ty, name: &str, at: ExprId) {
+        let class: Option<ClassRef> = Infer::own_class(base);
+        if let Some(function) = class.and_then(|class| self.program.method(class, name))
+            && self.program.decoration(function).wrapping == Wrapping::Property
+        {
+            self.push(at, function, EdgeKind::Sync);
+        }
+    }
+}

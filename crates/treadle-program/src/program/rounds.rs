@@ -1,0 +1,279 @@
+//! Types of functions, attributes and parameters, in rounds.
+//!
+//! Each round is computed in parallel from the tables of the round before, so the result depends on nothing but the
+//! program. A chain of unannotated helpers deeper than the number of rounds stays unknown.
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use super::{Decoration, Program, SourceFile};
+use crate::facts::{
+    ArgumentKind, BindingKind, CallId, ExprId, ExprKind, FunctionId, FunctionKind, NodeKind, ParamKind, StoreKind,
+    StoreTarget,
+};
+use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In};
+use crate::infer::Infer;
+use crate::knowledge::types::Shape;
+use crate::ty::Ty;
+
+/// The answers of the last round.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// By file and function: what the body gives.
+    pub(crate) returns: Vec<Vec<Ty>>,
+    /// By file and parameter: what calls pass.
+    pub(crate) params: Vec<Vec<Ty>>,
+    /// By file and class: what methods store on `self`.
+    pub(crate) attributes: Vec<Vec<FxHashMap<Box<str>, Ty>>>,
+    /// By file and function.
+    pub(crate) decorations: Vec<Vec<Decoration>>,
+    /// By file and call: the type of what is called.
+    pub(crate) callees: Vec<Vec<Ty>>,
+}
+
+impl Tables {
+    pub(crate) fn empty(files: &[SourceFile]) -> Self {
+        let unknown = |count: usize| vec![Ty::Unknown; count];
+        Self {
+            returns: files.iter().map(|file| unknown(file.facts.functions.len())).collect(),
+            params: files.iter().map(|file| unknown(file.facts.params.len())).collect(),
+            attributes: files.iter().map(|file| vec![FxHashMap::default(); file.facts.classes.len()]).collect(),
+            decorations: files.iter().map(|file| vec![Decoration::default(); file.facts.functions.len()]).collect(),
+            callees: files.iter().map(|_| Vec::new()).collect(),
+        }
+    }
+}
+
+impl Program {
+    /// Fills the tables.
+    pub(super) fn infer_types(&mut self) {
+        self.tables.decorations = self.each_file(Self::decorations_of_file);
+        self.round();
+        self.round();
+        // Decorators of the program's own are understood by what they return.
+        self.tables.decorations = self.each_file(Self::decorations_of_file);
+        self.infer_params();
+        self.round();
+        self.infer_params();
+        self.round();
+        self.tables.callees = self.each_file(|program, file| {
+            let facts = program.facts(file);
+            let mut infer = Infer::new(program, file);
+            facts.calls.iter().map(|call| infer.expr(call.callee)).collect()
+        });
+    }
+
+    fn round(&mut self) {
+        let both: Vec<_> = self.each_file(|program, file| {
+            let mut infer = Infer::new(program, file);
+            let functions = 0..program.facts(file).functions.len() as u32;
+            let returns = functions.map(|id| returned(program, &mut infer, file, FunctionId(id))).collect::<Vec<_>>();
+            (returns, attributes(program, &mut infer, file))
+        });
+        let (returns, attributes) = both.into_iter().unzip();
+        self.tables.returns = returns;
+        self.tables.attributes = attributes;
+    }
+
+    fn infer_params(&mut self) {
+        let passed: Vec<Vec<(FileId, u32, Ty)>> = self.each_file(passed_by_file);
+        let mut params: Vec<Vec<Ty>> = self.files.iter().map(|file| vec![Ty::Never; file.facts.params.len()]).collect();
+        for (file, param, ty) in passed.into_iter().flatten() {
+            let slot = &mut params[file.index()][param as usize];
+            *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
+        }
+        params.par_iter_mut().flatten().for_each(|slot| {
+            if *slot == Ty::Never {
+                *slot = Ty::Unknown;
+            }
+        });
+        self.tables.params = params;
+    }
+
+    /// The parameter an argument of a call to `function` goes to.
+    pub(crate) fn parameter_of(&self, function: FunctionRef, bound: bool, kind: ArgumentKind, position: usize, file: FileId) -> Option<u32> {
+        let facts = self.facts(function.file);
+        let run = facts.function(function.id).params;
+        let params = &facts.params[run.range()];
+        match kind {
+            ArgumentKind::Positional => {
+                let wanted = position + usize::from(bound);
+                let param = params.get(wanted)?;
+                matches!(param.kind, ParamKind::Normal | ParamKind::PositionalOnly).then_some(run.start + wanted as u32)
+            }
+            ArgumentKind::Keyword(name) => {
+                let name = self.facts(file).name(name);
+                let at = params.iter().position(|param| {
+                    matches!(param.kind, ParamKind::Normal | ParamKind::KeywordOnly)
+                        && facts.name(facts.local(param.local).name) == name
+                })?;
+                Some(run.start + at as u32)
+            }
+            ArgumentKind::Star | ArgumentKind::DoubleStar => None,
+        }
+    }
+
+    /// The function whose parameters a call's arguments fill, and whether its first one is already given.
+    pub(crate) fn callable(&self, callee: &Ty) -> Option<(FunctionRef, bool)> {
+        match callee {
+            Ty::Function(function) => Some((*function, false)),
+            Ty::Method(function, _) => Some((*function, true)),
+            Ty::Class(class) => self.method(*class, "__init__").map(|function| (function, true)),
+            _ => None,
+        }
+    }
+}
+
+/// What the body of a function gives.
+fn returned(program: &Program, infer: &mut Infer<'_>, file: FileId, id: FunctionId) -> Ty {
+    let facts = program.facts(file);
+    let function = facts.function(id);
+    if !matches!(function.kind, FunctionKind::Def | FunctionKind::Lambda) {
+        return Ty::None;
+    }
+    if let Some(annotation) = function.returns {
+        let declared = infer.annotation(annotation);
+        if !declared.is_unknown() {
+            return declared;
+        }
+    }
+    if function.is_stub && function.kind == FunctionKind::Def {
+        return Ty::Unknown;
+    }
+    if function.is_generator {
+        let mut yielded = Ty::Never;
+        for (_, expr) in facts.exprs_of(id) {
+            match expr.kind {
+                ExprKind::Yield(Some(value)) => yielded = yielded.or(infer.expr(value)),
+                ExprKind::Yield(None) => yielded = yielded.or(Ty::None),
+                ExprKind::YieldFrom(value) => yielded = yielded.or(infer.expr(value).element()),
+                _ => {}
+            }
+        }
+        return Ty::of(if function.is_async { Shape::AsyncIter } else { Shape::Iter }, yielded);
+    }
+    let mut values = Vec::new();
+    for node in &facts.nodes[function.nodes.range()] {
+        if let NodeKind::Return(value) = node.kind
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+    if values.is_empty() {
+        // A body that only ever raises returns nothing that could be looked at.
+        let falls_off = facts.nodes[function.nodes.range()].iter().any(|node| facts.edges[node.next.range()].contains(&function.exit));
+        return if falls_off { Ty::None } else { Ty::Never };
+    }
+    Ty::any(values.into_iter().map(|value| value.map_or(Ty::None, |value| infer.expr(value))))
+}
+
+/// What methods of a file's classes store on `self`, by class and name.
+fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> Vec<FxHashMap<Box<str>, Ty>> {
+    let facts = program.facts(file);
+    let mut found: Vec<FxHashMap<Box<str>, Ty>> = vec![FxHashMap::default(); facts.classes.len()];
+    let mut declared: Vec<FxHashMap<Box<str>, Ty>> = vec![FxHashMap::default(); facts.classes.len()];
+    for store in &facts.stores {
+        let StoreTarget::Attribute { base, name } = store.target else { continue };
+        let Some(class) = receiver_class(program, file, base) else { continue };
+        let class = class.id.index();
+        let name = facts.name(name);
+        let (value, annotation) = match store.kind {
+            StoreKind::Value { value, annotation } => (Some(value), annotation),
+            StoreKind::Declared(annotation) => (None, Some(annotation)),
+            StoreKind::Unpacked { .. } | StoreKind::Opaque | StoreKind::Entered { .. } => (None, None),
+            StoreKind::Augmented { .. } | StoreKind::Deleted => continue,
+        };
+        if let Some(annotation) = annotation {
+            let ty = infer.annotation(annotation);
+            if !ty.is_unknown() {
+                declared[class].insert(name.into(), ty);
+                continue;
+            }
+        }
+        let ty = match (value, store.kind) {
+            (Some(value), _) => infer.expr(value),
+            (None, StoreKind::Entered { context, is_async }) => {
+                let context = infer.expr(context);
+                infer.entered(&context, is_async)
+            }
+            (None, StoreKind::Unpacked { value, index }) => {
+                let value = infer.expr(value);
+                crate::infer::part(&value, index)
+            }
+            _ => Ty::Unknown,
+        };
+        match found[class].get_mut(name) {
+            Some(slot) => *slot = std::mem::replace(slot, Ty::Unknown).or(ty),
+            None => drop(found[class].insert(name.into(), ty)),
+        }
+    }
+    for (found, declared) in found.iter_mut().zip(declared) {
+        found.extend(declared);
+    }
+    found
+}
+
+/// The class whose instance a name is because it is the first parameter of a method.
+pub(crate) fn receiver_class(program: &Program, file: FileId, base: ExprId) -> Option<ClassRef> {
+    let facts = program.facts(file);
+    let ExprKind::Local(local) = facts.expr(base).kind else { return None };
+    let local = facts.local(local);
+    let binding = facts.binding(local.first_binding?);
+    let BindingKind::Param(position) = binding.kind else { return None };
+    let function = facts.function(local.function);
+    let is_first = position == function.params.start && function.kind == FunctionKind::Def;
+    let class = function.class.filter(|_| is_first)?;
+    let decoration = &program.tables.decorations[file.index()][local.function.index()];
+    (!decoration.is_static).then_some(In::new(file, class))
+}
+
+/// What the calls of a file pass to parameters without annotations.
+fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
+    let facts = program.facts(file);
+    let mut infer = Infer::new(program, file);
+    let mut passed = Vec::new();
+    for number in 0..facts.calls.len() as u32 {
+        let call = In::new(file, CallId(number));
+        passed_by_call(program, &mut infer, call, &mut passed);
+    }
+    passed
+}
+
+fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passed: &mut Vec<(FileId, u32, Ty)>) {
+    let facts = program.facts(call.file);
+    let entry = facts.call(call.id);
+    if entry.arguments.is_empty() {
+        return;
+    }
+    let callee = infer.expr(entry.callee);
+    let (callee, skip) = match &callee {
+        // `create_task(worker(queue))` passes through the inner call; `to_thread(f, x)` and `partial(f, x)` hand `x` to `f`.
+        Ty::Known(item) | Ty::KnownMethod(item, _) => {
+            let path = program.knowledge().path(*item);
+            let skip = match path {
+                "asyncio.to_thread" | "functools.partial" => 1,
+                _ if path.ends_with(".run_in_executor") => 2,
+                _ => return,
+            };
+            let Some(argument) = facts.arguments(entry).get(skip - 1) else { return };
+            (infer.expr(argument.value), skip)
+        }
+        _ => (callee, 0),
+    };
+    let Some((function, bound)) = program.callable(&callee) else { return };
+    let target = program.facts(function.file);
+    for (position, argument) in facts.arguments(entry).iter().enumerate().skip(skip) {
+        if argument.kind == ArgumentKind::Star {
+            return;
+        }
+        let Some(param) = program.parameter_of(function, bound, argument.kind, position - skip, call.file) else { continue };
+        if target.params[param as usize].annotation.is_some() {
+            continue;
+        }
+        let ty = infer.expr(argument.value);
+        if !ty.is_unknown() && ty != Ty::None {
+            passed.push((function.file, param, ty));
+        }
+    }
+}
