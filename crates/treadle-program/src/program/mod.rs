@@ -3,6 +3,7 @@
 //! Built once by [`Program::link`], then only read. Types come from a fixed number of rounds, each computed from the
 //! one before, so that the answers do not depend on the order in which threads meet functions.
 
+mod blocking;
 mod callgraph;
 mod classes;
 mod contexts;
@@ -13,12 +14,12 @@ mod places;
 mod rounds;
 mod walk;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use treadle_finding::{Location, Span};
 
+pub use blocking::{Chain, Entry};
 pub use callgraph::{CallGraph, Edge, EdgeKind};
 pub use classes::{Ancestor, Classes};
 pub use contexts::Context;

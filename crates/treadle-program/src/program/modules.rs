@@ -113,7 +113,7 @@ impl Modules {
 }
 
 /// The absolute dotted name of `level` dots and `module` in a file.
-pub fn absolute(file: &SourceFile, level: u32, module: &str) -> Option<String> {
+pub(crate) fn absolute(file: &SourceFile, level: u32, module: &str) -> Option<String> {
     if level == 0 {
         return Some(module.to_owned());
     }

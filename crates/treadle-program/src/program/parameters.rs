@@ -4,7 +4,7 @@
 //! understood from its body: a few rounds carry the effects of what it calls to its own parameters.
 
 use super::Program;
-use crate::facts::{ArgumentKind, Call, ExprId, ExprKind, FunctionKind, Usage};
+use crate::facts::{ArgumentKind, Call, ExprId, ExprKind, Usage};
 use crate::ids::{CallRef, FileId, FunctionRef, In};
 use crate::knowledge::claim::{Claim, Effect};
 use crate::ty::Ty;
@@ -206,13 +206,6 @@ impl Program {
             }
         }
         found
-    }
-
-    /// Whether a nested function is a method of no class but a closure or lambda.
-    pub(crate) fn is_nested(&self, function: FunctionRef) -> bool {
-        let entry = self.function(function);
-        entry.kind == FunctionKind::Lambda
-            || entry.parent.is_some_and(|parent| self.facts(function.file).function(parent).kind == FunctionKind::Def)
     }
 }
 
