@@ -59,6 +59,31 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
+/// Findings while they are collected.
+#[derive(Debug, Default)]
+pub struct Findings(Vec<Finding>);
+
+/// A file, or something about the run, that could not be read or used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file or directory.
+    pub path: Arc<Path>,
+    /// One line that says why.
+    pub message: String,
+}
+
+impl Findings {
+    /// One more.
+    pub fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    /// All of them, in the order they came.
+    pub fn into_vec(self) -> Vec<Finding> {
+        self.0
+    }
+}
+
 impl Span {
     /// The bytes `start..end`.
     pub fn new(start: u32, end: u32) -> Self {

@@ -10,4 +10,4 @@ mod finding;
 
 pub use about::{About, FixKind, Severity, Tier};
 pub use edit::{Applicability, Edit, Fix};
-pub use finding::{Finding, Location, Span, Step};
+pub use finding::{Finding, Findings, Location, Problem, Span, Step};

@@ -1,2 +1,70 @@
-//! placeholder
+//! The catalogue: every pitfall treadle knows, one folder each.
+//!
+//! A folder holds the pitfall's identity (`mod.rs`), the question it asks of a program (`rule.rs`) and its page
+//! (`page.md`), which is documentation, `explain` text and test at once. Rules ask tables of `treadle-program`; they walk
+//! no trees, keep no state and do no input or output.
 #![forbid(unsafe_code)]
+
+mod catalogue;
+mod cure;
+mod locks;
+mod lookup;
+
+mod await_non_awaitable;
+mod blocking_call;
+mod blocking_call_indirect;
+mod blocking_file;
+mod client_per_call;
+mod coroutine_misuse;
+mod cpu_bound;
+mod executor_per_call;
+mod legacy_loop_api;
+mod lock_order;
+mod lock_reentry;
+mod lost_exception;
+mod lost_task;
+mod missing_await;
+mod nested_loop_run;
+mod sequential_await;
+mod stalled_wait;
+mod swallowed_cancel;
+mod sync_lock_await;
+mod unclosed_resource;
+mod wrong_protocol;
+
+use rayon::prelude::*;
+use treadle_finding::{About, Finding, Findings};
+use treadle_program::Program;
+
+pub use catalogue::CATALOGUE;
+
+/// A pitfall: its identity, and how the checker finds it.
+#[derive(Debug)]
+pub struct Pitfall {
+    /// Name, summary, tier, page.
+    pub about: About,
+    /// What it asks of a program.
+    pub rule: Option<fn(&Program, &mut Findings)>,
+}
+
+/// The pitfall of that name.
+pub fn find(name: &str) -> Option<&'static Pitfall> {
+    CATALOGUE.iter().copied().find(|pitfall| pitfall.about.name == name)
+}
+
+/// Asks every pitfall that `wanted` accepts, in parallel. Findings in the order of every output.
+pub fn ask(program: &Program, wanted: &(dyn Fn(&About) -> bool + Sync)) -> Vec<Finding> {
+    let mut found: Vec<Finding> = CATALOGUE
+        .par_iter()
+        .filter(|pitfall| wanted(&pitfall.about))
+        .filter_map(|pitfall| pitfall.rule)
+        .flat_map_iter(|rule| {
+            let mut findings = Findings::default();
+            rule(program, &mut findings);
+            findings.into_vec()
+        })
+        .collect();
+    found.sort_by(|left, right| left.sort_key().cmp(&right.sort_key()));
+    found.dedup();
+    found
+}

@@ -13,4 +13,5 @@ pub mod program;
 pub mod source;
 pub mod ty;
 
+pub use infer::Types;
 pub use program::{Options, Program, SourceFile};

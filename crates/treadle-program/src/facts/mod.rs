@@ -122,6 +122,8 @@ pub struct FileFacts {
     pub syntax_errors: Vec<SyntaxError>,
     /// Length of the text in bytes.
     pub length: u32,
+    /// Whether some line is indented with a tab.
+    pub tabs: bool,
 }
 
 /// One `# treadle: …` comment.
@@ -340,6 +342,12 @@ impl FileFacts {
     pub fn statement_around(&self, span: Span) -> Option<Span> {
         let after = self.statements.partition_point(|statement| statement.start <= span.start);
         self.statements[..after].iter().rev().find(|statement| statement.contains(span)).copied()
+    }
+
+    /// The blanks that indent the line on which a statement starts, as far as its column tells.
+    pub fn indentation(&self, statement: Span) -> String {
+        let column = statement.start - self.line_starts[self.line_of(statement.start)];
+        if self.tabs { "\t" } else { " " }.repeat(column as usize)
     }
 
     /// The zero-based line of a byte offset.

@@ -25,6 +25,26 @@ use crate::ty::Ty;
 /// Deeper than this, an expression or a chain of imports is not understood.
 const DEEPEST: u32 = 60;
 
+/// Types of one file's expressions, for who asks about many of them.
+pub struct Types<'p>(Infer<'p>);
+
+impl<'p> Types<'p> {
+    /// Answers about one file.
+    pub fn new(program: &'p Program, file: FileId) -> Self {
+        Self(Infer::new(program, file))
+    }
+
+    /// The type of an expression.
+    pub fn of(&mut self, expr: ExprId) -> Ty {
+        self.0.expr(expr)
+    }
+
+    /// The type of what a binding gives its variable.
+    pub fn of_binding(&mut self, binding: BindingId) -> Ty {
+        self.0.binding(binding)
+    }
+}
+
 /// Evaluates expressions of one file, remembering what variables are.
 pub(crate) struct Infer<'p> {
     program: &'p Program,

@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
         }
         Self {
             text,
-            facts: FileFacts { line_starts, length: text.len() as u32, ..FileFacts::default() },
+            facts: FileFacts { line_starts, length: text.len() as u32, tabs: text.contains("\n\t"), ..FileFacts::default() },
             too_deep: false,
             interned: FxHashMap::default(),
             scopes: Vec::new(),

@@ -1,4 +1,4 @@
-//! Blocking calls that coroutines reach through plain functions, grouped by the function that blocks.
+//! What code on the loop reaches through plain functions, grouped by the function that does it.
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -9,21 +9,21 @@ use crate::ids::{CallRef, FunctionRef, In};
 use crate::knowledge::ItemId;
 use crate::knowledge::claim::Blocking;
 
-/// A function off the coroutines' own bodies that blocks, and everything on the loop that reaches it.
+/// A plain function whose own body does something a rule looks for, and everything on the loop that reaches it.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// The plain function whose own body blocks.
+    /// The plain function.
     pub function: FunctionRef,
-    /// Its blocking calls, in source order; never empty.
-    pub leaves: Vec<(CallRef, Blocking, ItemId)>,
+    /// The calls in its body that are looked for, in source order; never empty.
+    pub leaves: Vec<CallRef>,
     /// Where code on the loop enters the chain, the shortest first; never empty.
     pub entries: Vec<Entry>,
 }
 
-/// One way from code on the loop down to a blocking function.
+/// One way from code on the loop down to such a function.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The edges from the coroutine or callback down to the blocking function, in order; never empty.
+    /// The edges from the coroutine or callback down to the function, in order; never empty.
     pub path: Vec<Edge>,
 }
 
@@ -41,16 +41,15 @@ impl Program {
             .collect()
     }
 
-    /// Chains from the loop to blocking functions for which `counts` accepts a kind of blocking.
-    pub fn blocking_chains(&self, counts: impl Fn(Blocking) -> bool + Sync) -> Vec<Chain> {
+    /// Chains from the loop to plain functions for whose bodies `leaves` finds calls.
+    pub fn chains(&self, leaves: impl Fn(FunctionRef) -> Vec<CallRef> + Sync) -> Vec<Chain> {
         let reached = self.reached_from_loop();
         let mut functions: Vec<FunctionRef> = reached.iter().copied().collect();
         functions.sort_unstable();
         functions
             .into_par_iter()
             .filter_map(|function| {
-                let leaves: Vec<_> =
-                    self.blocking_calls(function).into_iter().filter(|(_, blocking, _)| counts(*blocking)).collect();
+                let leaves = leaves(function);
                 if leaves.is_empty() {
                     return None;
                 }
@@ -89,7 +88,7 @@ impl Program {
         reached
     }
 
-    /// Breadth first from the blocking function back to the loop: the first way found to a caller is a shortest one.
+    /// Breadth first from the function back to the loop: the first way found to a caller is a shortest one.
     fn entries_to(&self, function: FunctionRef, reached: &FxHashSet<FunctionRef>) -> Vec<Entry> {
         let mut towards: FxHashMap<FunctionRef, Edge> = FxHashMap::default();
         let mut met: FxHashSet<FunctionRef> = FxHashSet::default();

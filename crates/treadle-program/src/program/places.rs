@@ -68,13 +68,24 @@ impl Primitives {
             }
         }
         let uses = program.each_file(|program, file| uses_in(program, file, &names, &variables));
-        for (place, used) in uses.into_iter().flatten() {
-            if let Some(entry) = by_place.get_mut(&place) {
-                match used {
-                    Some(operation) => entry.operations.push(operation),
-                    None => entry.escapes = true,
+        let mut unresolved: FxHashSet<Box<str>> = FxHashSet::default();
+        for used in uses.into_iter().flatten() {
+            match used {
+                Used::Done(place, operation) => {
+                    if let Some(entry) = by_place.get_mut(&place) {
+                        entry.operations.push(operation);
+                    }
                 }
+                Used::Escapes(place) => {
+                    if let Some(entry) = by_place.get_mut(&place) {
+                        entry.escapes = true;
+                    }
+                }
+                Used::Unresolved(name) => drop(unresolved.insert(name)),
             }
+        }
+        for (place, entry) in &mut by_place {
+            entry.escapes |= matches!(place, Place::Attribute(_, name) if unresolved.contains(name));
         }
         Self { by_place }
     }
@@ -207,7 +218,7 @@ fn uses_in(
     file: FileId,
     names: &FxHashSet<&str>,
     variables: &FxHashSet<LocalRef>,
-) -> Vec<(Place, Option<Operation>)> {
+) -> Vec<Used> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();
@@ -232,13 +243,25 @@ fn uses_in(
                 || matches!(&place, Place::Attribute(_, name) if names.contains(&**name)))
         {
             match operation(program, here) {
-                Done::Operation(operation) => found.push((place, Some(operation))),
-                Done::Escapes => found.push((place, None)),
+                Done::Operation(operation) => found.push(Used::Done(place, operation)),
+                Done::Escapes => found.push(Used::Escapes(place)),
                 Done::Nothing => {}
             }
+        } else if let ExprKind::Attribute { base, name } = expr.kind
+            && names.contains(facts.name(name))
+            && infer.expr(base).is_unknown()
+        {
+            // `something.lock` of an object treadle cannot tell may be any of the places of that name.
+            found.push(Used::Unresolved(facts.name(name).into()));
         }
     }
     found
+}
+
+enum Used {
+    Done(Place, Operation),
+    Escapes(Place),
+    Unresolved(Box<str>),
 }
 
 enum Done {

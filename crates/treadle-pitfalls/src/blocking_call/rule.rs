@@ -1,0 +1,95 @@
+//! Claims say what blocks; contexts say what runs on the loop.
+
+use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
+use treadle_program::Program;
+use treadle_program::ids::{CallRef, FunctionRef};
+use treadle_program::knowledge::ItemId;
+use treadle_program::knowledge::claim::Blocking;
+
+use super::BLOCKING_CALL;
+use crate::{cure, lookup};
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for function in lookup::loop_functions(program) {
+        for (call, blocking, item) in program.blocking_calls(function) {
+            if !matches!(blocking, Blocking::File | Blocking::Cpu) && !asked_first(program, call) {
+                findings.push(finding(program, function, call, blocking, item));
+            }
+        }
+    }
+}
+
+fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Blocking, item: ItemId) -> Finding {
+    let knowledge = program.knowledge();
+    let path = knowledge.path(item);
+    let at = program.call_expr(call);
+    let claim = knowledge.claim(item).map(|known| &known.claim);
+    let mut finding = Finding::new(&BLOCKING_CALL.about, program.location_of(at), format!("`{}` blocks the event loop", shown(program, call, path)))
+        .label(waits_for(blocking));
+    // Starting a process is over in a moment on most machines; waiting for it is not.
+    if path == "subprocess.Popen" {
+        finding = finding.at_tier(Tier::Likely);
+    }
+    let exact = claim.filter(|claim| claim.twin_is_exact).and_then(|claim| claim.twin.as_deref());
+    finding = match (exact, claim.and_then(|claim| claim.cure.as_deref())) {
+        (Some(twin), _) => finding.help(format!("write `await {twin}(…)`")),
+        (None, Some(cure)) => finding.help(cure),
+        (None, None) => finding.help(cure::thread_words(program, call)),
+    };
+    if let Some(why) = claim.map(|claim| &claim.why).filter(|_| blocking == Blocking::Wait) {
+        finding = finding.note(why.trim_end_matches('.').to_owned());
+    }
+    match exact {
+        Some(twin) if lookup::may_await(program, at) => finding.fix(twin_fix(program, call, twin)),
+        _ => match cure::in_thread(program, call) {
+            Some(fix) if program.function(function).is_async => finding.fix(fix),
+            _ => finding,
+        },
+    }
+}
+
+/// `time.sleep(1)` becomes `await asyncio.sleep(1)`.
+fn twin_fix(program: &Program, call: CallRef, twin: &str) -> Fix {
+    let facts = program.facts(call.file);
+    let callee = facts.expr(facts.call(call.id).callee).span;
+    let mut edits = cure::await_it(program, program.call_expr(call));
+    // The first edit inserts at the callee's first byte, which the replacement also starts with.
+    let prefix = edits.remove(0).content;
+    edits.insert(0, Edit::replace(callee, format!("{prefix}{twin}")));
+    Fix::safe(format!("use `{twin}`"), edits).importing("asyncio")
+}
+
+/// What the reader wrote, or the claim's name where that says more.
+fn shown(program: &Program, call: CallRef, path: &str) -> String {
+    let spelled = lookup::spelled(program, call);
+    let is_method = matches!(program.callee(call), treadle_program::ty::Ty::KnownMethod(..));
+    if is_method { spelled } else { path.trim_start_matches("builtins.").to_owned() }
+}
+
+/// `if future.done(): future.result()` has its answer already.
+fn asked_first(program: &Program, call: CallRef) -> bool {
+    use treadle_program::facts::{ExprKind, RegionKind};
+    let facts = program.facts(call.file);
+    let ExprKind::Attribute { base, .. } = facts.expr(facts.call(call.id).callee).kind else { return false };
+    let Some(receiver) = facts.dotted(base) else { return false };
+    let region = facts.expr(program.call_expr(call).id).region;
+    facts.regions_around(region).any(|(_, region)| match region.kind {
+        RegionKind::Branch { test, .. } => facts.as_call(test).is_some_and(|test| {
+            facts.dotted(test.callee).is_some_and(|asked| asked == format!("{receiver}.done") || asked == format!("{receiver}.is_set"))
+        }),
+        _ => false,
+    })
+}
+
+fn waits_for(blocking: Blocking) -> &'static str {
+    match blocking {
+        Blocking::Sleep => "every task of the loop sleeps here",
+        Blocking::Network => "every task of the loop waits here for the network",
+        Blocking::Database => "every task of the loop waits here for the database",
+        Blocking::Subprocess => "every task of the loop waits here for the process",
+        Blocking::Wait => "every task of the loop waits here for another thread",
+        Blocking::Input => "every task of the loop waits here for a person",
+        Blocking::File => "every task of the loop waits here for the file system",
+        Blocking::Cpu => "every task of the loop waits while this computes",
+    }
+}

@@ -1,0 +1,49 @@
+//! Every pitfall, in the order of the documentation.
+
+use crate::await_non_awaitable::AWAIT_NON_AWAITABLE;
+use crate::blocking_call::BLOCKING_CALL;
+use crate::blocking_call_indirect::BLOCKING_CALL_INDIRECT;
+use crate::blocking_file::BLOCKING_FILE;
+use crate::client_per_call::CLIENT_PER_CALL;
+use crate::coroutine_misuse::COROUTINE_MISUSE;
+use crate::cpu_bound::CPU_BOUND;
+use crate::executor_per_call::EXECUTOR_PER_CALL;
+use crate::legacy_loop_api::LEGACY_LOOP_API;
+use crate::lock_order::LOCK_ORDER;
+use crate::lock_reentry::LOCK_REENTRY;
+use crate::lost_exception::LOST_EXCEPTION;
+use crate::lost_task::LOST_TASK;
+use crate::missing_await::MISSING_AWAIT;
+use crate::nested_loop_run::NESTED_LOOP_RUN;
+use crate::sequential_await::SEQUENTIAL_AWAIT;
+use crate::stalled_wait::STALLED_WAIT;
+use crate::swallowed_cancel::SWALLOWED_CANCEL;
+use crate::sync_lock_await::SYNC_LOCK_AWAIT;
+use crate::unclosed_resource::UNCLOSED_RESOURCE;
+use crate::wrong_protocol::WRONG_PROTOCOL;
+use crate::Pitfall;
+
+/// Every pitfall treadle knows.
+pub static CATALOGUE: &[&Pitfall] = &[
+    &BLOCKING_CALL,
+    &BLOCKING_FILE,
+    &BLOCKING_CALL_INDIRECT,
+    &CPU_BOUND,
+    &SYNC_LOCK_AWAIT,
+    &NESTED_LOOP_RUN,
+    &MISSING_AWAIT,
+    &COROUTINE_MISUSE,
+    &AWAIT_NON_AWAITABLE,
+    &WRONG_PROTOCOL,
+    &LOST_TASK,
+    &LOST_EXCEPTION,
+    &SWALLOWED_CANCEL,
+    &LOCK_ORDER,
+    &LOCK_REENTRY,
+    &EXECUTOR_PER_CALL,
+    &CLIENT_PER_CALL,
+    &UNCLOSED_RESOURCE,
+    &SEQUENTIAL_AWAIT,
+    &STALLED_WAIT,
+    &LEGACY_LOOP_API,
+];

@@ -1,0 +1,67 @@
+//! A client with a pool of connections of its own, made for a single operation.
+
+use treadle_finding::{Finding, Findings};
+use treadle_program::Program;
+use treadle_program::facts::{CallId, ExprId, RegionKind, Usage};
+use treadle_program::ids::{FunctionRef, In};
+
+use super::CLIENT_PER_CALL;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for function in lookup::async_functions(program) {
+        let entry = program.function(function);
+        // A generator hands the client to others: a fixture, a dependency, a lifespan.
+        if entry.is_generator || lookup::runs_once(program, function) {
+            continue;
+        }
+        let run = entry.calls;
+        for call in (run.start..run.end).map(|call| In::new(function.file, CallId(call))) {
+            let Some((item, known)) = program.claim(call) else { continue };
+            let at = program.call_expr(call);
+            if !known.claim.pooled_client || !is_for_one_operation(program, function, at.id) {
+                continue;
+            }
+            let name = program.knowledge().path(item);
+            findings.push(
+                Finding::new(
+                    &CLIENT_PER_CALL.about,
+                    program.location_of(at),
+                    format!("`{name}` is made for every call of {}", lookup::name_of(program, function)),
+                )
+                .label("connects anew each time; its pool is never used twice")
+                .help("make it once, when the program starts, and share it"),
+            );
+        }
+    }
+}
+
+/// The client lives in the function and serves no loop there.
+fn is_for_one_operation(program: &Program, function: FunctionRef, at: ExprId) -> bool {
+    let facts = program.facts(function.file);
+    let value = lookup::awaited_or_self(facts, at);
+    if !lookup::stays_local(program, function.with(value)) {
+        return false;
+    }
+    let is_loop = |kind: &RegionKind| matches!(kind, RegionKind::Loop { .. });
+    let from = facts.expr(at).span.start;
+    let serves_loop = facts.regions[facts.function(function.id).regions.range()]
+        .iter()
+        .any(|region| is_loop(&region.kind) && region.span.start > from);
+    // `gather(*(fetch(session, url) for url in urls))` is a loop too, and so is handing the client on.
+    let handed_on = match facts.expr(value).usage {
+        Usage::AsyncEntered | Usage::Entered => {
+            let bound = facts.bindings[facts.function(function.id).bindings.range()].iter().find(|binding| {
+                matches!(binding.kind, treadle_program::facts::BindingKind::Entered { context, .. } if context == value)
+            });
+            bound.is_some_and(|binding| {
+                facts.local(binding.local).captured
+                    || lookup::uses_of(facts, binding.local).any(|id| {
+                        !matches!(facts.expr(id).usage, Usage::AttributeBase)
+                    })
+            })
+        }
+        _ => false,
+    };
+    !serves_loop && !handed_on
+}

@@ -1,0 +1,109 @@
+//! A coroutine is used where its result was meant.
+
+use treadle_finding::{Finding, Findings, Fix};
+use treadle_program::facts::{CompareOp, ExprId, ExprKind, FileFacts, Usage};
+use treadle_program::ids::{FileId, In};
+use treadle_program::{Program, Types};
+
+use super::COROUTINE_MISUSE;
+use crate::{cure, lookup};
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for file in lookup::files(program) {
+        let facts = program.facts(file);
+        let mut types = Types::new(program, file);
+        for (position, expr) in facts.exprs.iter().enumerate() {
+            if !matches!(expr.kind, ExprKind::Call(_) | ExprKind::Local(_)) {
+                continue;
+            }
+            let id = ExprId(position as u32);
+            let Some(words) = misuse(program, file, id) else { continue };
+            if !types.of(id).is_coroutine() || differs_below(program, file, id) {
+                continue;
+            }
+            let at = In::new(file, id);
+            let name = match facts.as_call(id) {
+                Some(call) => facts.dotted(call.callee).unwrap_or_else(|| "the call".to_owned()),
+                None => facts.dotted(id).unwrap_or_default(),
+            };
+            let mut finding =
+                Finding::new(&COROUTINE_MISUSE.about, program.location_of(at), format!("the coroutine of `{name}` {words}"))
+                    .label("this is a coroutine, not its result");
+            if lookup::may_await(program, at) {
+                finding = finding.help(format!("`await` it: `{}`", if facts.as_call(id).is_some() { format!("await {name}(…)") } else { format!("await {name}") }));
+                if facts.as_call(id).is_some() {
+                    finding = finding.fix(Fix::safe("await the coroutine", cure::await_it(program, at)));
+                }
+            }
+            findings.push(finding);
+        }
+    }
+}
+
+fn differs_below(program: &Program, file: FileId, id: ExprId) -> bool {
+    program
+        .call_of(In::new(file, id))
+        .is_some_and(|call| lookup::overridden_differently(program, program.callee(call), true))
+}
+
+/// How the value is used as if it were the result; `None` for uses a coroutine object is fit for.
+fn misuse(program: &Program, file: FileId, id: ExprId) -> Option<&'static str> {
+    let facts = program.facts(file);
+    let expr = facts.expr(id);
+    let parent = expr.parent.map(|parent| facts.expr(parent));
+    match expr.usage {
+        Usage::Condition => Some("is used as a condition, and is always true"),
+        Usage::SubscriptBase => Some("is indexed"),
+        Usage::Formatted => Some("is formatted, not its result"),
+        Usage::Iterated => Some("is iterated"),
+        Usage::Operand => Some("is used in arithmetic"),
+        Usage::Compared => match parent.map(|parent| parent.kind) {
+            Some(ExprKind::Compare { op: CompareOp::Is | CompareOp::IsNot, .. }) | None => None,
+            Some(_) => Some("is compared, not its result"),
+        },
+        Usage::AttributeBase => match parent.map(|parent| parent.kind) {
+            Some(ExprKind::Attribute { name, .. }) if !is_coroutine_attribute(facts.name(name)) => {
+                Some("has no such attribute; its result may have")
+            }
+            _ => None,
+        },
+        Usage::Argument => argument_misuse(program, facts, file, id),
+        _ => None,
+    }
+}
+
+fn is_coroutine_attribute(name: &str) -> bool {
+    matches!(name, "send" | "throw" | "close") || name.starts_with("cr_") || name.starts_with("__")
+}
+
+fn argument_misuse(program: &Program, facts: &FileFacts, file: FileId, id: ExprId) -> Option<&'static str> {
+    let call = program.call_of(In::new(file, facts.expr(id).parent?))?;
+    let path = lookup::known_path(program, call)?;
+    matches!(
+        path,
+        "builtins.len"
+            | "builtins.str"
+            | "builtins.int"
+            | "builtins.float"
+            | "builtins.bool"
+            | "builtins.list"
+            | "builtins.dict"
+            | "builtins.set"
+            | "builtins.tuple"
+            | "builtins.sorted"
+            | "builtins.sum"
+            | "builtins.min"
+            | "builtins.max"
+            | "builtins.any"
+            | "builtins.all"
+            | "builtins.enumerate"
+            | "builtins.zip"
+            | "builtins.abs"
+            | "builtins.round"
+            | "builtins.print"
+            | "builtins.range"
+            | "json.dumps"
+            | "json.loads"
+    )
+    .then_some("is passed where its result is meant")
+}

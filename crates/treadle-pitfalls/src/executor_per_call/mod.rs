@@ -1,0 +1,22 @@
+//! `executor-per-call`: thread or process pool made for every call.
+
+mod rule;
+
+use treadle_finding::{About, FixKind, Severity, Tier};
+
+use crate::Pitfall;
+
+/// The pitfall.
+pub(crate) static EXECUTOR_PER_CALL: Pitfall = Pitfall {
+    about: About {
+        name: "executor-per-call",
+        summary: "thread or process pool made for every call",
+        severity: Severity::Error,
+        tier: Tier::Certain,
+        fix: FixKind::Hint,
+        since: "0.1.0",
+        remedy: None,
+        page: include_str!("page.md"),
+    },
+    rule: Some(rule::check),
+};

@@ -1,0 +1,34 @@
+//! A lock that is not re-entrant, taken again by the task that holds it.
+
+use treadle_finding::{Finding, Findings};
+use treadle_program::Program;
+
+use super::LOCK_REENTRY;
+use crate::locks::Locks;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for nesting in Locks::new(program).nestings() {
+        if nesting.outer != nesting.inner || !nesting.same_object {
+            continue;
+        }
+        let facts = program.facts(nesting.outer_at.file);
+        let name = facts.dotted(nesting.outer_at.id).unwrap_or_else(|| program.place_name(&nesting.outer));
+        let at = nesting.via.unwrap_or(nesting.inner_at);
+        let mut finding = Finding::new(
+            &LOCK_REENTRY.about,
+            program.location_of(at),
+            format!("`{name}` is taken again by the task that holds it, which waits for ever"),
+        )
+        .step(program.location_of(nesting.outer_at), "taken here first");
+        if nesting.via.is_some() {
+            let taker = program.function_of(nesting.inner_at);
+            finding = finding
+                .step(program.location_of(nesting.inner_at), format!("{} takes it again", lookup::name_of(program, taker)))
+                .help("move the work to a method that expects the lock to be held, and call that one from both");
+        } else {
+            finding = finding.help("take the lock once");
+        }
+        findings.push(finding);
+    }
+}

@@ -1,0 +1,227 @@
+//! Questions several rules ask in the same words.
+
+use treadle_program::facts::{ExprId, ExprKind, FileFacts, FunctionKind, NodeKind, RegionId, RegionKind, Usage};
+use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef};
+use treadle_program::knowledge::claim::Effect;
+use treadle_program::program::Context;
+use treadle_program::ty::Ty;
+use treadle_program::Program;
+
+/// Files findings may be reported on whose coroutines are asyncio's.
+pub(crate) fn files(program: &Program) -> impl Iterator<Item = FileId> {
+    program.reported_files().filter(|file| !program.is_foreign(*file))
+}
+
+/// The functions that run on the loop's thread by themselves: coroutines, asynchronous generators, callbacks.
+pub(crate) fn loop_functions(program: &Program) -> impl Iterator<Item = FunctionRef> {
+    program
+        .functions()
+        .filter(|function| program.context(*function) == Context::Loop && !program.is_foreign(function.file))
+}
+
+/// The coroutine functions and asynchronous generators.
+pub(crate) fn async_functions(program: &Program) -> impl Iterator<Item = FunctionRef> {
+    loop_functions(program).filter(|function| program.function(*function).is_async)
+}
+
+/// The dotted name of what a call calls, if a claim speaks of it.
+pub(crate) fn known_path(program: &Program, call: CallRef) -> Option<&str> {
+    program.callee(call).item().map(|item| program.knowledge().path(item))
+}
+
+/// Whether `await` may be written at an expression.
+pub(crate) fn may_await(program: &Program, expr: ExprRef) -> bool {
+    let function = program.function(program.function_of(expr));
+    function.kind == FunctionKind::Def && function.is_async
+}
+
+/// A function's name in code quotes.
+pub(crate) fn name_of(program: &Program, function: FunctionRef) -> String {
+    format!("`{}`", program.qualified_name(function))
+}
+
+/// What a call calls, as the program spells it.
+pub(crate) fn spelled(program: &Program, call: CallRef) -> String {
+    let facts = program.facts(call.file);
+    facts.dotted(facts.call(call.id).callee).unwrap_or_else(|| match program.callee(call).item() {
+        Some(item) => program.knowledge().path(item).to_owned(),
+        None => match facts.expr(facts.call(call.id).callee).kind {
+            ExprKind::Attribute { name, .. } => format!("….{}", facts.name(name)),
+            _ => "the call".to_owned(),
+        },
+    })
+}
+
+/// Whether a function runs once in the life of a program: it is given to `asyncio.run`, or sets up or tears down.
+pub(crate) fn runs_once(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    let name = facts.name(program.function(function).name);
+    let plain = name.trim_start_matches('_');
+    let lifecycle = [
+        "main", "amain", "async_main", "run", "start", "startup", "setup", "set_up", "init", "initialize", "lifespan",
+        "aenter__", "connect", "open", "create", "on_startup", "async_setup", "setup_hook", "asyncSetUp", "serve",
+        "cli", "run_forever", "bootstrap", "init__", "aexit__",
+    ];
+    if lifecycle.iter().any(|word| plain == *word || plain.starts_with(&format!("{word}_")) || plain.ends_with(&format!("_{word}"))) {
+        return true;
+    }
+    program.graph().to(function).any(|edge| {
+        let facts = program.facts(edge.caller.file);
+        let call = facts.expr(edge.at);
+        call.usage == Usage::Argument
+            && call.parent.and_then(|parent| program.call_of(edge.caller.with(parent))).is_some_and(|outer| {
+                let claim = program.claim(outer).map(|(_, known)| &known.claim);
+                claim.is_some_and(|claim| claim.effects.values().any(|effect| *effect == Effect::Runs))
+            })
+    })
+}
+
+/// The nodes of a function within a region that may give control to the loop.
+pub(crate) fn suspensions_within(
+    program: &Program,
+    function: FunctionRef,
+    region: RegionId,
+) -> Vec<(treadle_program::facts::NodeId, NodeKind)> {
+    let facts = program.facts(function.file);
+    program
+        .nodes(function)
+        .filter(|(node, kind)| {
+            facts.may_suspend(function.id, kind) && facts.region_within(facts.node(node.id).region, region)
+        })
+        .map(|(node, kind)| (node.id, *kind))
+        .collect()
+}
+
+/// The expression a node is about, for pointing at it.
+pub(crate) fn node_expr(facts: &FileFacts, kind: &NodeKind) -> Option<ExprId> {
+    match *kind {
+        NodeKind::Suspend(expr) | NodeKind::Yield(expr) | NodeKind::Call(expr) | NodeKind::Use(expr) | NodeKind::Test(expr) => {
+            Some(expr)
+        }
+        NodeKind::Enter(region) | NodeKind::Leave(region) | NodeKind::LeaveRaising(region) => {
+            match facts.region(region).kind {
+                RegionKind::With { context, .. } => Some(context),
+                _ => None,
+            }
+        }
+        NodeKind::Iterate(region) => match facts.region(region).kind {
+            RegionKind::Loop { control, .. } => Some(control),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether any of a method's versions further down the hierarchy is not the same kind of function.
+pub(crate) fn overridden_differently(program: &Program, callee: &Ty, is_coroutine: bool) -> bool {
+    let Ty::Method(function, receiver) = callee else { return false };
+    let Ty::Instance(class) = **receiver else { return false };
+    let facts = program.facts(function.file);
+    let name = facts.name(program.function(*function).name);
+    program.classes().subclasses(class).iter().any(|subclass| match program.own_member(*subclass, name) {
+        None => false,
+        Some(local) => match program.function_bound_to(subclass.with(local)) {
+            Some(found) => program.is_coroutine_function(found) != Some(is_coroutine),
+            None => true,
+        },
+    })
+}
+
+/// Whether an expression stands where the program asks which version or library it runs with.
+pub(crate) fn is_version_guarded(program: &Program, expr: ExprRef) -> bool {
+    let facts = program.facts(expr.file);
+    facts.regions_around(facts.expr(expr.id).region).any(|(_, region)| match region.kind {
+        RegionKind::Branch { test, .. } => {
+            let span = facts.expr(test).span;
+            facts.exprs_of(region.function).any(|(_, inside)| {
+                span.contains(inside.span)
+                    && match inside.kind {
+                        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => {
+                            matches!(facts.name(name), "version_info" | "hasattr" | "platform")
+                        }
+                        ExprKind::Local(local) => {
+                            let name = facts.name(facts.local(local).name);
+                            name.starts_with("PY") || name == "version_info" || name == "hasattr"
+                        }
+                        _ => false,
+                    }
+            })
+        }
+        RegionKind::Try(try_) => {
+            let handlers = facts.try_(try_).handlers;
+            facts.handlers[handlers.range()].iter().any(|handler| {
+                handler.caught.is_some_and(|caught| {
+                    let names = exception_names(facts, caught);
+                    names.iter().any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
+                })
+            })
+        }
+        RegionKind::Handler(handler) => facts.handler(handler).caught.is_some_and(|caught| {
+            let names = exception_names(facts, caught);
+            names.iter().any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
+        }),
+        _ => false,
+    })
+}
+
+/// The last words of the exception types a handler names.
+pub(crate) fn exception_names(facts: &FileFacts, caught: ExprId) -> Vec<String> {
+    let parts = match facts.expr(caught).kind {
+        ExprKind::Tuple(items) => facts.operands(items).to_vec(),
+        _ => vec![caught],
+    };
+    let last = |part: &ExprId| facts.dotted(*part).map(|name| name.rsplit('.').next().unwrap_or_default().to_owned());
+    parts.iter().filter_map(last).collect()
+}
+
+/// `parent` if the expression is awaited, else the expression itself.
+pub(crate) fn awaited_or_self(facts: &FileFacts, expr: ExprId) -> ExprId {
+    match (facts.expr(expr).usage, facts.expr(expr).parent) {
+        (Usage::Awaited, Some(parent)) => parent,
+        _ => expr,
+    }
+}
+
+/// Whether an object made at an expression lives no longer than its function: entered there, handed straight to
+/// `run_in_executor`, or held by a variable that is neither returned, stored, yielded nor captured.
+pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
+    let facts = program.facts(at.file);
+    match facts.expr(at.id).usage {
+        Usage::Entered | Usage::AsyncEntered | Usage::AttributeBase => true,
+        Usage::Argument => facts.expr(at.id).parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
+            facts.dotted(call.callee).is_some_and(|name| name.ends_with("run_in_executor"))
+        }),
+        Usage::Bound(binding) => {
+            let local = facts.binding(binding).local;
+            let entry = facts.local(local);
+            entry.function == facts.function_of(at.id)
+                && !entry.captured
+                && !uses_of(facts, local).any(|id| escapes(facts, id))
+        }
+        _ => false,
+    }
+}
+
+/// The expressions of its own function that read a variable.
+pub(crate) fn uses_of(
+    facts: &FileFacts,
+    local: treadle_program::facts::LocalId,
+) -> impl Iterator<Item = ExprId> + '_ {
+    let function = facts.local(local).function;
+    facts.exprs_of(function).filter(move |(_, expr)| expr.kind == ExprKind::Local(local)).map(|(id, _)| id)
+}
+
+/// Whether a use lets the value outlive the function.
+fn escapes(facts: &FileFacts, id: ExprId) -> bool {
+    let entry = facts.expr(id);
+    match entry.usage {
+        Usage::Returned | Usage::Yielded | Usage::Stored(_) | Usage::Bound(_) | Usage::Element | Usage::Result | Usage::Junction => true,
+        Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
+            !facts.dotted(call.callee).is_some_and(|name| {
+                let last = name.rsplit('.').next().unwrap_or_default();
+                matches!(last, "run_in_executor" | "gather" | "fetch" | "request") || name == "print"
+            })
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,141 @@
+//! Results of `gather(…, return_exceptions=True)` that nobody looks at, or looks at with the wrong type.
+
+use treadle_finding::{Edit, Finding, Findings, Fix};
+use treadle_program::Program;
+use treadle_program::facts::{BindingKind, Call, ExprId, ExprKind, FileFacts, LocalId, Usage};
+use treadle_program::ids::{CallRef, FileId, In};
+
+use super::LOST_EXCEPTION;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for file in lookup::files(program) {
+        for call in program.calls(file) {
+            match lookup::known_path(program, call) {
+                Some("asyncio.gather") if collects_exceptions(program, call) => dropped(program, call, findings),
+                Some("builtins.isinstance") => filtered(program, file, call, findings),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn collects_exceptions(program: &Program, call: CallRef) -> bool {
+    let facts = program.facts(call.file);
+    facts
+        .keyword(facts.call(call.id), "return_exceptions")
+        .is_some_and(|value| facts.expr(value).kind == ExprKind::Bool(true))
+}
+
+fn dropped(program: &Program, call: CallRef, findings: &mut Findings) {
+    let facts = program.facts(call.file);
+    let at = program.call_expr(call);
+    let value = lookup::awaited_or_self(facts, at.id);
+    if value == at.id || facts.expr(value).usage != Usage::Discarded || winds_down(program, call) {
+        return;
+    }
+    findings.push(
+        Finding::new(
+            &LOST_EXCEPTION.about,
+            program.location_of(at),
+            "`gather(…, return_exceptions=True)` collects exceptions that nobody looks at",
+        )
+        .label("a failure here leaves no trace")
+        .help("look at the results, or leave `return_exceptions` out and let the first failure be raised"),
+    );
+}
+
+/// Waiting for tasks that were cancelled on purpose: their `CancelledError`s are of no interest.
+fn winds_down(program: &Program, call: CallRef) -> bool {
+    let facts = program.facts(call.file);
+    let function = program.enclosing_def(program.call_expr(call));
+    let name = facts.name(program.function(function).name);
+    let words = ["close", "stop", "shutdown", "cleanup", "clean_up", "cancel", "teardown", "exit", "finalize", "dispose", "disconnect", "kill", "drain"];
+    if words.iter().any(|word| name.contains(word)) {
+        return true;
+    }
+    facts.calls_of(function.id).any(|(_, other)| match facts.expr(other.callee).kind {
+        ExprKind::Attribute { name, .. } => facts.name(name).starts_with("cancel"),
+        ExprKind::Local(local) => facts.name(facts.local(local).name).contains("cancel"),
+        _ => false,
+    })
+}
+
+/// `isinstance(result, Exception)` lets `CancelledError` through, which is a `BaseException`.
+fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findings) {
+    let facts = program.facts(file);
+    let entry = facts.call(call.id);
+    let (Some(value), Some(class)) = (facts.argument(entry, 0, "\0"), facts.argument(entry, 1, "\0")) else { return };
+    if !matches!(facts.expr(class).kind, ExprKind::Global(name) if facts.name(name) == "Exception") {
+        return;
+    }
+    let Some(gather) = gathered(program, file, value) else { return };
+    let span = facts.expr(class).span;
+    findings.push(
+        Finding::new(
+            &LOST_EXCEPTION.about,
+            program.location(file, span),
+            "a cancelled call passes this test: `CancelledError` is no `Exception`",
+        )
+        .label("`asyncio.CancelledError` is a `BaseException`")
+        .step(program.location_of(gather), "the results come from here")
+        .help("`isinstance(result, BaseException)`")
+        .fix(Fix::safe("test for `BaseException`", vec![Edit::replace(span, "BaseException")])),
+    );
+}
+
+/// The `gather` whose results a value is one of.
+fn gathered(program: &Program, file: FileId, value: ExprId) -> Option<In<ExprId>> {
+    let facts = program.facts(file);
+    let source = match facts.expr(value).kind {
+        ExprKind::Local(local) => {
+            let binding = last_binding(facts, local, value)?;
+            match binding {
+                BindingKind::Iterated { iterable, .. } => return results(program, file, iterable),
+                BindingKind::Unpacked { value, .. } => value,
+                _ => return None,
+            }
+        }
+        ExprKind::Subscript { base, .. } => return results(program, file, base),
+        _ => return None,
+    };
+    gather_behind(program, file, source)
+}
+
+fn last_binding(facts: &FileFacts, local: LocalId, at: ExprId) -> Option<BindingKind> {
+    let before = facts.expr(at).span.start;
+    let bindings: Vec<_> = facts.bindings_of(local).collect();
+    // In a comprehension the target stands after the element that reads it.
+    let last = bindings.iter().rev().find(|(_, binding)| binding.span.start <= before);
+    last.or(bindings.first().filter(|_| bindings.len() == 1)).map(|(_, binding)| binding.kind)
+}
+
+/// The `gather` behind an iterable: its results, or `zip`/`enumerate` over them.
+fn results(program: &Program, file: FileId, iterable: ExprId) -> Option<In<ExprId>> {
+    let facts = program.facts(file);
+    if let Some(call) = facts.as_call(iterable) {
+        let name = facts.dotted(call.callee)?;
+        if matches!(name.as_str(), "zip" | "enumerate" | "reversed" | "list") {
+            let arguments = facts.arguments(call).iter();
+            return arguments.filter_map(|argument| results(program, file, argument.value)).next();
+        }
+        return None;
+    }
+    match facts.expr(iterable).kind {
+        ExprKind::Await(_) => gather_behind(program, file, iterable),
+        ExprKind::Local(local) => match last_binding(facts, local, iterable)? {
+            BindingKind::Value { value, .. } => gather_behind(program, file, value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn gather_behind(program: &Program, file: FileId, value: ExprId) -> Option<In<ExprId>> {
+    let facts = program.facts(file);
+    let ExprKind::Await(operand) = facts.expr(value).kind else { return None };
+    let call: &Call = facts.as_call(operand)?;
+    let reference = program.call_of(In::new(file, call.expr))?;
+    let is_gather = lookup::known_path(program, reference) == Some("asyncio.gather");
+    (is_gather && collects_exceptions(program, reference)).then(|| In::new(file, operand))
+}

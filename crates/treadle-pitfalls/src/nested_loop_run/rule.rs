@@ -1,0 +1,109 @@
+//! A loop is run where one is running already: in a coroutine itself, or in a plain function below one.
+
+use treadle_finding::{Edit, Finding, Findings, Fix, Span};
+use treadle_program::Program;
+use treadle_program::facts::{ArgumentKind, CallId, ImportKind};
+use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
+
+use super::NESTED_LOOP_RUN;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    // `nest_asyncio` makes it work, for better or worse.
+    if program.reported_files().any(|file| imports_nest_asyncio(program, file)) {
+        return;
+    }
+    for function in lookup::loop_functions(program) {
+        for call in runs_in(program, function) {
+            findings.push(direct(program, call));
+        }
+    }
+    for chain in program.chains(|function| if asks_first(program, function) { Vec::new() } else { runs_in(program, function) }) {
+        let path = &chain.entries[0].path;
+        let leaf = chain.leaves[0];
+        let Some(first) = path.first() else { continue };
+        let message = format!(
+            "{} runs an event loop inside the running one: it reaches `{}`",
+            lookup::name_of(program, first.callee),
+            lookup::spelled(program, leaf)
+        );
+        let mut finding = Finding::new(&NESTED_LOOP_RUN.about, program.location_of(ExprRef::of_edge(first)), message)
+            .label(format!("called on the loop by {}", lookup::name_of(program, first.caller)));
+        for edge in &path[1..] {
+            let words = format!("{} calls {}", lookup::name_of(program, edge.caller), lookup::name_of(program, edge.callee));
+            finding = finding.step(program.location_of(ExprRef::of_edge(edge)), words);
+        }
+        finding = finding
+            .step(program.location_of(program.call_expr(leaf)), "raises `RuntimeError` while a loop is running")
+            .help("make the function `async def` and `await` it");
+        finding.also = chain.entries[1..]
+            .iter()
+            .map(|entry| program.location_of(ExprRef::of_edge(&entry.path[0])))
+            .filter(|location| *location != finding.primary)
+            .collect();
+        findings.push(finding);
+    }
+}
+
+fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
+    let run = program.function(function).calls;
+    let runs = |call: &CallRef| {
+        lookup::known_path(program, *call).is_some_and(|path| {
+            matches!(path, "asyncio.run" | "asyncio.AbstractEventLoop.run_until_complete" | "asyncio.Runner.run" | "anyio.run")
+        })
+    };
+    (run.start..run.end).map(|call| In::new(function.file, CallId(call))).filter(runs).collect()
+}
+
+/// The function looks whether a loop is running before it runs one.
+fn asks_first(program: &Program, function: FunctionRef) -> bool {
+    let run = program.function(function).calls;
+    (run.start..run.end).map(|call| In::new(function.file, CallId(call))).any(|call| {
+        let spelled = lookup::spelled(program, call);
+        matches!(
+            spelled.rsplit('.').next(),
+            Some("get_running_loop" | "is_running" | "_get_running_loop" | "current_async_library" | "in_async_context")
+        )
+    })
+}
+
+fn imports_nest_asyncio(program: &Program, file: FileId) -> bool {
+    let facts = program.facts(file);
+    facts.imports.iter().any(|import| match import.kind {
+        ImportKind::Module { path, .. } => facts.name(path) == "nest_asyncio",
+        ImportKind::From { module, .. } => facts.name(module) == "nest_asyncio",
+        ImportKind::Star { .. } => false,
+    })
+}
+
+fn direct(program: &Program, call: CallRef) -> Finding {
+    let at = program.call_expr(call);
+    let finding = Finding::new(
+        &NESTED_LOOP_RUN.about,
+        program.location_of(at),
+        format!("`{}` raises `RuntimeError` inside a running event loop", lookup::spelled(program, call)),
+    )
+    .help("`await` the coroutine");
+    let facts = program.facts(call.file);
+    let arguments = facts.arguments(facts.call(call.id));
+    match arguments {
+        [only] if only.kind == ArgumentKind::Positional && lookup::may_await(program, at) => {
+            let whole = facts.expr(at.id).span;
+            let edits = vec![
+                Edit::replace(Span::new(whole.start, only.span.start), "(await "),
+                Edit::replace(Span::new(only.span.end, whole.end), ")"),
+            ];
+            let bare = matches!(facts.expr(at.id).usage, treadle_program::facts::Usage::Discarded | treadle_program::facts::Usage::Bound(_) | treadle_program::facts::Usage::Returned);
+            let edits = if bare {
+                vec![
+                    Edit::replace(Span::new(whole.start, only.span.start), "await "),
+                    Edit::delete(Span::new(only.span.end, whole.end)),
+                ]
+            } else {
+                edits
+            };
+            finding.fix(Fix::safe("await the coroutine", edits))
+        }
+        _ => finding,
+    }
+}

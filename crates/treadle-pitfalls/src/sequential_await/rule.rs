@@ -1,0 +1,212 @@
+//! A loop that awaits independent calls one after the other and collects their results.
+
+use treadle_finding::{Finding, Findings};
+use treadle_program::facts::{BindingKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage};
+use treadle_program::ids::{FunctionRef, In};
+use treadle_program::program::EdgeKind;
+use treadle_program::ty::Ty;
+use treadle_program::{Program, Types};
+
+use super::SEQUENTIAL_AWAIT;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for function in lookup::async_functions(program) {
+        let facts = program.facts(function.file);
+        let run = facts.function(function.id).regions;
+        for region in (run.start..run.end).map(RegionId) {
+            if let RegionKind::Loop { kind: LoopKind::For | LoopKind::Comprehension, .. } = facts.region(region).kind
+                && let Some(awaits) = independent(program, function, region)
+            {
+                findings.push(finding(program, function, awaits));
+            }
+        }
+    }
+}
+
+fn finding(program: &Program, function: FunctionRef, awaits: ExprId) -> Finding {
+    let facts = program.facts(function.file);
+    let name = match facts.expr(awaits).kind {
+        ExprKind::Await(operand) => facts.as_call(operand).and_then(|call| facts.dotted(call.callee)),
+        _ => None,
+    };
+    let name = name.unwrap_or_else(|| "the calls".to_owned());
+    Finding::new(
+        &SEQUENTIAL_AWAIT.about,
+        program.location_of(function.with(awaits)),
+        format!("calls of `{name}` that do not need each other wait for each other"),
+    )
+    .label("each round starts when the one before is done")
+    .help(format!("`results = await asyncio.gather(*({name}(…) for …))`, with a limit if there may be many"))
+}
+
+/// The one `await` of the loop, if each round does nothing but collect what an independent call gives.
+fn independent(program: &Program, function: FunctionRef, region: RegionId) -> Option<ExprId> {
+    let facts = program.facts(function.file);
+    let suspensions = lookup::suspensions_within(program, function, region);
+    let [(node, NodeKind::Suspend(awaits))] = suspensions.as_slice() else { return None };
+    let ExprKind::Await(operand) = facts.expr(*awaits).kind else { return None };
+    let call = facts.as_call(operand)?;
+    // Directly in the loop: in a branch, a `try` or a `with` the rounds may well depend on each other.
+    if facts.node(*node).region != region || is_under_pressure(facts, region) || leaves_early(program, function, region) {
+        return None;
+    }
+    let reference = program.call_of(function.with(operand))?;
+    (uses_item(facts, region, call)
+        && !depends_on_rounds(facts, region, operand)
+        && is_collected(facts, *awaits, region)
+        && does_independent_work(program, reference))
+    .then_some(*awaits)
+}
+
+/// Under a lock, a limit or a transaction one at a time may be the point.
+fn is_under_pressure(facts: &FileFacts, region: RegionId) -> bool {
+    facts.regions_around(region).skip(1).any(|(_, region)| match region.kind {
+        RegionKind::With { context, .. } => facts
+            .as_call(context)
+            .and_then(|call| facts.dotted(call.callee))
+            .is_none_or(|name| !matches!(name.rsplit('.').next(), Some("ClientSession" | "AsyncClient" | "timeout"))),
+        RegionKind::Loop { .. } => true,
+        _ => false,
+    })
+}
+
+/// `break` or `return` after a result: the later calls may not be wanted.
+fn leaves_early(program: &Program, function: FunctionRef, region: RegionId) -> bool {
+    let facts = program.facts(function.file);
+    program.nodes(function).any(|(node, kind)| {
+        let within = facts.region_within(facts.node(node.id).region, region);
+        let is_head = matches!(kind, NodeKind::Iterate(found) if *found == region);
+        within
+            && !is_head
+            && (matches!(kind, NodeKind::Return(_) | NodeKind::Raise(_))
+                || facts.next(node.id).iter().any(|next| {
+                    let next = facts.node(*next);
+                    next.kind != NodeKind::Iterate(region) && !facts.region_within(next.region, region)
+                }))
+    })
+}
+
+/// The call is about the item of this round.
+fn uses_item(facts: &FileFacts, region: RegionId, call: &treadle_program::facts::Call) -> bool {
+    let RegionKind::Loop { control, .. } = facts.region(region).kind else { return false };
+    facts.arguments(call).iter().any(|argument| {
+        let span = facts.expr(argument.value).span;
+        facts.exprs_of(facts.region(region).function).any(|(_, expr)| match expr.kind {
+            ExprKind::Local(local) if span.contains(expr.span) => facts.bindings_of(local).any(|(_, binding)| {
+                matches!(binding.kind, BindingKind::Iterated { iterable, .. } if iterable == control)
+            }),
+            _ => false,
+        })
+    })
+}
+
+/// The call reads something that an earlier round wrote.
+fn depends_on_rounds(facts: &FileFacts, region: RegionId, operand: ExprId) -> bool {
+    let span = facts.expr(operand).span;
+    let body = facts.region(region).span;
+    facts.exprs_of(facts.region(region).function).any(|(_, expr)| match expr.kind {
+        ExprKind::Local(local) if span.contains(expr.span) => facts.bindings_of(local).any(|(_, binding)| {
+            let in_loop = body.contains(binding.span);
+            let fresh = matches!(binding.kind, BindingKind::Iterated { .. })
+                || (binding.span.end <= span.start && matches!(binding.kind, BindingKind::Value { .. }));
+            in_loop && !fresh
+        }),
+        _ => false,
+    })
+}
+
+/// The results go into a list, a dict or a comprehension.
+fn is_collected(facts: &FileFacts, awaits: ExprId, region: RegionId) -> bool {
+    let entry = facts.expr(awaits);
+    match entry.usage {
+        Usage::Collected => entry
+            .parent
+            .is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Comprehension { .. })),
+        Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
+            facts.expr(call.expr).usage == Usage::Discarded
+                && matches!(facts.expr(call.callee).kind, ExprKind::Attribute { base, name }
+                    if matches!(facts.name(name), "append" | "add" | "extend")
+                        && matches!(facts.expr(base).kind, ExprKind::Local(_)))
+        }),
+        Usage::Stored(store) => matches!(
+            facts.store(store).target,
+            treadle_program::facts::StoreTarget::Subscript { base, .. } if matches!(facts.expr(base).kind, ExprKind::Local(_))
+        ),
+        Usage::Bound(binding) => {
+            let local = facts.binding(binding).local;
+            // `row = await fetch(x)` and then only `rows.append(row)` or the like.
+            let mut uses = lookup::uses_of(facts, local);
+            let (Some(only), None) = (uses.next(), uses.next()) else { return false };
+            facts.region_within(facts.expr(only).region, region) && is_collected(facts, only, region)
+        }
+        _ => false,
+    }
+}
+
+/// An HTTP request, or a coroutine of the program that makes one (or sleeps) and changes nothing others see.
+fn does_independent_work(program: &Program, call: treadle_program::ids::CallRef) -> bool {
+    match program.callee(call) {
+        Ty::KnownMethod(item, _) | Ty::Known(item) => is_request(program.knowledge().path(*item)),
+        Ty::Function(function) | Ty::Method(function, _) => {
+            let mut found = false;
+            let mut waiting = vec![(*function, 0)];
+            let mut met = Vec::new();
+            while let Some((here, depth)) = waiting.pop() {
+                if met.contains(&here) || depth > 4 {
+                    continue;
+                }
+                met.push(here);
+                if changes_state(program, here) {
+                    return false;
+                }
+                let run = program.function(here).calls;
+                for call in (run.start..run.end).map(|id| In::new(here.file, treadle_program::facts::CallId(id))) {
+                    if let Some(path) = lookup::known_path(program, call) {
+                        found |= is_request(path) || path == "asyncio.sleep" || path == "asyncio.to_thread";
+                        if is_ordered(path) {
+                            return false;
+                        }
+                    }
+                }
+                let edges = program.graph().from(here).iter();
+                waiting.extend(edges.filter(|edge| edge.kind != EdgeKind::Offloaded).map(|edge| (edge.callee, depth + 1)));
+            }
+            found
+        }
+        _ => false,
+    }
+}
+
+fn is_request(path: &str) -> bool {
+    let Some((owner, method)) = path.rsplit_once('.') else { return false };
+    matches!(owner, "aiohttp.ClientSession" | "httpx.AsyncClient")
+        && matches!(method, "get" | "head" | "options" | "request" | "post" | "put" | "patch" | "delete")
+}
+
+/// Work whose order others see: writes, queues, locks, statements on a connection.
+fn is_ordered(path: &str) -> bool {
+    path.ends_with(".drain")
+        || path.ends_with(".acquire")
+        || path.ends_with(".execute")
+        || path.ends_with(".send_json")
+        || path.ends_with(".send_text")
+        || path.starts_with("asyncio.Queue.")
+        || path.starts_with("asyncio.Lock")
+        || path.starts_with("asyncio.StreamWriter")
+}
+
+fn changes_state(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    let entry = facts.function(function.id);
+    let mut types = Types::new(program, function.file);
+    let stores = facts.stores[entry.stores.range()].iter().any(|store| match store.target {
+        treadle_program::facts::StoreTarget::Attribute { .. } => true,
+        treadle_program::facts::StoreTarget::Subscript { base, .. } => {
+            !matches!(facts.expr(base).kind, ExprKind::Local(local) if facts.local(local).function == function.id)
+                || types.of(base).is_unknown()
+        }
+    });
+    let outer = facts.bindings[entry.bindings.range()].iter().any(|binding| facts.local(binding.local).function != function.id);
+    stores || outer
+}

@@ -1,0 +1,86 @@
+//! A wait for something that nothing in the program ever does.
+
+use treadle_finding::{Finding, Findings, Tier};
+use treadle_program::Program;
+use treadle_program::knowledge::claim::Primitive;
+use treadle_program::program::{Operation, Place, PrimitiveUse};
+
+use super::STALLED_WAIT;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for (place, used) in program.primitives().iter() {
+        if used.escapes || used.created.iter().any(|call| program.file(call.file).installed) {
+            continue;
+        }
+        if let Some((wait, words, help)) = stalled(program, used) {
+            findings.push(finding(program, place, used, wait, &words, help));
+        }
+    }
+}
+
+/// The wait that cannot end, what is missing, and the cure.
+fn stalled<'u>(program: &Program, used: &'u PrimitiveUse) -> Option<(&'u Operation, String, &'static str)> {
+    let first = |names: &[&str]| used.operations.iter().find(|operation| names.contains(&&*operation.name));
+    let none = |names: &[&str]| first(names).is_none();
+    match used.primitive {
+        Primitive::AsyncEvent => {
+            let wait = first(&["wait"]).filter(|_| none(&["set"]))?;
+            Some((wait, "nothing ever sets it".to_owned(), "call `set()` where the event happens"))
+        }
+        Primitive::AsyncCondition => {
+            let wait = first(&["wait", "wait_for"]).filter(|_| none(&["notify", "notify_all"]))?;
+            Some((wait, "nothing ever notifies it".to_owned(), "call `notify()` or `notify_all()` under the condition"))
+        }
+        Primitive::AsyncSemaphore => {
+            let wait = first(&["acquire"]).filter(|_| none(&["release", "async with"]))?;
+            Some((
+                wait,
+                "nothing ever releases it: it is used up and never refilled".to_owned(),
+                "use `async with`, or a rate limiter if a rate is meant",
+            ))
+        }
+        Primitive::AsyncQueue => {
+            if let Some(wait) = first(&["get"]).filter(|_| none(&["put", "put_nowait"])) {
+                return Some((wait, "nothing ever puts an item".to_owned(), "put items, or give the queue to who does"));
+            }
+            let wait = first(&["join"]).filter(|_| none(&["task_done"]) && !none(&["put", "put_nowait"]))?;
+            Some((wait, "no item is ever marked with `task_done()`".to_owned(), "call `task_done()` after each item"))
+        }
+        Primitive::AsyncFuture => {
+            let made_here = used.created.iter().all(|call| {
+                program.callee(*call).item().is_some_and(|item| {
+                    let path = program.knowledge().path(item);
+                    path == "asyncio.Future" || path.ends_with(".create_future")
+                })
+            });
+            let wait = first(&["await"])
+                .filter(|_| made_here && none(&["set_result", "set_exception", "cancel"]))?;
+            Some((wait, "nothing ever gives it a result".to_owned(), "call `set_result()` where the result is known"))
+        }
+        _ => None,
+    }
+}
+
+fn finding(
+    program: &Program,
+    place: &Place,
+    used: &PrimitiveUse,
+    wait: &Operation,
+    words: &str,
+    help: &'static str,
+) -> Finding {
+    let name = program.place_name(place);
+    let mut finding = Finding::new(
+        &STALLED_WAIT.about,
+        program.location_of(wait.at),
+        format!("the wait for `{name}` cannot end: {words}"),
+    )
+    .label("waits here for ever")
+    .help(help);
+    for created in used.created.iter().take(1) {
+        finding = finding.step(program.location_of(program.call_expr(*created)), "made here");
+    }
+    // A public attribute may be somebody else's to use.
+    let public = matches!(place, Place::Attribute(_, name) if !name.starts_with('_'));
+    if public { finding.at_tier(Tier::Likely) } else { finding }
+}

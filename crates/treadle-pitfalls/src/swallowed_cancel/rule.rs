@@ -1,0 +1,247 @@
+//! A handler or a `finally` that ends a cancellation which was not its own.
+
+use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
+use treadle_program::facts::{
+    ExprId, ExprKind, FileFacts, Handler, HandlerId, NodeId, NodeKind, RegionId, RegionKind, TryId, Usage,
+};
+use treadle_program::ids::FunctionRef;
+use treadle_program::program::Paths;
+use treadle_program::Program;
+
+use super::SWALLOWED_CANCEL;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for function in lookup::async_functions(program) {
+        if lookup::runs_once(program, function) && is_entry(program, function) || counts_cancellations(program, function) {
+            continue;
+        }
+        let facts = program.facts(function.file);
+        let run = facts.function(function.id).tries;
+        for try_ in (run.start..run.end).map(TryId) {
+            handlers(program, function, try_, findings);
+            finally(program, function, try_, findings);
+        }
+        let run = facts.function(function.id).regions;
+        for region in (run.start..run.end).map(RegionId) {
+            suppressed(program, function, region, findings);
+        }
+    }
+}
+
+/// The program's outermost coroutine: there is nobody above it to tell.
+fn is_entry(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    matches!(facts.name(program.function(function).name).trim_start_matches('_'), "main" | "amain" | "async_main")
+}
+
+/// Code that asks `cancelling()` or calls `uncancel()` knows whose cancellation it ends.
+fn counts_cancellations(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    facts.exprs_of(function.id).any(|(_, expr)| match expr.kind {
+        ExprKind::Attribute { name, .. } => matches!(facts.name(name), "uncancel" | "cancelling"),
+        _ => false,
+    })
+}
+
+fn handlers(program: &Program, function: FunctionRef, try_: TryId, findings: &mut Findings) {
+    let facts = program.facts(function.file);
+    let entry = facts.try_(try_);
+    if entry.is_star || entry.handlers.is_empty() {
+        return;
+    }
+    let suspensions = lookup::suspensions_within(program, function, entry.body);
+    if suspensions.is_empty() || awaits_only_cancelled(program, function, &suspensions) {
+        return;
+    }
+    let catching = (entry.handlers.start..entry.handlers.end)
+        .map(HandlerId)
+        .find_map(|id| catches_cancel(facts, facts.handler(id)).map(|words| (facts.handler(id), words)));
+    let Some((handler, words)) = catching else { return };
+    let Some(after) = leaves_quietly(facts, handler) else { return };
+    let at = program.location(function.file, handler.header);
+    let mut finding = Finding::new(&SWALLOWED_CANCEL.about, at, format!("{words} swallows the task's cancellation"))
+        .label("the task goes on as if nobody had cancelled it")
+        .help("end the handler with `raise`");
+    if let Some(waits) = suspensions.first().and_then(|(_, kind)| lookup::node_expr(facts, kind)) {
+        finding = finding.step(program.location_of(function.with(waits)), "a cancellation arrives here");
+    }
+    if facts.node(after).kind == NodeKind::Exit && words.contains("CancelledError") {
+        // The function ends at once: the canceller may not mind, but `wait_for` and `TaskGroup` do.
+        finding = finding.at_tier(Tier::Likely);
+    }
+    findings.push(match raise_at_end(facts, handler) {
+        Some(fix) => finding.fix(fix),
+        None => finding,
+    });
+}
+
+/// How a handler catches `CancelledError`, if it does.
+fn catches_cancel(facts: &FileFacts, handler: &Handler) -> Option<&'static str> {
+    let Some(caught) = handler.caught else { return Some("a bare `except:`") };
+    let names = lookup::exception_names(facts, caught);
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    if has("CancelledError") {
+        Some("`except CancelledError`")
+    } else if has("BaseException") {
+        Some("`except BaseException`")
+    } else {
+        None
+    }
+}
+
+/// Where control goes when a handler ends without raising; `None` if it always raises.
+fn leaves_quietly(facts: &FileFacts, handler: &Handler) -> Option<NodeId> {
+    let outside = |id: NodeId| !facts.region_within(facts.node(id).region, handler.region);
+    let raises = |kind: &NodeKind| match *kind {
+        NodeKind::Raise(_) => true,
+        NodeKind::Call(call) => ends_process(facts, call),
+        _ => false,
+    };
+    let left = facts.find_on_path(handler.entry, Paths::Normal, |id, _| outside(id), |_, kind| raises(kind))?;
+    // A `finally` on the way, or a join, says little: what runs next does.
+    let mut here = left;
+    for _ in 0..64 {
+        match (&facts.node(here).kind, facts.next(here)) {
+            (NodeKind::Join | NodeKind::Return(_), [next]) => here = *next,
+            _ => break,
+        }
+    }
+    // The block of a `finally` may raise again by itself.
+    let goes_on = |kind: &NodeKind| matches!(kind, NodeKind::Exit);
+    let stops = |kind: &NodeKind| matches!(kind, NodeKind::Raise(_));
+    if matches!(facts.node(here).kind, NodeKind::Exit) {
+        return Some(here);
+    }
+    let ends = facts.find_on_path(here, Paths::Normal, |_, kind| goes_on(kind), |_, kind| stops(kind)).is_some();
+    let loops = facts.find_on_path(here, Paths::Normal, |id, _| id == handler.entry, |_, kind| stops(kind)).is_some()
+        || facts.find_on_path(here, Paths::Normal, |_, kind| matches!(kind, NodeKind::Suspend(_)), |_, kind| stops(kind)).is_some();
+    (ends || loops).then_some(here)
+}
+
+fn ends_process(facts: &FileFacts, call: ExprId) -> bool {
+    facts
+        .as_call(call)
+        .and_then(|call| facts.dotted(call.callee))
+        .is_some_and(|name| matches!(name.as_str(), "sys.exit" | "os._exit" | "exit" | "quit" | "os.abort" | "pytest.fail"))
+}
+
+/// Everything awaited is a task that this function cancels: the cancellation is its own child's.
+fn awaits_only_cancelled(program: &Program, function: FunctionRef, suspensions: &[(NodeId, NodeKind)]) -> bool {
+    let facts = program.facts(function.file);
+    let cancels = facts.calls_of(function.id).any(|(_, call)| match facts.expr(call.callee).kind {
+        ExprKind::Attribute { name, .. } => facts.name(name) == "cancel",
+        ExprKind::Local(local) => facts.name(facts.local(local).name).contains("cancel"),
+        _ => false,
+    });
+    if !cancels {
+        return false;
+    }
+    suspensions.iter().all(|(_, kind)| {
+        let NodeKind::Suspend(awaits) = *kind else { return false };
+        let ExprKind::Await(operand) = facts.expr(awaits).kind else { return false };
+        match facts.expr(operand).kind {
+            ExprKind::Local(_) | ExprKind::Attribute { .. } | ExprKind::Subscript { .. } => true,
+            ExprKind::Call(call) => facts.dotted(facts.call(call).callee).is_some_and(|name| {
+                matches!(name.rsplit('.').next(), Some("gather" | "wait" | "wait_for" | "shield" | "sleep" | "join" | "wait_closed"))
+            }),
+            _ => false,
+        }
+    })
+}
+
+/// Appends `raise` to a handler, or puts it where its only `pass` stands.
+fn raise_at_end(facts: &FileFacts, handler: &Handler) -> Option<Fix> {
+    let block = facts.region(handler.region).span;
+    let first = facts.statements.partition_point(|statement| statement.start < block.start);
+    let body = &facts.statements[first..];
+    let mut last = *body.first()?;
+    for statement in body.iter().take_while(|statement| statement.end <= block.end) {
+        if statement.start >= last.end {
+            last = *statement;
+        }
+    }
+    let empty = !facts.exprs_of(facts.region(handler.region).function).any(|(_, expr)| last.contains(expr.span));
+    let leaves_early = facts.nodes[facts.function(facts.region(handler.region).function).nodes.range()].iter().any(|node| {
+        facts.region_within(node.region, handler.region) && matches!(node.kind, NodeKind::Return(_))
+    });
+    if last.len() == 4 && empty && body[0] == last {
+        return Some(Fix::safe("raise the cancellation again", vec![Edit::replace(last, "raise")]));
+    }
+    // After `return`, `break` or `continue` nothing would run; what to do then is for a person to say.
+    let jumps = empty && matches!(last.len(), 5 | 8);
+    let same_line = facts.line_of(handler.header.start) == facts.line_of(last.start);
+    if leaves_early || jumps || same_line {
+        return None;
+    }
+    let indentation = facts.indentation(body[0]);
+    Some(Fix::safe("raise the cancellation again", vec![Edit::insert(block.end, format!("\n{indentation}raise"))]))
+}
+
+/// `return`, `break` or `continue` in a `finally` replaces whatever exception is on its way, a cancellation included.
+fn finally(program: &Program, function: FunctionRef, try_: TryId, findings: &mut Findings) {
+    let facts = program.facts(function.file);
+    let entry = facts.try_(try_);
+    let Some(region) = entry.finally else { return };
+    if lookup::suspensions_within(program, function, entry.body).is_empty() {
+        return;
+    }
+    let returns = program.nodes(function).find_map(|(node, kind)| match *kind {
+        NodeKind::Return(value) if facts.region_within(facts.node(node.id).region, region) => Some(value),
+        _ => None,
+    });
+    let Some(value) = returns else { return };
+    let span = facts.region(region).span;
+    let span = match value {
+        Some(value) => facts.statement_around(facts.expr(value).span).unwrap_or(span),
+        None => span,
+    };
+    findings.push(
+        Finding::new(
+            &SWALLOWED_CANCEL.about,
+            program.location(function.file, span),
+            "`return` in `finally` swallows the task's cancellation",
+        )
+        .label("replaces any exception on its way, `CancelledError` included")
+        .help("move the `return` behind the `try`"),
+    );
+}
+
+/// `with suppress(CancelledError)` around awaits of other things than a cancelled task.
+fn suppressed(program: &Program, function: FunctionRef, region: RegionId, findings: &mut Findings) {
+    let facts = program.facts(function.file);
+    let RegionKind::With { context, is_async: false } = facts.region(region).kind else { return };
+    let Some(call) = facts.as_call(context) else { return };
+    if facts.dotted(call.callee).is_none_or(|name| name.rsplit('.').next() != Some("suppress")) {
+        return;
+    }
+    let catches = facts.arguments(call).iter().any(|argument| {
+        facts.dotted(argument.value).is_some_and(|name| {
+            matches!(name.rsplit('.').next(), Some("CancelledError" | "BaseException"))
+        })
+    });
+    let suspensions = lookup::suspensions_within(program, function, region);
+    if !catches || suspensions.is_empty() || awaits_only_cancelled(program, function, &suspensions) {
+        return;
+    }
+    // `with suppress(CancelledError): await self._task` without a `cancel()` in sight: whose it is cannot be told.
+    let all_names = suspensions.iter().all(|(_, kind)| match *kind {
+        NodeKind::Suspend(awaits) => matches!(
+            facts.expr(awaits).kind,
+            ExprKind::Await(operand) if matches!(facts.expr(operand).kind, ExprKind::Local(_) | ExprKind::Attribute { .. })
+        ),
+        _ => false,
+    });
+    let mut finding = Finding::new(
+        &SWALLOWED_CANCEL.about,
+        program.location_of(function.with(context)),
+        "`suppress(CancelledError)` swallows the task's own cancellation too",
+    )
+    .label("the task goes on as if nobody had cancelled it")
+    .help("suppress only around the `await` of a task this code has cancelled");
+    if all_names {
+        finding = finding.at_tier(Tier::Likely);
+    }
+    debug_assert!(facts.expr(context).usage == Usage::Entered);
+    findings.push(finding);
+}

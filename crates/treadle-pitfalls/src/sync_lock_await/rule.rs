@@ -1,0 +1,88 @@
+//! A lock for threads that is held while the task gives up the thread.
+
+use treadle_finding::{Finding, Findings};
+use treadle_program::facts::{ExprId, ExprKind, NodeId, NodeKind, RegionId, RegionKind};
+use treadle_program::ids::FunctionRef;
+use treadle_program::knowledge::claim::Primitive;
+use treadle_program::program::Paths;
+use treadle_program::ty::Ty;
+use treadle_program::{Program, Types};
+
+use super::SYNC_LOCK_AWAIT;
+use crate::lookup;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    for function in lookup::async_functions(program) {
+        let facts = program.facts(function.file);
+        let run = facts.function(function.id).regions;
+        let mut types = Types::new(program, function.file);
+        for region in (run.start..run.end).map(RegionId) {
+            if let RegionKind::With { context, is_async: false } = facts.region(region).kind
+                && is_thread_lock(program, &types.of(context))
+                && let Some((node, _)) = lookup::suspensions_within(program, function, region).first()
+            {
+                report(program, function, context, *node, findings);
+            }
+        }
+        for (node, kind) in program.nodes(function) {
+            if let NodeKind::Call(call) = *kind
+                && let Some(receiver) = acquired(program, &mut types, function, call)
+                && let Some(suspension) = held_over(program, function, node.id, &receiver)
+            {
+                report(program, function, call, suspension, findings);
+            }
+        }
+    }
+}
+
+fn is_thread_lock(program: &Program, ty: &Ty) -> bool {
+    let Ty::KnownInstance(item) = ty else { return false };
+    let primitive = program.knowledge().claim(*item).and_then(|known| known.claim.primitive);
+    matches!(
+        primitive,
+        Some(Primitive::ThreadLock | Primitive::ThreadRlock | Primitive::ThreadSemaphore | Primitive::ThreadCondition)
+    )
+}
+
+/// The receiver of `lock.acquire()`, as spelled.
+fn acquired(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: ExprId) -> Option<String> {
+    let facts = program.facts(function.file);
+    let ExprKind::Attribute { base, name } = facts.expr(facts.as_call(call)?.callee).kind else { return None };
+    if facts.name(name) != "acquire" || !is_thread_lock(program, &types.of(base)) {
+        return None;
+    }
+    facts.dotted(base)
+}
+
+/// A suspension that control can reach from `node` before the lock is released.
+fn held_over(program: &Program, function: FunctionRef, node: NodeId, receiver: &str) -> Option<NodeId> {
+    let facts = program.facts(function.file);
+    let releases = |kind: &NodeKind| match *kind {
+        NodeKind::Call(call) => facts
+            .as_call(call)
+            .and_then(|call| facts.dotted(call.callee))
+            .is_some_and(|name| name.strip_suffix(".release") == Some(receiver)),
+        _ => false,
+    };
+    facts.find_on_path(node, Paths::Normal, |_, kind| facts.may_suspend(function.id, kind), |_, kind| releases(kind))
+}
+
+fn report(program: &Program, function: FunctionRef, lock: ExprId, suspension: NodeId, findings: &mut Findings) {
+    let facts = program.facts(function.file);
+    let Some(waits) = lookup::node_expr(facts, &facts.node(suspension).kind) else { return };
+    let spelled = match facts.as_call(lock) {
+        Some(call) => facts.dotted(call.callee).map(|name| name.trim_end_matches(".acquire").to_owned()),
+        None => facts.dotted(lock),
+    };
+    let name = spelled.map_or("a thread lock".to_owned(), |name| format!("the thread lock `{name}`"));
+    findings.push(
+        Finding::new(
+            &SYNC_LOCK_AWAIT.about,
+            program.location_of(function.with(lock)),
+            format!("{name} is held across `await`"),
+        )
+        .label("taken here")
+        .step(program.location_of(function.with(waits)), "the task gives up the thread here, and keeps the lock")
+        .help("use `asyncio.Lock` with `async with`, or let go of the lock before the `await`"),
+    );
+}
