@@ -13,6 +13,7 @@ mod parameters;
 mod places;
 mod rounds;
 mod walk;
+mod wanted;
 
 use std::sync::Arc;
 
