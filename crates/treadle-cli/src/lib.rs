@@ -1,2 +1,48 @@
-//! placeholder
+//! The command line: arguments in, exit code out.
+//!
+//! One file per command. Exit codes: 0 clean, 1 findings, 2 could not work.
 #![forbid(unsafe_code)]
+
+mod arguments;
+mod check;
+mod explain;
+mod list;
+mod output;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Runs a command line, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(status(arguments))
+}
+
+/// Like [`run`], with the exit code as a number.
+pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are "errors" of the parser that belong on standard output.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let done = match &arguments.command {
+        Command::Check(options) => check::run(options),
+        Command::Explain(options) => explain::run(options),
+        Command::Pitfalls(options) => list::run(options),
+        Command::Completions { shell } => arguments::completions(*shell),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => 0,
+        Err(error) => {
+            eprintln!("treadle: {error:#}");
+            2
+        }
+    }
+}

@@ -1,2 +1,52 @@
-//! placeholder
+//! Findings as people and programs read them.
+//!
+//! Every view is a function of a [`Report`]; none of them decides anything. Lines and columns are counted here, from the
+//! text of the files: both start at 1, columns count characters.
 #![forbid(unsafe_code)]
+
+mod full;
+mod json;
+mod page;
+mod place;
+mod plain;
+mod sarif;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use treadle_finding::{Finding, Problem};
+
+pub use full::full;
+pub use json::{json, json_lines};
+pub use page::page;
+pub use plain::{concise, github, statistics};
+pub use sarif::sarif;
+
+/// The decoded text of files that have findings.
+pub trait Sources {
+    /// The text of a file; `None` if it cannot be had any more.
+    fn text(&self, path: &Path) -> Option<Arc<str>>;
+}
+
+/// What a run has to say.
+pub struct Report<'a> {
+    /// In the order they are shown.
+    pub findings: &'a [Finding],
+    /// Files that could not be read.
+    pub problems: &'a [Problem],
+    /// How many files were checked.
+    pub files: usize,
+    /// How many findings comments silenced.
+    pub ignored: usize,
+    /// The files' texts.
+    pub sources: &'a dyn Sources,
+}
+
+/// How text is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// With ANSI colours.
+    pub colour: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}

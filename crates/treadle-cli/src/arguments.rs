@@ -1,0 +1,172 @@
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Finds asyncio's pitfalls in Python programs.
+#[derive(Debug, Parser)]
+#[command(name = "treadle", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read a program and report the pitfalls in it
+    Check(Box<Check>),
+    /// Print the page of a pitfall
+    Explain(Explain),
+    /// List the pitfalls
+    Pitfalls(Pitfalls),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  treadle check                         the program below the current directory
+  treadle check src tests --tier certain
+  treadle check --fix                   apply the safe fixes
+  treadle check --unsafe-fixes --diff   show what all fixes would change
+  treadle check - --stdin-filename app/views.py < app/views.py
+
+Exit codes: 0 clean, 1 findings, 2 could not work.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Check {
+    /// Files and directories; `-` reads one file from standard input
+    #[arg(default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// How findings are written
+    #[arg(long, value_enum, default_value_t = Format::Full)]
+    pub(crate) output_format: Format,
+    /// Count findings by pitfall instead of listing them
+    #[arg(long)]
+    pub(crate) statistics: bool,
+    /// When to colour
+    #[arg(long, visible_alias = "colour", value_enum, default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+    /// Write nothing but what was asked for: no progress, no closing line
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Only these pitfalls
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "What is reported")]
+    pub(crate) select: Vec<String>,
+    /// Not these pitfalls
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "What is reported")]
+    pub(crate) ignore: Vec<String>,
+    /// These pitfalls as well
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "What is reported")]
+    pub(crate) extend_select: Vec<String>,
+    /// The least sure tier to report: `certain`, `likely` or `advisory`
+    #[arg(long, help_heading = "What is reported")]
+    pub(crate) tier: Option<String>,
+    /// Exit with 0 even if there are findings
+    #[arg(long, help_heading = "What is reported")]
+    pub(crate) exit_zero: bool,
+
+    /// Apply the safe fixes
+    #[arg(long, help_heading = "Fixes")]
+    pub(crate) fix: bool,
+    /// Apply fixes that may change behaviour, too
+    #[arg(long, help_heading = "Fixes")]
+    pub(crate) unsafe_fixes: bool,
+    /// Print what fixes would change, and change nothing
+    #[arg(long, help_heading = "Fixes")]
+    pub(crate) diff: bool,
+    /// Put an ignore comment on each finding's line
+    #[arg(long, help_heading = "Fixes", conflicts_with_all = ["fix", "unsafe_fixes", "diff"])]
+    pub(crate) add_ignore: bool,
+
+    /// The settings' file
+    #[arg(long, value_name = "FILE", help_heading = "Which files, which settings")]
+    pub(crate) config: Option<PathBuf>,
+    /// Use no settings' file
+    #[arg(long, conflicts_with = "config", help_heading = "Which files, which settings")]
+    pub(crate) isolated: bool,
+    /// Pass over files of these patterns
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', help_heading = "Which files, which settings")]
+    pub(crate) exclude: Vec<String>,
+    /// The name standard input goes by
+    #[arg(long, value_name = "FILE", help_heading = "Which files, which settings")]
+    pub(crate) stdin_filename: Option<PathBuf>,
+    /// List the files that would be checked
+    #[arg(long, help_heading = "Which files, which settings")]
+    pub(crate) show_files: bool,
+    /// The program's environment: an interpreter or a virtual environment's directory
+    #[arg(long, value_name = "PATH", help_heading = "Which files, which settings")]
+    pub(crate) python: Option<PathBuf>,
+    /// The oldest Python the program is for
+    #[arg(long, value_name = "VERSION", help_heading = "Which files, which settings")]
+    pub(crate) python_version: Option<String>,
+    /// Follow chains of calls into installed packages
+    #[arg(long, help_heading = "Which files, which settings")]
+    pub(crate) follow_installed: bool,
+    /// Neither read nor write the cache
+    #[arg(long, help_heading = "Which files, which settings")]
+    pub(crate) no_cache: bool,
+    /// Where the cache is [default: `.treadle_cache` in the project]
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Which files, which settings")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The pitfall's name
+    pub(crate) name: String,
+    /// When to colour
+    #[arg(long, visible_alias = "colour", value_enum, default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Pitfalls {
+    /// How the list is written
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) output_format: ListFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// With the code, the way to the cause and the cure
+    Full,
+    /// One line for each finding
+    Concise,
+    /// One document
+    Json,
+    /// One object on each line
+    JsonLines,
+    /// Workflow commands
+    Github,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// When standard output is a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+/// Prints the completions of a shell.
+#[expect(clippy::unnecessary_wraps, reason = "every command returns the same")]
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    clap_complete::generate(shell, &mut Arguments::command(), "treadle", &mut std::io::stdout());
+    Ok(0)
+}
