@@ -41,8 +41,24 @@ pub fn discover(roots: &[PathBuf], project: &Path, sources: &[PathBuf], excludes
     }
     problems.sort();
     let bases = bases(roots, project, sources);
-    let found = paths.into_keys().map(|path| found(path, &bases)).collect();
+    let mut packages = Packages::default();
+    let found = paths.into_keys().map(|path| found(path, &bases, &mut packages)).collect();
     (found, problems)
+}
+
+/// Which directories are packages; each is looked at once.
+#[derive(Default)]
+pub struct Packages(std::collections::HashMap<PathBuf, bool>);
+
+impl Packages {
+    fn contains(&mut self, directory: &Path) -> bool {
+        if let Some(known) = self.0.get(directory) {
+            return *known;
+        }
+        let is_package = directory.join("__init__.py").is_file();
+        self.0.insert(directory.to_path_buf(), is_package);
+        is_package
+    }
 }
 
 /// Directories that dotted names may start at: given roots, source directories, the project and its `src`.
@@ -140,20 +156,20 @@ fn inner(error: &ignore::Error) -> String {
     }
 }
 
-fn found(path: PathBuf, bases: &[PathBuf]) -> Found {
-    let (names, is_package) = module_names(&path, bases);
+fn found(path: PathBuf, bases: &[PathBuf], packages: &mut Packages) -> Found {
+    let (names, is_package) = module_names(&path, bases, packages);
     Found { path, names, is_package }
 }
 
 /// The dotted names of a file: by the packages it stands in, then relative to each base.
-pub fn module_names(path: &Path, bases: &[PathBuf]) -> (Vec<String>, bool) {
+pub fn module_names(path: &Path, bases: &[PathBuf], packages: &mut Packages) -> (Vec<String>, bool) {
     let absolute = absolute(path);
     let stem = absolute.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
     let is_package = stem == "__init__";
     let mut names = Vec::new();
     let mut parts = if is_package { Vec::new() } else { vec![stem.clone()] };
     let mut directory = absolute.parent();
-    while let Some(here) = directory.filter(|here| here.join("__init__.py").is_file()) {
+    while let Some(here) = directory.filter(|here| packages.contains(here)) {
         parts.push(here.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned());
         directory = here.parent();
     }

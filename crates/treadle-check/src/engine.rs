@@ -10,7 +10,7 @@ use treadle_program::{Options, Program, SourceFile, lower};
 
 use crate::cache::Cache;
 use crate::configuration::Configuration;
-use crate::discover::{Found, discover, module_names};
+use crate::discover::{Found, Packages, discover, module_names};
 use crate::environment::Environment;
 use crate::load::load;
 use crate::suppress::{SYNTAX_ERROR, UNUSED_IGNORE, suppress};
@@ -111,7 +111,7 @@ pub fn files_of(request: &Request) -> (Vec<Found>, Vec<Problem>) {
 }
 
 fn given(name: &Path, text: &str, configuration: &Configuration) -> SourceFile {
-    let (names, is_package) = module_names(name, std::slice::from_ref(&configuration.project));
+    let (names, is_package) = module_names(name, std::slice::from_ref(&configuration.project), &mut Packages::default());
     SourceFile { path: name.into(), names, is_package, installed: false, facts: Arc::new(lower::file(text)) }
 }
 

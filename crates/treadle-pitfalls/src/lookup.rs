@@ -225,3 +225,54 @@ fn escapes(facts: &FileFacts, id: ExprId) -> bool {
         _ => false,
     }
 }
+
+/// Whether what a call would wait for is there already: `if future.done(): future.result()`, or a lock that was made in
+/// the same function and that nobody else can hold.
+pub(crate) fn is_ready(program: &Program, call: CallRef) -> bool {
+    let facts = program.facts(call.file);
+    let ExprKind::Attribute { base, name } = facts.expr(facts.call(call.id).callee).kind else { return false };
+    let Some(receiver) = facts.dotted(base) else { return false };
+    let region = facts.expr(program.call_expr(call).id).region;
+    let asked = facts.regions_around(region).any(|(_, region)| match region.kind {
+        RegionKind::Branch { test, .. } => facts.as_call(test).is_some_and(|test| {
+            facts.dotted(test.callee).is_some_and(|asked| {
+                asked == format!("{receiver}.done") || asked == format!("{receiver}.is_set") || asked == format!("{receiver}.is_alive")
+            })
+        }),
+        _ => false,
+    });
+    let fresh = facts.name(name) == "acquire"
+        && matches!(facts.expr(base).kind, ExprKind::Local(local)
+            if facts.local(local).function == facts.function_of(base)
+                && facts.bindings_of(local).any(|(_, binding)| match binding.kind {
+                    treadle_program::facts::BindingKind::Value { value, .. } => facts.as_call(value).is_some(),
+                    _ => false,
+                }));
+    asked || fresh
+}
+
+/// Whether a function looks on which thread, or under which loop, it runs: it has a way for both.
+pub(crate) fn asks_for_its_thread(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    facts.exprs_of(function.id).any(|(_, expr)| match expr.kind {
+        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => asks(facts.name(name)),
+        ExprKind::Local(local) => expr.usage == Usage::Callee && asks(facts.name(facts.local(local).name)),
+        _ => false,
+    })
+}
+
+fn asks(name: &str) -> bool {
+    matches!(
+        name,
+        "get_running_loop"
+            | "_get_running_loop"
+            | "is_running"
+            | "get_ident"
+            | "current_thread"
+            | "main_thread"
+            | "current_async_library"
+            | "in_async_context"
+            | "current_task"
+            | "loop_thread_id"
+    )
+}

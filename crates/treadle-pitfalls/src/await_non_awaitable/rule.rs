@@ -98,7 +98,8 @@ fn gives_no_awaitable(program: &Program, callee: &Ty, result: &Ty) -> bool {
                 && !lookup::overridden_differently(program, callee, false)
                 && program.supports(result, Protocol::Await) == Some(false)
         }
-        Ty::Known(item) | Ty::KnownMethod(item, _) => match program.knowledge().claim(*item) {
+        // The receiver's class may come from an annotation that `await` proves wrong.
+        Ty::Known(item) => match program.knowledge().claim(*item) {
             Some(known) if !known.claim.is_async && !known.claim.class => {
                 known.claim.blocks.is_some() || program.supports(result, Protocol::Await) == Some(false)
             }

@@ -12,7 +12,7 @@ use crate::{cure, lookup};
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::loop_functions(program) {
         for (call, blocking, item) in program.blocking_calls(function) {
-            if !matches!(blocking, Blocking::File | Blocking::Cpu) && !asked_first(program, call) {
+            if !matches!(blocking, Blocking::File | Blocking::Cpu) && !lookup::is_ready(program, call) {
                 findings.push(finding(program, function, call, blocking, item));
             }
         }
@@ -64,21 +64,6 @@ fn shown(program: &Program, call: CallRef, path: &str) -> String {
     let spelled = lookup::spelled(program, call);
     let is_method = matches!(program.callee(call), treadle_program::ty::Ty::KnownMethod(..));
     if is_method { spelled } else { path.trim_start_matches("builtins.").to_owned() }
-}
-
-/// `if future.done(): future.result()` has its answer already.
-fn asked_first(program: &Program, call: CallRef) -> bool {
-    use treadle_program::facts::{ExprKind, RegionKind};
-    let facts = program.facts(call.file);
-    let ExprKind::Attribute { base, .. } = facts.expr(facts.call(call.id).callee).kind else { return false };
-    let Some(receiver) = facts.dotted(base) else { return false };
-    let region = facts.expr(program.call_expr(call).id).region;
-    facts.regions_around(region).any(|(_, region)| match region.kind {
-        RegionKind::Branch { test, .. } => facts.as_call(test).is_some_and(|test| {
-            facts.dotted(test.callee).is_some_and(|asked| asked == format!("{receiver}.done") || asked == format!("{receiver}.is_set"))
-        }),
-        _ => false,
-    })
 }
 
 fn waits_for(blocking: Blocking) -> &'static str {

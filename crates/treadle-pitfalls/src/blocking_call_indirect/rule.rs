@@ -15,16 +15,19 @@ use crate::{cure, lookup};
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     let chains = program.chains(|function| {
-        program.blocking_calls(function).into_iter().map(|(call, _, _)| call).collect()
+        if lookup::asks_for_its_thread(program, function) {
+            return Vec::new();
+        }
+        program.blocking_calls(function).into_iter().map(|(call, _, _)| call).filter(|call| !lookup::is_ready(program, *call)).collect()
     });
     // Several functions that block may lie below one call: they are one thing to move off the loop.
     let mut by_frontier: BTreeMap<(FileId, ExprId), Vec<Chain>> = BTreeMap::new();
     for chain in chains {
-        let first = chain.entries[0].path[0];
+        let first = chain.path[0];
         by_frontier.entry((first.caller.file, first.at)).or_default().push(chain);
     }
     for mut chains in by_frontier.into_values() {
-        chains.sort_by_key(|chain| (tier(program, chain), chain.entries[0].path.len(), chain.function));
+        chains.sort_by_key(|chain| (tier(program, chain), chain.path.len(), chain.function));
         if let Some(finding) = finding(program, &chains) {
             findings.push(finding);
         }
@@ -47,7 +50,7 @@ fn leaf_name(program: &Program, leaf: CallRef) -> String {
 
 fn finding(program: &Program, chains: &[Chain]) -> Option<Finding> {
     let chain = chains.first()?;
-    let path = &chain.entries.first()?.path;
+    let path = &chain.path;
     // The leaf to show is the surest one.
     let leaf = chain.leaves.iter().copied().min_by_key(|leaf| (kind(program, *leaf) == Blocking::File, *leaf))?;
     let first = path.first()?;
@@ -62,13 +65,11 @@ fn finding(program: &Program, chains: &[Chain]) -> Option<Finding> {
     }
     let leaf_words = format!("{} {}", lookup::name_of(program, chain.function), does(kind(program, leaf)));
     finding = finding.step(program.location_of(program.call_expr(leaf)), leaf_words);
-    for other in chains.iter().flat_map(|chain| &chain.entries) {
-        let location = program.location_of(ExprRef::of_edge(&other.path[0]));
-        if location != finding.primary && !finding.also.contains(&location) {
-            finding.also.push(location);
-        }
-    }
+    let others = chains.iter().flat_map(|chain| chain.others.iter().chain(chain.path.first()));
+    finding.also = others.map(|edge| program.location_of(ExprRef::of_edge(edge))).collect();
+    finding.also.retain(|location| *location != finding.primary);
     finding.also.sort();
+    finding.also.dedup();
     let mut others: Vec<String> = chains[1..].iter().map(|chain| leaf_name(program, chain.leaves[0])).collect();
     others.sort();
     others.dedup();

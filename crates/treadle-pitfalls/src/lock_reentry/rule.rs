@@ -8,6 +8,7 @@ use crate::locks::Locks;
 use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
+    let mut told = std::collections::BTreeSet::new();
     for nesting in Locks::new(program).nestings() {
         if nesting.outer != nesting.inner || !nesting.same_object {
             continue;
@@ -15,6 +16,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let facts = program.facts(nesting.outer_at.file);
         let name = facts.dotted(nesting.outer_at.id).unwrap_or_else(|| program.place_name(&nesting.outer));
         let at = nesting.via.unwrap_or(nesting.inner_at);
+        if !told.insert(at) {
+            continue;
+        }
         let mut finding = Finding::new(
             &LOCK_REENTRY.about,
             program.location_of(at),

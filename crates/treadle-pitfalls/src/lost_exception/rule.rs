@@ -2,7 +2,7 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix};
 use treadle_program::Program;
-use treadle_program::facts::{BindingKind, Call, ExprId, ExprKind, FileFacts, LocalId, Usage};
+use treadle_program::facts::{BindingKind, Call, ExprId, ExprKind, FileFacts, LocalId, RegionKind, Usage};
 use treadle_program::ids::{CallRef, FileId, In};
 
 use super::LOST_EXCEPTION;
@@ -52,6 +52,10 @@ fn winds_down(program: &Program, call: CallRef) -> bool {
     let name = facts.name(program.function(function).name);
     let words = ["close", "stop", "shutdown", "cleanup", "clean_up", "cancel", "teardown", "exit", "finalize", "dispose", "disconnect", "kill", "drain"];
     if words.iter().any(|word| name.contains(word)) {
+        return true;
+    }
+    let region = facts.expr(program.call_expr(call).id).region;
+    if facts.regions_around(region).any(|(_, region)| matches!(region.kind, RegionKind::Finally(_))) {
         return true;
     }
     facts.calls_of(function.id).any(|(_, other)| match facts.expr(other.callee).kind {

@@ -18,8 +18,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             findings.push(direct(program, call));
         }
     }
-    for chain in program.chains(|function| if asks_first(program, function) { Vec::new() } else { runs_in(program, function) }) {
-        let path = &chain.entries[0].path;
+    for chain in program.chains(|function| if lookup::asks_for_its_thread(program, function) { Vec::new() } else { runs_in(program, function) }) {
+        let path = &chain.path;
         let leaf = chain.leaves[0];
         let Some(first) = path.first() else { continue };
         let message = format!(
@@ -36,11 +36,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         finding = finding
             .step(program.location_of(program.call_expr(leaf)), "raises `RuntimeError` while a loop is running")
             .help("make the function `async def` and `await` it");
-        finding.also = chain.entries[1..]
-            .iter()
-            .map(|entry| program.location_of(ExprRef::of_edge(&entry.path[0])))
-            .filter(|location| *location != finding.primary)
-            .collect();
+        finding.also = chain.others.iter().map(|edge| program.location_of(ExprRef::of_edge(edge))).collect();
+        finding.also.retain(|location| *location != finding.primary);
         findings.push(finding);
     }
 }
@@ -53,18 +50,6 @@ fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
         })
     };
     (run.start..run.end).map(|call| In::new(function.file, CallId(call))).filter(runs).collect()
-}
-
-/// The function looks whether a loop is running before it runs one.
-fn asks_first(program: &Program, function: FunctionRef) -> bool {
-    let run = program.function(function).calls;
-    (run.start..run.end).map(|call| In::new(function.file, CallId(call))).any(|call| {
-        let spelled = lookup::spelled(program, call);
-        matches!(
-            spelled.rsplit('.').next(),
-            Some("get_running_loop" | "is_running" | "_get_running_loop" | "current_async_library" | "in_async_context")
-        )
-    })
 }
 
 fn imports_nest_asyncio(program: &Program, file: FileId) -> bool {

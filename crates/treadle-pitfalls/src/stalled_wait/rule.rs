@@ -12,10 +12,20 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         if used.escapes || used.created.iter().any(|call| program.file(call.file).installed) {
             continue;
         }
+        if sleeps_for_ever(program, place, used) {
+            continue;
+        }
         if let Some((wait, words, help)) = stalled(program, used) {
             findings.push(finding(program, place, used, wait, &words, help));
         }
     }
+}
+
+/// An event or future of one function that only waits for it is how people write "until cancelled".
+fn sleeps_for_ever(program: &Program, place: &Place, used: &PrimitiveUse) -> bool {
+    let Place::Variable(local) = place else { return false };
+    let owner = program.facts(local.file).local(local.id).function;
+    matches!(used.primitive, Primitive::AsyncEvent | Primitive::AsyncFuture) && owner != treadle_program::facts::FileFacts::MODULE
 }
 
 /// The wait that cannot end, what is missing, and the cure.

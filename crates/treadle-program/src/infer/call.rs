@@ -96,6 +96,8 @@ impl Infer<'_> {
         match program.decoration(function).wrapping {
             Wrapping::Same if is_coroutine => Ty::coroutine(result),
             Wrapping::Same => result,
+            // The wrapper awaits what a plain function returned to it, and may return something else.
+            Wrapping::Thread | Wrapping::Async { .. } if !entry.is_async => Ty::coroutine(Ty::Unknown),
             Wrapping::Thread | Wrapping::Async { .. } => Ty::coroutine(result),
             Wrapping::ToSync | Wrapping::Property => result,
             Wrapping::ContextManager { is_async } => {

@@ -379,9 +379,7 @@ impl<'p> Infer<'p> {
         let Some(param) = facts.params[entry.params.range()].get(position as usize) else { return Ty::Unknown };
         if let Some(annotation) = param.annotation {
             let declared = self.in_file(function.file, |infer| infer.annotation(annotation));
-            if !declared.is_unknown() {
-                return self.variadic(param, declared);
-            }
+            return self.variadic(param, declared);
         }
         if position == 0
             && entry.kind == FunctionKind::Def

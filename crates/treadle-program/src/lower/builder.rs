@@ -60,13 +60,7 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let mut line_starts = vec![0];
-        let bytes = text.as_bytes();
-        for (at, byte) in bytes.iter().enumerate() {
-            if *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
-                line_starts.push(at as u32 + 1);
-            }
-        }
+        let line_starts = line_starts(text);
         Self {
             text,
             facts: FileFacts { line_starts, length: text.len() as u32, tabs: text.contains("\n\t"), ..FileFacts::default() },
@@ -446,4 +440,16 @@ impl<'a> Builder<'a> {
     pub(super) fn new_class_id(&self) -> ClassId {
         ClassId(self.facts.classes.len() as u32)
     }
+}
+
+fn line_starts(text: &str) -> Vec<u32> {
+    let mut starts = vec![0];
+    starts.extend(text.match_indices('\n').map(|(at, _)| at as u32 + 1));
+    if text.contains('\r') {
+        let bytes = text.as_bytes();
+        let lone = |at: &usize| bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+        starts.extend((0..bytes.len()).filter(lone).map(|at| at as u32 + 1));
+        starts.sort_unstable();
+    }
+    starts
 }

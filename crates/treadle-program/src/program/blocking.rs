@@ -16,15 +16,10 @@ pub struct Chain {
     pub function: FunctionRef,
     /// The calls in its body that are looked for, in source order; never empty.
     pub leaves: Vec<CallRef>,
-    /// Where code on the loop enters the chain, the shortest first; never empty.
-    pub entries: Vec<Entry>,
-}
-
-/// One way from code on the loop down to such a function.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The edges from the coroutine or callback down to the function, in order; never empty.
+    /// The shortest way: the edges from a coroutine or callback down to the function, in order; never empty.
     pub path: Vec<Edge>,
+    /// The first edges of the ways from all other coroutines and callbacks.
+    pub others: Vec<Edge>,
 }
 
 impl Program {
@@ -53,8 +48,8 @@ impl Program {
                 if leaves.is_empty() {
                     return None;
                 }
-                let entries = self.entries_to(function, &reached);
-                (!entries.is_empty()).then_some(Chain { function, leaves, entries })
+                let (path, others) = self.entries_to(function, &reached)?;
+                Some(Chain { function, leaves, path, others })
             })
             .collect()
     }
@@ -89,21 +84,21 @@ impl Program {
     }
 
     /// Breadth first from the function back to the loop: the first way found to a caller is a shortest one.
-    fn entries_to(&self, function: FunctionRef, reached: &FxHashSet<FunctionRef>) -> Vec<Entry> {
+    fn entries_to(&self, function: FunctionRef, reached: &FxHashSet<FunctionRef>) -> Option<(Vec<Edge>, Vec<Edge>)> {
         let mut towards: FxHashMap<FunctionRef, Edge> = FxHashMap::default();
-        let mut met: FxHashSet<FunctionRef> = FxHashSet::default();
-        met.insert(function);
+        let mut callers: FxHashSet<FunctionRef> = FxHashSet::default();
+        let mut entries: Vec<Edge> = Vec::new();
         let mut level = vec![function];
-        let mut entries = Vec::new();
         while !level.is_empty() {
             let mut next = Vec::new();
             for callee in level {
-                let mut edges: Vec<&Edge> = self.graph().to(callee).filter(|edge| edge.kind == EdgeKind::Sync).collect();
-                edges.sort_by_key(|edge| (edge.caller, edge.at));
-                for edge in edges {
+                for edge in self.graph().to(callee).filter(|edge| edge.kind == EdgeKind::Sync) {
                     if self.is_root(edge.caller) {
-                        entries.push(Entry { path: self.path_down(*edge, function, &towards) });
-                    } else if reached.contains(&edge.caller) && met.insert(edge.caller) {
+                        // One coroutine that enters several times counts once, by its shortest way.
+                        if callers.insert(edge.caller) {
+                            entries.push(*edge);
+                        }
+                    } else if edge.caller != function && reached.contains(&edge.caller) && !towards.contains_key(&edge.caller) {
                         towards.insert(edge.caller, *edge);
                         next.push(edge.caller);
                     }
@@ -111,20 +106,18 @@ impl Program {
             }
             level = next;
         }
-        // One coroutine that enters several times counts once, by its shortest way.
-        let mut callers = FxHashSet::default();
-        entries.retain(|entry: &Entry| callers.insert(entry.path[0].caller));
-        entries
+        let (first, others) = entries.split_first()?;
+        Some((path_down(*first, function, &towards), others.to_vec()))
     }
+}
 
-    fn path_down(&self, first: Edge, function: FunctionRef, towards: &FxHashMap<FunctionRef, Edge>) -> Vec<Edge> {
-        let mut path = vec![first];
-        let mut here = first.callee;
-        while here != function {
-            let Some(edge) = towards.get(&here) else { break };
-            path.push(*edge);
-            here = edge.callee;
-        }
-        path
+fn path_down(first: Edge, function: FunctionRef, towards: &FxHashMap<FunctionRef, Edge>) -> Vec<Edge> {
+    let mut path = vec![first];
+    let mut here = first.callee;
+    while here != function {
+        let Some(edge) = towards.get(&here) else { break };
+        path.push(*edge);
+        here = edge.callee;
     }
+    path
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use treadle_finding::{Location, Span};
 
-pub use blocking::{Chain, Entry};
+pub use blocking::Chain;
 pub use callgraph::{CallGraph, Edge, EdgeKind};
 pub use classes::{Ancestor, Classes};
 pub use contexts::Context;
@@ -240,7 +240,11 @@ impl Program {
         let claim = &known.claim;
         let takes_back = claim.unless.iter().any(holds);
         let lacks = !claim.only_if.is_empty() && !claim.only_if.iter().any(holds);
-        (!takes_back && !lacks && !self.is_nonblocking_receiver(call)).then_some((blocking, item, claim))
+        // `await session.execute(…)` on what an annotation calls a blocking session: the annotation is wrong.
+        let facts = self.facts(call.file);
+        let awaited = facts.expr(facts.call(call.id).expr).usage == crate::facts::Usage::Awaited;
+        let contradicted = awaited && matches!(self.callee(call), Ty::KnownMethod(..));
+        (!takes_back && !lacks && !contradicted && !self.is_nonblocking_receiver(call)).then_some((blocking, item, claim))
     }
 
     /// The type of an expression.

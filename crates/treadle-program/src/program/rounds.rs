@@ -132,10 +132,8 @@ fn returned(program: &Program, infer: &mut Infer<'_>, file: FileId, id: Function
         return Ty::None;
     }
     if let Some(annotation) = function.returns {
-        let declared = infer.annotation(annotation);
-        if !declared.is_unknown() {
-            return declared;
-        }
+        // What the programmer says about the result stands, even where treadle cannot read it.
+        return infer.annotation(annotation);
     }
     if function.is_stub && function.kind == FunctionKind::Def {
         return Ty::Unknown;
