@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use treadle_check::engine::{Progress, files_of};
 use treadle_check::{Configuration, Outcome, Request, add_ignore, configuration, environment, fix};
-use treadle_finding::Finding;
+use treadle_finding::{Finding, Problem};
 use treadle_program::source;
 use treadle_view::{Report, Sources};
 
@@ -117,9 +117,7 @@ fn show_files(request: &Request) -> anyhow::Result<u8> {
     let (found, problems) = files_of(request);
     let lines: String = found.iter().map(|file| format!("{}\n", file.path.display())).collect();
     output::print(&lines)?;
-    for problem in problems {
-        eprintln!("warning: {}: {}", problem.path.display(), problem.message);
-    }
+    warn(&problems);
     Ok(0)
 }
 
@@ -210,7 +208,18 @@ fn write(outcome: &Outcome, options: &Check, stdin: Option<&(PathBuf, String)>) 
         view(&report, &style, &mut out)?;
     }
     out.flush()?;
+    let is_in_the_output = matches!(options.output_format, Format::Json | Format::Github | Format::Sarif);
+    if options.statistics || !is_in_the_output {
+        warn(&outcome.problems);
+    }
     Ok(())
+}
+
+/// What could not be read goes to standard error, so that programs reading the findings need not know of it.
+fn warn(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("warning: {}: {}", problem.path.display(), problem.message);
+    }
 }
 
 fn text_of(path: &Path, stdin: Option<&(PathBuf, String)>) -> Option<Arc<str>> {

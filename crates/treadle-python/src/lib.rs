@@ -1,2 +1,28 @@
-//! placeholder
+//! The extension module `treadle._native`: exports only, no behaviour of its own.
+//!
+//! Everything here is a thin way from Python into the crates below. A panic in them becomes a Python exception.
 #![forbid(unsafe_code)]
+
+use pyo3::pymodule;
+
+/// What `import treadle._native` gives.
+#[pymodule(gil_used = true)]
+mod _native {
+    use std::ffi::OsString;
+
+    use pyo3::prelude::*;
+
+    /// Runs the command line `treadle` in this process and returns its exit code.
+    ///
+    /// `arguments` are `sys.argv` as the shell would give them, the program's name first.
+    #[pyfunction]
+    fn main(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+        py.detach(|| treadle_cli::status(arguments))
+    }
+
+    /// The version of this build.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -23,9 +23,6 @@ pub fn full(report: &Report<'_>, style: &Style, out: &mut dyn Write) -> io::Resu
         let groups = [group(finding, &mut texts)];
         writeln!(out, "{}\n", renderer.render(&groups))?;
     }
-    for problem in report.problems {
-        writeln!(out, "warning: {}: {}", problem.path.display(), problem.message)?;
-    }
     summary(report, &mut texts, out)
 }
 

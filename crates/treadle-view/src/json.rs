@@ -27,7 +27,7 @@ pub fn json(report: &Report<'_>, _style: &Style, out: &mut dyn Write) -> io::Res
     writeln!(out)
 }
 
-/// One object on each line; problems as `{"problem": …}`.
+/// One finding on each line.
 ///
 /// # Errors
 ///
@@ -36,9 +36,6 @@ pub fn json_lines(report: &Report<'_>, _style: &Style, out: &mut dyn Write) -> i
     let mut texts = Texts::new(report.sources);
     for finding in report.findings {
         writeln!(out, "{}", object(finding, &mut texts))?;
-    }
-    for problem in report.problems {
-        writeln!(out, "{}", value!({ "path": problem.path.display().to_string(), "problem": problem.message }))?;
     }
     Ok(())
 }

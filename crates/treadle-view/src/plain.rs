@@ -20,9 +20,6 @@ pub fn concise(report: &Report<'_>, _style: &Style, out: &mut dyn Write) -> io::
         let (path, about) = (finding.primary.path.display(), finding.about);
         writeln!(out, "{path}:{}:{}: {}[{}] {}", place.line, place.column, about.severity, about.name, finding.message)?;
     }
-    for problem in report.problems {
-        writeln!(out, "{}: warning: {}", problem.path.display(), problem.message)?;
-    }
     Ok(())
 }
 

@@ -1,0 +1,88 @@
+# What people type. Every target installs what it needs into `.venv` and `target`; nothing else is touched.
+#
+#   make demo    build, install into .venv, check an example service
+#   make test    all tests
+#   make ready   formatting, lints, types, tests: what CI runs
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test ready format lint types test-rust test-python bench fuzz packages knowledge clean
+
+# The first interpreter that is new enough. `make PYTHON=… …` chooses another.
+PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
+BIN := .venv/bin
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "treadle needs Python 3.11 or newer; set PYTHON=/path/to/python"; exit 2; }
+	@command -v cargo >/dev/null || { echo "treadle needs Rust 1.95 or newer: https://rustup.rs"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+.venv/tools: .venv/made pyproject.toml
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+demo: .venv/made
+	@echo "Building treadle; the first time takes a few minutes."
+	$(BIN)/python -m pip install --quiet .
+	@echo "$$ treadle check examples/orders"
+	@$(BIN)/treadle check examples/orders || test $$? -eq 1
+
+ready: format lint types test
+
+format: .venv/tools
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	cargo fmt --all --check
+	$(BIN)/ruff format --check python tests benches
+
+lint: .venv/tools
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	cargo xtask tidy
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	$(BIN)/ruff check python tests benches
+
+types: .venv/tools
+	$(BIN)/mypy
+
+test: test-rust test-python
+
+# Fixed files are compiled by Python, and knowledge is held against the real standard library.
+test-rust: .venv/made
+	TREADLE_TEST_PYTHON="$(CURDIR)/$(BIN)/python" cargo test --workspace --locked --quiet
+
+# One wheel serves every version; the package's tests run on the oldest and on the newest that is here.
+test-python: .venv/tools
+	rm -rf target/wheels-for-tests
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
+	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13
+
+# The checker beside ruff's ASYNC rules, and time against size.
+bench: .venv/tools
+	cargo build --release --locked --package treadle-cli
+	$(BIN)/python benches/check.py --treadle target/release/treadle
+
+# Lowering against arbitrary bytes and mutated files, for as long as one has patience.
+fuzz:
+	TREADLE_FUZZ_ROUNDS=$${ROUNDS:-200000} cargo test --release --package treadle-program --test standard_library -- --nocapture
+
+# Real packages from PyPI: a table of findings for each.
+packages: .venv/tools
+	cargo build --release --locked --package treadle-cli
+	$(BIN)/python tests/packages/run.py --treadle target/release/treadle
+
+# The claims about libraries against the libraries themselves.
+knowledge: .venv/made
+	$(PYTHON) -m venv target/knowledge
+	target/knowledge/bin/python -m pip install --quiet --requirement tests/knowledge/requirements.txt
+	target/knowledge/bin/python tests/knowledge/verify.py
+
+clean:
+	cargo clean
+	rm -rf .venv
