@@ -9,6 +9,7 @@ mod catalogue;
 mod cure;
 mod locks;
 mod lookup;
+pub mod page;
 
 mod await_non_awaitable;
 mod blocking_call;

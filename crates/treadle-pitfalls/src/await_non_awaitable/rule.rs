@@ -116,7 +116,7 @@ fn awaited_twice(program: &Program, function: FunctionRef, findings: &mut Findin
     let mut types = Types::new(program, function.file);
     for local in (run.start..run.end).map(LocalId) {
         let entry = facts.local(local);
-        if entry.loads < 2 || entry.captured {
+        if entry.captured {
             continue;
         }
         let mut bindings = facts.bindings_of(local);
@@ -144,6 +144,8 @@ fn awaited_twice(program: &Program, function: FunctionRef, findings: &mut Findin
             && let (NodeKind::Use(first), NodeKind::Use(second)) = (facts.node(first).kind, facts.node(second).kind)
         {
             let name = facts.name(entry.name);
+            let words = if first == second { "made here, before the loop" } else { "awaited here before" };
+            let before = if first == second { program.location(function.file, facts.binding(binding).span) } else { program.location_of(function.with(first)) };
             findings.push(
                 Finding::new(
                     &AWAIT_NON_AWAITABLE.about,
@@ -151,7 +153,7 @@ fn awaited_twice(program: &Program, function: FunctionRef, findings: &mut Findin
                     format!("the coroutine `{name}` is awaited a second time"),
                 )
                 .label("raises `RuntimeError: cannot reuse already awaited coroutine`")
-                .step(program.location_of(function.with(first)), "awaited here before")
+                .step(before, words)
                 .help(format!("keep the result, or make a task: `{name} = asyncio.create_task(…)`")),
             );
         }

@@ -2,7 +2,8 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
 use treadle_program::Program;
-use treadle_program::ids::{CallRef, FunctionRef};
+use treadle_program::facts::ExprKind;
+use treadle_program::ids::{CallRef, FunctionRef, In};
 use treadle_program::knowledge::ItemId;
 use treadle_program::knowledge::claim::Blocking;
 
@@ -12,11 +13,19 @@ use crate::{cure, lookup};
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::loop_functions(program) {
         for (call, blocking, item) in program.blocking_calls(function) {
-            if !matches!(blocking, Blocking::File | Blocking::Cpu) && !lookup::is_ready(program, call) {
+            let is_another_rules = matches!(blocking, Blocking::File | Blocking::Cpu);
+            if !is_another_rules && !lookup::is_ready(program, call) && !follows_another(program, call) {
                 findings.push(finding(program, function, call, blocking, item));
             }
         }
     }
+}
+
+/// `urlopen(url).read()` is one thing to move to a thread, not two.
+fn follows_another(program: &Program, call: CallRef) -> bool {
+    let facts = program.facts(call.file);
+    let ExprKind::Attribute { base, .. } = facts.expr(facts.call(call.id).callee).kind else { return false };
+    program.call_of(In::new(call.file, base)).is_some_and(|before| program.blocking(before).is_some())
 }
 
 fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Blocking, item: ItemId) -> Finding {

@@ -1,7 +1,7 @@
 //! A lock for threads that is held while the task gives up the thread.
 
 use treadle_finding::{Finding, Findings};
-use treadle_program::facts::{ExprId, ExprKind, NodeId, NodeKind, RegionId, RegionKind};
+use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind};
 use treadle_program::ids::FunctionRef;
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::Paths;
@@ -26,6 +26,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         }
         for (node, kind) in program.nodes(function) {
             if let NodeKind::Call(call) = *kind
+                && !only_tries(facts, call)
                 && let Some(receiver) = acquired(program, &mut types, function, call)
                 && let Some(suspension) = held_over(program, function, node.id, &receiver)
             {
@@ -52,6 +53,11 @@ fn acquired(program: &Program, types: &mut Types<'_>, function: FunctionRef, cal
         return None;
     }
     facts.dotted(base)
+}
+
+/// `lock.acquire(blocking=False)`: who does not get the lock goes on.
+fn only_tries(facts: &FileFacts, call: ExprId) -> bool {
+    facts.as_call(call).and_then(|call| facts.argument(call, 0, "blocking")).is_some_and(|flag| facts.expr(flag).kind == ExprKind::Bool(false))
 }
 
 /// A suspension that control can reach from `node` before the lock is released.

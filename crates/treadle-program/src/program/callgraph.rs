@@ -220,6 +220,10 @@ impl Found<'_> {
         let program = self.program;
         let entry = program.function(function);
         let decoration = program.decoration(function);
+        let waits_for_who_iterates = entry.is_generator && !entry.is_async && decoration.wrapping == Wrapping::Same;
+        if waits_for_who_iterates && !self.is_iterated(at) {
+            return;
+        }
         let kind = match decoration.wrapping {
             Wrapping::Thread => EdgeKind::Offloaded,
             Wrapping::Opaque | Wrapping::Async { calls: false } => return,
@@ -231,6 +235,27 @@ impl Found<'_> {
             && kind == EdgeKind::Sync
         {
             self.push(at, wrapper, EdgeKind::Sync);
+        }
+    }
+
+    /// Whether the value of an expression, a generator, surely runs in the same function.
+    fn is_iterated(&self, at: ExprId) -> bool {
+        let facts = self.program.facts(self.file);
+        let expr = facts.expr(at);
+        match expr.usage {
+            Usage::Iterated => true,
+            Usage::Element | Usage::Yielded => expr.parent.is_some_and(|parent| {
+                matches!(facts.expr(parent).kind, ExprKind::Starred(_) | ExprKind::YieldFrom(_))
+            }),
+            Usage::Argument => expr.parent.and_then(|parent| self.program.call_of(In::new(self.file, parent))).is_some_and(|call| {
+                self.program.callee(call).item().is_some_and(|item| consumes(self.program.knowledge().path(item)))
+            }),
+            Usage::Bound(binding) => {
+                let local = facts.binding(binding).local;
+                let owner = facts.local(local).function;
+                facts.exprs_of(owner).any(|(_, read)| read.kind == ExprKind::Local(local) && read.usage == Usage::Iterated)
+            }
+            _ => false,
         }
     }
 
@@ -277,4 +302,13 @@ impl Found<'_> {
             self.push(at, function, EdgeKind::Sync);
         }
     }
+}
+
+/// Functions that run a generator they are given to its end, or to its first item.
+fn consumes(path: &str) -> bool {
+    let Some(name) = path.strip_prefix("builtins.") else { return false };
+    matches!(
+        name,
+        "list" | "tuple" | "set" | "dict" | "frozenset" | "sorted" | "sum" | "min" | "max" | "any" | "all" | "next" | "str.join"
+    )
 }
