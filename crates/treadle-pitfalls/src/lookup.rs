@@ -189,7 +189,7 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
     match facts.expr(at.id).usage {
         Usage::Entered | Usage::AsyncEntered | Usage::AttributeBase => true,
         Usage::Argument => facts.expr(at.id).parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
-            facts.dotted(call.callee).is_some_and(|name| name.ends_with("run_in_executor"))
+            last_name(facts, call.callee) == Some("run_in_executor")
         }),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
@@ -199,6 +199,15 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
                 && !uses_of(facts, local).any(|id| escapes(facts, id))
         }
         _ => false,
+    }
+}
+
+/// The last word of a name: `c` of `a().b.c`.
+pub(crate) fn last_name(facts: &FileFacts, expr: ExprId) -> Option<&str> {
+    match facts.expr(expr).kind {
+        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => Some(facts.name(name)),
+        ExprKind::Local(local) => Some(facts.name(facts.local(local).name)),
+        _ => None,
     }
 }
 
@@ -217,10 +226,8 @@ fn escapes(facts: &FileFacts, id: ExprId) -> bool {
     match entry.usage {
         Usage::Returned | Usage::Yielded | Usage::Stored(_) | Usage::Bound(_) | Usage::Element | Usage::Result | Usage::Junction => true,
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
-            !facts.dotted(call.callee).is_some_and(|name| {
-                let last = name.rsplit('.').next().unwrap_or_default();
-                matches!(last, "run_in_executor" | "gather" | "fetch" | "request") || name == "print"
-            })
+            !last_name(facts, call.callee)
+                .is_some_and(|name| matches!(name, "run_in_executor" | "gather" | "fetch" | "request" | "print"))
         }),
         _ => false,
     }
