@@ -164,6 +164,19 @@ pub(crate) enum Colour {
     Never,
 }
 
+/// The help text of each command.
+pub(crate) fn help() -> Vec<(String, String)> {
+    let mut command = Arguments::command();
+    // The documentation does not change with the width of a terminal.
+    command = command.term_width(100);
+    command.build();
+    let mut pages = vec![("treadle".to_owned(), command.render_long_help().to_string())];
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        pages.push((format!("treadle {}", sub.get_name()), sub.render_long_help().to_string()));
+    }
+    pages
+}
+
 /// Prints the completions of a shell.
 #[expect(clippy::unnecessary_wraps, reason = "every command returns the same")]
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {

@@ -21,6 +21,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status(arguments))
 }
 
+/// The help text of each command, for the documentation.
+pub fn help() -> Vec<(String, String)> {
+    arguments::help()
+}
+
 /// Like [`run`], with the exit code as a number.
 pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
