@@ -11,9 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = Path::new("src/knowledge/data");
     println!("cargo::rerun-if-changed={}", data.display());
     println!("cargo::rerun-if-changed=src/knowledge/claim.rs");
-    let mut paths = fs::read_dir(data)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut paths = fs::read_dir(data)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     let mut books = Vec::new();

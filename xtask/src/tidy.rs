@@ -43,7 +43,8 @@ fn floors(root: &Path, broken: &mut Vec<String>) -> anyhow::Result<()> {
     let known: BTreeSet<&str> = MAY_NAME.iter().map(|(name, _)| *name).collect();
     for entry in std::fs::read_dir(root.join("crates"))? {
         let path = entry?.path().join("Cargo.toml");
-        let manifest: toml::Table = toml::from_str(&std::fs::read_to_string(&path)?).context(path.display().to_string())?;
+        let manifest: toml::Table =
+            toml::from_str(&std::fs::read_to_string(&path)?).context(path.display().to_string())?;
         let name = manifest["package"]["name"].as_str().unwrap_or_default().to_owned();
         let Some((_, allowed)) = MAY_NAME.iter().find(|(known, _)| *known == name) else {
             broken.push(format!("{}: `{name}` has no floor in xtask/src/tidy.rs", path.display()));
@@ -90,7 +91,10 @@ fn pitfalls(root: &Path, broken: &mut Vec<String>) {
             look_alikes += blocks.iter().filter(|block| block.hits() == 0).count();
         }
         if hits == 0 || look_alikes < hits {
-            broken.push(format!("{}: {hits} marks and {look_alikes} look-alikes; there must be as many", folder.display()));
+            broken.push(format!(
+                "{}: {hits} marks and {look_alikes} look-alikes; there must be as many",
+                folder.display()
+            ));
         }
     }
 }
@@ -109,7 +113,10 @@ fn sources(root: &Path, broken: &mut Vec<String>) -> anyhow::Result<()> {
         }
         let lines = text.lines().count();
         if lines > LONG && !header.iter().any(|line| line.contains("long because")) {
-            broken.push(format!("{}: {lines} lines; split it, or say in its header that it is long because …", path.display()));
+            broken.push(format!(
+                "{}: {lines} lines; split it, or say in its header that it is long because …",
+                path.display()
+            ));
         }
     }
     Ok(())

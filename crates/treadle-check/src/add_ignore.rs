@@ -54,7 +54,8 @@ fn edit(text: &str, facts: &FileFacts, end: u32, names: &BTreeSet<&str>) -> Edit
         && let DirectiveKind::Ignore { names: old, .. } = &directive.kind
         && let Some((_, last)) = old.last()
     {
-        let new: Vec<&str> = names.iter().copied().filter(|name| !old.iter().any(|(known, _)| &**known == *name)).collect();
+        let new: Vec<&str> =
+            names.iter().copied().filter(|name| !old.iter().any(|(known, _)| &**known == *name)).collect();
         let content = new.iter().map(|name| format!(", {name}")).collect::<String>();
         return Edit::insert(last.end, content);
     }

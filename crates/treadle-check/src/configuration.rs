@@ -153,7 +153,8 @@ impl Configuration {
         let shown = file.display();
         let fail = |message: String| ConfigurationError(format!("{shown}: {message}"));
         let text = std::fs::read_to_string(file).map_err(|error| fail(format!("cannot be read: {error}")))?;
-        let document: toml::Table = toml::from_str(&text).map_err(|error| fail(error.to_string().trim_end().to_owned()))?;
+        let document: toml::Table =
+            toml::from_str(&text).map_err(|error| fail(error.to_string().trim_end().to_owned()))?;
         let is_shared = file.file_name().is_some_and(|name| name == "pyproject.toml");
         let table = if is_shared {
             let tool = document.get("tool").and_then(|tool| tool.get("treadle"));
@@ -162,7 +163,11 @@ impl Configuration {
             document.clone()
         };
         if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(fail(format!("{}unknown key `{unknown}`{}", line_of(&text, unknown), suggestion(unknown, KEYS))));
+            return Err(fail(format!(
+                "{}unknown key `{unknown}`{}",
+                line_of(&text, unknown),
+                suggestion(unknown, KEYS)
+            )));
         }
         let table: Table = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
         let directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
@@ -183,7 +188,8 @@ impl Configuration {
             self.tier = parse_tier(tier)?;
         }
         if let Some(version) = &table.python_version {
-            let parsed = parse_version(version).ok_or_else(|| format!("`{version}` is no Python version such as \"3.11\""))?;
+            let parsed =
+                parse_version(version).ok_or_else(|| format!("`{version}` is no Python version such as \"3.11\""))?;
             self.python_version = Some(parsed);
         }
         for (pattern, names) in table.per_file_ignores {

@@ -9,9 +9,28 @@ use treadle_finding::Problem;
 
 /// Directories that hold other people's code or none at all.
 pub const DEFAULT_EXCLUDES: [&str; 22] = [
-    ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pyenv", ".pytest_cache",
-    ".ruff_cache", ".svn", ".tox", ".treadle_cache", ".venv", "__pypackages__", "build", "buck-out", "dist",
-    "node_modules", "site-packages", "venv",
+    ".bzr",
+    ".direnv",
+    ".eggs",
+    ".git",
+    ".hg",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".nox",
+    ".pyenv",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".svn",
+    ".tox",
+    ".treadle_cache",
+    ".venv",
+    "__pypackages__",
+    "build",
+    "buck-out",
+    "dist",
+    "node_modules",
+    "site-packages",
+    "venv",
 ];
 
 /// A file to check.
@@ -29,7 +48,12 @@ pub struct Found {
 ///
 /// `.gitignore` and `.ignore` files are honoured, hidden directories and `excludes` passed over. What cannot be read is a
 /// problem, never the end of the walk. The order depends on nothing but the paths.
-pub fn discover(roots: &[PathBuf], project: &Path, sources: &[PathBuf], excludes: &[String]) -> (Vec<Found>, Vec<Problem>) {
+pub fn discover(
+    roots: &[PathBuf],
+    project: &Path,
+    sources: &[PathBuf],
+    excludes: &[String],
+) -> (Vec<Found>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut paths: BTreeMap<PathBuf, bool> = BTreeMap::new();
     for root in roots {
@@ -97,7 +121,10 @@ fn walk(root: &Path, excludes: &[String], paths: &mut BTreeMap<PathBuf, bool>, p
     let patterns = DEFAULT_EXCLUDES.iter().map(|name| (*name).to_owned()).chain(excludes.iter().cloned());
     for pattern in patterns {
         if let Err(error) = overrides.add(&format!("!{pattern}")) {
-            problems.push(Problem { path: root.into(), message: format!("the exclude pattern `{pattern}` is wrong: {error}") });
+            problems.push(Problem {
+                path: root.into(),
+                message: format!("the exclude pattern `{pattern}` is wrong: {error}"),
+            });
         }
     }
     let mut builder = WalkBuilder::new(root);

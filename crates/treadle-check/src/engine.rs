@@ -72,11 +72,8 @@ pub fn check(request: &Request, progress: &Progress) -> anyhow::Result<Outcome> 
     let environment =
         Environment::find(configuration.python.as_deref(), &configuration.project).map_err(anyhow::Error::msg)?;
     let python = configuration.python_version.or(environment.version).unwrap_or((3, 11));
-    let options = Options {
-        python,
-        follow_installed: configuration.follow_installed,
-        books: configuration.books.clone(),
-    };
+    let options =
+        Options { python, follow_installed: configuration.follow_installed, books: configuration.books.clone() };
     add_installed(&mut files, &environment, &cache, &options, &progress.done)?;
     // A cache that cannot be written costs the next run some time and this one nothing.
     let _ = cache.save();
@@ -88,10 +85,12 @@ pub fn check(request: &Request, progress: &Progress) -> anyhow::Result<Outcome> 
         findings.extend(program.files().iter().filter(|file| !file.installed).flat_map(syntax_errors));
     }
     findings.retain(|finding| {
-        configuration.tier_allows(finding.tier) && !configuration.is_ignored_for(&finding.primary.path, finding.about.name)
+        configuration.tier_allows(finding.tier)
+            && !configuration.is_ignored_for(&finding.primary.path, finding.about.name)
     });
     let asked = |name: &str| {
-        treadle_pitfalls::find(name).is_some_and(|pitfall| configuration.wants(&pitfall.about) && configuration.tier_allows(pitfall.about.tier))
+        treadle_pitfalls::find(name)
+            .is_some_and(|pitfall| configuration.wants(&pitfall.about) && configuration.tier_allows(pitfall.about.tier))
     };
     let mut kept = suppress(program.files(), findings, &asked);
     if !configuration.wants(&UNUSED_IGNORE) {
@@ -111,7 +110,8 @@ pub fn files_of(request: &Request) -> (Vec<Found>, Vec<Problem>) {
 }
 
 fn given(name: &Path, text: &str, configuration: &Configuration) -> SourceFile {
-    let (names, is_package) = module_names(name, std::slice::from_ref(&configuration.project), &mut Packages::default());
+    let (names, is_package) =
+        module_names(name, std::slice::from_ref(&configuration.project), &mut Packages::default());
     SourceFile { path: name.into(), names, is_package, installed: false, facts: Arc::new(lower::file(text)) }
 }
 

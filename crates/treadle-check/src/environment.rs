@@ -22,7 +22,8 @@ impl Environment {
     pub fn find(python: Option<&Path>, project: &Path) -> Result<Self, String> {
         if let Some(python) = python {
             let root = root_of(python);
-            return Self::at(&root).ok_or_else(|| format!("`{}` is no Python environment: it has no `site-packages`", python.display()));
+            return Self::at(&root)
+                .ok_or_else(|| format!("`{}` is no Python environment: it has no `site-packages`", python.display()));
         }
         let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
         let near = project.ancestors().flat_map(|directory| [directory.join(".venv"), directory.join("venv")]);
@@ -34,10 +35,12 @@ impl Environment {
         let libraries = [root.join("lib"), root.join("Lib")];
         for library in &libraries {
             directories.extend(Some(library.join("site-packages")).filter(|path| path.is_dir()));
-            let mut versions: Vec<PathBuf> = std::fs::read_dir(library).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+            let mut versions: Vec<PathBuf> =
+                std::fs::read_dir(library).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
             versions.sort();
             for version in versions {
-                let is_python = version.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("python3"));
+                let is_python =
+                    version.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("python3"));
                 directories.extend(Some(version.join("site-packages")).filter(|path| is_python && path.is_dir()));
             }
         }
@@ -56,11 +59,8 @@ impl Environment {
         self.directories.iter().find_map(|directory| {
             let base = directory.join(&relative);
             let package = base.join("__init__.py");
-            let (path, is_package) = if package.is_file() {
-                (package, true)
-            } else {
-                (base.with_extension("py"), false)
-            };
+            let (path, is_package) =
+                if package.is_file() { (package, true) } else { (base.with_extension("py"), false) };
             path.is_file().then(|| Found { path, names: vec![module.to_owned()], is_package })
         })
     }
@@ -82,7 +82,8 @@ fn root_of(python: &Path) -> PathBuf {
 
 /// Directories that `.pth` files add; lines that run code are not followed.
 fn path_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "pth")) {

@@ -64,7 +64,9 @@ pub fn apply(text: &str, fixes: &[&Fix]) -> Result<Fixed, String> {
     let fixed = splice(text, &taken);
     let before = facts.syntax_errors.len();
     if lower::file(&fixed).syntax_errors.len() > before {
-        return Err("a fix of treadle's would break the file; it is left as it was. This is a bug in treadle".to_owned());
+        return Err(
+            "a fix of treadle's would break the file; it is left as it was. This is a bug in treadle".to_owned()
+        );
     }
     Ok(Fixed { text: fixed, count })
 }
@@ -120,7 +122,8 @@ fn import_edit(text: &str, facts: &FileFacts, modules: &[&str]) -> Edit {
     if let Some(first) = first {
         return Edit::insert(first.statement.start, lines);
     }
-    let future = facts.imports.iter().filter(is_top).filter(|import| is_future(import)).map(|import| import.statement.end).max();
+    let future =
+        facts.imports.iter().filter(is_top).filter(|import| is_future(import)).map(|import| import.statement.end).max();
     let docstring = facts.exprs_of(FileFacts::MODULE).next().filter(|(_, expr)| {
         expr.usage == Usage::Discarded
             && matches!(expr.kind, ExprKind::String(_) | ExprKind::LongString)

@@ -97,7 +97,12 @@ fn collect<'f>(file: &'f SourceFile, findings: &mut Vec<Finding>) -> Vec<Asked<'
         let location = treadle_finding::Location { path: file.path.clone(), span: directive.span };
         match &directive.kind {
             DirectiveKind::Ignore { names, covers } if !names.is_empty() => {
-                asked.extend(names.iter().map(|(name, span)| Asked { name, span: *span, covers: Some(*covers), used: false }));
+                asked.extend(names.iter().map(|(name, span)| Asked {
+                    name,
+                    span: *span,
+                    covers: Some(*covers),
+                    used: false,
+                }));
             }
             DirectiveKind::Ignore { .. } => findings.push(
                 Finding::new(&UNUSED_IGNORE, location, "`ignore` names no pitfall")
@@ -120,9 +125,14 @@ fn collect<'f>(file: &'f SourceFile, findings: &mut Vec<Finding>) -> Vec<Asked<'
 
 fn unused(file: &SourceFile, asked: &Asked<'_>, was_asked: &dyn Fn(&str) -> bool) -> Option<Finding> {
     let location = treadle_finding::Location { path: file.path.clone(), span: asked.span };
-    if !CATALOGUE.iter().any(|pitfall| pitfall.about.name == asked.name) && !OWN.iter().any(|own| own.name == asked.name) {
-        let mut finding = Finding::new(&UNUSED_IGNORE, location, format!("`{}` is no pitfall treadle knows", asked.name));
-        if let Some(nearest) = crate::configuration::nearest(asked.name, CATALOGUE.iter().map(|pitfall| pitfall.about.name)) {
+    if !CATALOGUE.iter().any(|pitfall| pitfall.about.name == asked.name)
+        && !OWN.iter().any(|own| own.name == asked.name)
+    {
+        let mut finding =
+            Finding::new(&UNUSED_IGNORE, location, format!("`{}` is no pitfall treadle knows", asked.name));
+        if let Some(nearest) =
+            crate::configuration::nearest(asked.name, CATALOGUE.iter().map(|pitfall| pitfall.about.name))
+        {
             finding = finding.help(format!("`{nearest}`"));
         }
         return Some(finding);

@@ -63,10 +63,13 @@ fn exit_code(outcome: &Outcome, options: &Check) -> u8 {
 }
 
 fn request(options: &Check) -> anyhow::Result<Request> {
-    let start = options.paths.first().filter(|path| path.as_os_str() != "-").cloned().unwrap_or_else(|| PathBuf::from("."));
+    let start =
+        options.paths.first().filter(|path| path.as_os_str() != "-").cloned().unwrap_or_else(|| PathBuf::from("."));
     let mut configuration = match (&options.config, options.isolated) {
         (Some(file), _) => Configuration::read(file)?,
-        (None, true) => Configuration::isolated(&std::path::absolute(&start).map(|start| if start.is_file() { start.parent().map(Path::to_path_buf).unwrap_or(start) } else { start })?),
+        (None, true) => Configuration::isolated(&std::path::absolute(&start).map(|start| {
+            if start.is_file() { start.parent().map(Path::to_path_buf).unwrap_or(start) } else { start }
+        })?),
         (None, false) => Configuration::find(options.stdin_filename.as_deref().unwrap_or(&start))?,
     };
     let names = options.select.iter().chain(&options.ignore).chain(&options.extend_select);
@@ -272,6 +275,9 @@ fn add_ignores(outcome: &Outcome) -> anyhow::Result<u8> {
         fix::write(path, &before, &after).with_context(|| path.display().to_string())?;
         count += findings.len();
     }
-    output::print(&format!("Added ignore comments for {count} {}.\n", if count == 1 { "finding" } else { "findings" }))?;
+    output::print(&format!(
+        "Added ignore comments for {count} {}.\n",
+        if count == 1 { "finding" } else { "findings" }
+    ))?;
     Ok(0)
 }

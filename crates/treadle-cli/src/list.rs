@@ -9,7 +9,8 @@ use crate::output;
 pub(crate) fn run(options: &Pitfalls) -> anyhow::Result<u8> {
     let text = match options.output_format {
         ListFormat::Text => {
-            let row = |name: &str, tier: &str, fix: &str, summary: &str| format!("{name:<24}{tier:<10}{fix:<8}{summary}\n");
+            let row =
+                |name: &str, tier: &str, fix: &str, summary: &str| format!("{name:<24}{tier:<10}{fix:<8}{summary}\n");
             let header = row("name", "tier", "fix", "what it is");
             let rows = CATALOGUE.iter().map(|pitfall| {
                 let about = &pitfall.about;

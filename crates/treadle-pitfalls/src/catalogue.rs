@@ -1,5 +1,6 @@
 //! Every pitfall, in the order of the documentation.
 
+use crate::Pitfall;
 use crate::await_non_awaitable::AWAIT_NON_AWAITABLE;
 use crate::blocking_call::BLOCKING_CALL;
 use crate::blocking_call_indirect::BLOCKING_CALL_INDIRECT;
@@ -21,7 +22,6 @@ use crate::swallowed_cancel::SWALLOWED_CANCEL;
 use crate::sync_lock_await::SYNC_LOCK_AWAIT;
 use crate::unclosed_resource::UNCLOSED_RESOURCE;
 use crate::wrong_protocol::WRONG_PROTOCOL;
-use crate::Pitfall;
 
 /// Every pitfall treadle knows.
 pub static CATALOGUE: &[&Pitfall] = &[

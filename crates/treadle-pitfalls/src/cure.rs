@@ -1,9 +1,9 @@
 //! Edits that several rules offer.
 
 use treadle_finding::{Edit, Fix, Span};
+use treadle_program::Program;
 use treadle_program::facts::{ArgumentKind, ExprKind, FileFacts, Usage};
 use treadle_program::ids::{CallRef, ExprRef};
-use treadle_program::Program;
 
 /// Puts `await` before an expression, with parentheses where what follows binds tighter.
 pub(crate) fn await_it(program: &Program, expr: ExprRef) -> Vec<Edit> {
@@ -36,7 +36,10 @@ pub(crate) fn in_thread(program: &Program, call: CallRef) -> Option<Fix> {
     let facts = program.facts(call.file);
     let entry = facts.call(call.id);
     let usage = facts.expr(expr.id).usage;
-    let unfit = matches!(usage, Usage::Entered | Usage::AsyncEntered | Usage::Iterated | Usage::AsyncIterated | Usage::Decorator);
+    let unfit = matches!(
+        usage,
+        Usage::Entered | Usage::AsyncEntered | Usage::Iterated | Usage::AsyncIterated | Usage::Decorator
+    );
     if unfit || !crate::lookup::may_await(program, expr) || in_comprehension(facts, expr) {
         return None;
     }

@@ -84,12 +84,13 @@ impl<'p> Locks<'p> {
         let facts = self.program.facts(function.file);
         let inside = |region: RegionId| region != outer.region && facts.region_within(region, outer.region);
         let gates = || {
-            let around = self.held[&function].iter().filter(|gate| {
-                gate.region != outer.region && facts.region_within(outer.region, gate.region)
-            });
+            let around = self.held[&function]
+                .iter()
+                .filter(|gate| gate.region != outer.region && facts.region_within(outer.region, gate.region));
             around.map(|gate| gate.place.clone()).collect::<BTreeSet<Place>>()
         };
-        let takes_locks = |kind: &NodeKind| matches!(kind, NodeKind::Enter(_) | NodeKind::Leave(_) | NodeKind::LeaveRaising(_));
+        let takes_locks =
+            |kind: &NodeKind| matches!(kind, NodeKind::Enter(_) | NodeKind::Leave(_) | NodeKind::LeaveRaising(_));
         let suspensions = lookup::suspensions_within(self.program, function, outer.region);
         let suspends = suspensions.iter().any(|(_, kind)| !takes_locks(kind));
         for inner in self.held[&function].iter().filter(|inner| inside(inner.region)) {
@@ -107,7 +108,8 @@ impl<'p> Locks<'p> {
         for edge in self.program.graph().from(function) {
             let region = facts.expr(edge.at).region;
             if (region == outer.region || inside(region)) && self.runs_here(function, edge) {
-                let own = outer.on_self && (matches!(outer.place, Place::Variable(_)) || is_self_call(self.program, function, edge.at));
+                let own = outer.on_self
+                    && (matches!(outer.place, Place::Variable(_)) || is_self_call(self.program, function, edge.at));
                 for (inner, on_same) in self.taken_by(edge.callee, own) {
                     found.push(Nesting {
                         outer: outer.place.clone(),

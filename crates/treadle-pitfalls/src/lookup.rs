@@ -1,11 +1,11 @@
 //! Questions several rules ask in the same words.
 
+use treadle_program::Program;
 use treadle_program::facts::{ExprId, ExprKind, FileFacts, FunctionKind, NodeKind, RegionId, RegionKind, Usage};
 use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef};
 use treadle_program::knowledge::claim::Effect;
 use treadle_program::program::Context;
 use treadle_program::ty::Ty;
-use treadle_program::Program;
 
 /// Files findings may be reported on whose coroutines are asyncio's.
 pub(crate) fn files(program: &Program) -> impl Iterator<Item = FileId> {
@@ -58,11 +58,36 @@ pub(crate) fn runs_once(program: &Program, function: FunctionRef) -> bool {
     let name = facts.name(program.function(function).name);
     let plain = name.trim_start_matches('_');
     let lifecycle = [
-        "main", "amain", "async_main", "run", "start", "startup", "setup", "set_up", "init", "initialize", "lifespan",
-        "aenter__", "connect", "open", "create", "on_startup", "async_setup", "setup_hook", "asyncSetUp", "serve",
-        "cli", "run_forever", "bootstrap", "init__", "aexit__",
+        "main",
+        "amain",
+        "async_main",
+        "run",
+        "start",
+        "startup",
+        "setup",
+        "set_up",
+        "init",
+        "initialize",
+        "lifespan",
+        "aenter__",
+        "connect",
+        "open",
+        "create",
+        "on_startup",
+        "async_setup",
+        "setup_hook",
+        "asyncSetUp",
+        "serve",
+        "cli",
+        "run_forever",
+        "bootstrap",
+        "init__",
+        "aexit__",
     ];
-    if lifecycle.iter().any(|word| plain == *word || plain.starts_with(&format!("{word}_")) || plain.ends_with(&format!("_{word}"))) {
+    if lifecycle
+        .iter()
+        .any(|word| plain == *word || plain.starts_with(&format!("{word}_")) || plain.ends_with(&format!("_{word}")))
+    {
         return true;
     }
     program.graph().to(function).any(|edge| {
@@ -95,9 +120,11 @@ pub(crate) fn suspensions_within(
 /// The expression a node is about, for pointing at it.
 pub(crate) fn node_expr(facts: &FileFacts, kind: &NodeKind) -> Option<ExprId> {
     match *kind {
-        NodeKind::Suspend(expr) | NodeKind::Yield(expr) | NodeKind::Call(expr) | NodeKind::Use(expr) | NodeKind::Test(expr) => {
-            Some(expr)
-        }
+        NodeKind::Suspend(expr)
+        | NodeKind::Yield(expr)
+        | NodeKind::Call(expr)
+        | NodeKind::Use(expr)
+        | NodeKind::Test(expr) => Some(expr),
         NodeKind::Enter(region) | NodeKind::Leave(region) | NodeKind::LeaveRaising(region) => {
             match facts.region(region).kind {
                 RegionKind::With { context, .. } => Some(context),
@@ -152,7 +179,9 @@ pub(crate) fn is_version_guarded(program: &Program, expr: ExprRef) -> bool {
             facts.handlers[handlers.range()].iter().any(|handler| {
                 handler.caught.is_some_and(|caught| {
                     let names = exception_names(facts, caught);
-                    names.iter().any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
+                    names
+                        .iter()
+                        .any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
                 })
             })
         }
@@ -188,9 +217,11 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
     let facts = program.facts(at.file);
     match facts.expr(at.id).usage {
         Usage::Entered | Usage::AsyncEntered | Usage::AttributeBase => true,
-        Usage::Argument => facts.expr(at.id).parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
-            last_name(facts, call.callee) == Some("run_in_executor")
-        }),
+        Usage::Argument => facts
+            .expr(at.id)
+            .parent
+            .and_then(|parent| facts.as_call(parent))
+            .is_some_and(|call| last_name(facts, call.callee) == Some("run_in_executor")),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
             let entry = facts.local(local);
@@ -212,10 +243,7 @@ pub(crate) fn last_name(facts: &FileFacts, expr: ExprId) -> Option<&str> {
 }
 
 /// The expressions of its own function that read a variable.
-pub(crate) fn uses_of(
-    facts: &FileFacts,
-    local: treadle_program::facts::LocalId,
-) -> impl Iterator<Item = ExprId> + '_ {
+pub(crate) fn uses_of(facts: &FileFacts, local: treadle_program::facts::LocalId) -> impl Iterator<Item = ExprId> + '_ {
     let function = facts.local(local).function;
     facts.exprs_of(function).filter(move |(_, expr)| expr.kind == ExprKind::Local(local)).map(|(id, _)| id)
 }
@@ -224,7 +252,13 @@ pub(crate) fn uses_of(
 fn escapes(facts: &FileFacts, id: ExprId) -> bool {
     let entry = facts.expr(id);
     match entry.usage {
-        Usage::Returned | Usage::Yielded | Usage::Stored(_) | Usage::Bound(_) | Usage::Element | Usage::Result | Usage::Junction => true,
+        Usage::Returned
+        | Usage::Yielded
+        | Usage::Stored(_)
+        | Usage::Bound(_)
+        | Usage::Element
+        | Usage::Result
+        | Usage::Junction => true,
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
             !last_name(facts, call.callee)
                 .is_some_and(|name| matches!(name, "run_in_executor" | "gather" | "fetch" | "request" | "print"))
@@ -243,18 +277,20 @@ pub(crate) fn is_ready(program: &Program, call: CallRef) -> bool {
     let asked = facts.regions_around(region).any(|(_, region)| match region.kind {
         RegionKind::Branch { test, .. } => facts.as_call(test).is_some_and(|test| {
             facts.dotted(test.callee).is_some_and(|asked| {
-                asked == format!("{receiver}.done") || asked == format!("{receiver}.is_set") || asked == format!("{receiver}.is_alive")
+                asked == format!("{receiver}.done")
+                    || asked == format!("{receiver}.is_set")
+                    || asked == format!("{receiver}.is_alive")
             })
         }),
         _ => false,
     });
     let fresh = facts.name(name) == "acquire"
         && matches!(facts.expr(base).kind, ExprKind::Local(local)
-            if facts.local(local).function == facts.function_of(base)
-                && facts.bindings_of(local).any(|(_, binding)| match binding.kind {
-                    treadle_program::facts::BindingKind::Value { value, .. } => facts.as_call(value).is_some(),
-                    _ => false,
-                }));
+        if facts.local(local).function == facts.function_of(base)
+            && facts.bindings_of(local).any(|(_, binding)| match binding.kind {
+                treadle_program::facts::BindingKind::Value { value, .. } => facts.as_call(value).is_some(),
+                _ => false,
+            }));
     asked || fresh
 }
 

@@ -51,7 +51,10 @@ pub fn decode(bytes: &[u8]) -> Result<String, SourceError> {
 }
 
 fn is_utf8(name: &str) -> bool {
-    matches!(name.to_ascii_lowercase().replace('_', "-").as_str(), "utf-8" | "utf8" | "utf-8-sig" | "ascii" | "us-ascii")
+    matches!(
+        name.to_ascii_lowercase().replace('_', "-").as_str(),
+        "utf-8" | "utf8" | "utf-8-sig" | "ascii" | "us-ascii"
+    )
 }
 
 fn decode_as(bytes: &[u8], name: &str) -> Result<String, SourceError> {
@@ -105,12 +108,18 @@ mod tests {
     #[test]
     fn coding_comment_decides_the_encoding() {
         check(b"# -*- coding: latin-1 -*-\nx = '\xe9'", "# -*- coding: latin-1 -*-\nx = '\u{e9}'");
-        check(b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n'\x80'", "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n'\u{20ac}'");
+        check(
+            b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n'\x80'",
+            "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n'\u{20ac}'",
+        );
     }
 
     #[test]
     fn coding_in_the_third_line_or_after_code_counts_for_nothing() {
-        check(b"x = 1\n# coding: latin-1\n'\xe9'", "error: line 3 is not UTF-8, and no coding comment names another encoding");
+        check(
+            b"x = 1\n# coding: latin-1\n'\xe9'",
+            "error: line 3 is not UTF-8, and no coding comment names another encoding",
+        );
     }
 
     #[test]

@@ -58,7 +58,25 @@ impl Random {
 
 fn damage(text: &str, random: &mut Random) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let pieces = ["(", ")", "[", "]", ":", "\"\"\"", "await ", "async ", "lambda ", "yield ", "try:\n", "finally:\n", "\t", "= ", "f'{", "*", "match x:\n  case "];
+    let pieces = [
+        "(",
+        ")",
+        "[",
+        "]",
+        ":",
+        "\"\"\"",
+        "await ",
+        "async ",
+        "lambda ",
+        "yield ",
+        "try:\n",
+        "finally:\n",
+        "\t",
+        "= ",
+        "f'{",
+        "*",
+        "match x:\n  case ",
+    ];
     for _ in 0..1 + random.below(6) {
         if lines.is_empty() {
             break;

@@ -78,7 +78,9 @@ fn group<'a>(finding: &'a Finding, texts: &mut Texts<'_>) -> Group<'a> {
         let code = text.text[excerpt.clone()].to_owned();
         let mut snippet = Snippet::source(code).line_start(line).path(path).fold(true);
         for (span, kind, words) in frame.marks {
-            snippet = snippet.annotation(kind.span(within(span, &excerpt, &text.text)).label(Some(words).filter(|words| !words.is_empty())));
+            snippet = snippet.annotation(
+                kind.span(within(span, &excerpt, &text.text)).label(Some(words).filter(|words| !words.is_empty())),
+            );
         }
         group = group.element(snippet);
     }
@@ -127,7 +129,8 @@ fn also(finding: &Finding, texts: &mut Texts<'_>) -> Option<String> {
 fn summary(report: &Report<'_>, texts: &mut Texts<'_>, out: &mut dyn Write) -> io::Result<()> {
     let files = if report.files == 1 { "file" } else { "files" };
     if report.findings.is_empty() {
-        let silenced = if report.ignored > 0 { format!(", {} ignored by comments", report.ignored) } else { String::new() };
+        let silenced =
+            if report.ignored > 0 { format!(", {} ignored by comments", report.ignored) } else { String::new() };
         return writeln!(out, "No pitfalls in {} {files}{silenced}.", report.files);
     }
     let count = report.findings.len();

@@ -22,7 +22,11 @@ pub fn page(markdown: &str, style: &Style) -> String {
             let shown = line.split("  # error:").next().unwrap_or(line);
             if style.colour { writeln!(out, "    {code}{shown}{code:#}") } else { writeln!(out, "    {shown}") }
         } else if let Some(title) = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')) {
-            if style.colour { writeln!(out, "{heading}{title}{heading:#}") } else { writeln!(out, "{title}\n{}", "-".repeat(title.chars().count())) }
+            if style.colour {
+                writeln!(out, "{heading}{title}{heading:#}")
+            } else {
+                writeln!(out, "{title}\n{}", "-".repeat(title.chars().count()))
+            }
         } else {
             writeln!(out, "{line}")
         };

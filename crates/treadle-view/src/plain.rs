@@ -18,7 +18,11 @@ pub fn concise(report: &Report<'_>, _style: &Style, out: &mut dyn Write) -> io::
     for finding in report.findings {
         let place = texts.place(&finding.primary);
         let (path, about) = (finding.primary.path.display(), finding.about);
-        writeln!(out, "{path}:{}:{}: {}[{}] {}", place.line, place.column, about.severity, about.name, finding.message)?;
+        writeln!(
+            out,
+            "{path}:{}:{}: {}[{}] {}",
+            place.line, place.column, about.severity, about.name, finding.message
+        )?;
     }
     Ok(())
 }

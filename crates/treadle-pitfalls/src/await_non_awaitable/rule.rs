@@ -50,9 +50,10 @@ fn plain_value(
             Ty::Method(function, _) if program.is_coroutine_function(function) == Some(true) => {
                 (format!("`{spelled}` is a coroutine method that is not called"), format!("`await {spelled}()`"))
             }
-            _ if is_display(&facts.expr(operand).kind) => {
-                ("a plain value cannot be awaited".to_owned(), "gather coroutines first: `await asyncio.gather(*coroutines)`".to_owned())
-            }
+            _ if is_display(&facts.expr(operand).kind) => (
+                "a plain value cannot be awaited".to_owned(),
+                "gather coroutines first: `await asyncio.gather(*coroutines)`".to_owned(),
+            ),
             _ => return,
         }
     };
@@ -145,7 +146,11 @@ fn awaited_twice(program: &Program, function: FunctionRef, findings: &mut Findin
         {
             let name = facts.name(entry.name);
             let words = if first == second { "made here, before the loop" } else { "awaited here before" };
-            let before = if first == second { program.location(function.file, facts.binding(binding).span) } else { program.location_of(function.with(first)) };
+            let before = if first == second {
+                program.location(function.file, facts.binding(binding).span)
+            } else {
+                program.location_of(function.with(first))
+            };
             findings.push(
                 Finding::new(
                     &AWAIT_NON_AWAITABLE.about,

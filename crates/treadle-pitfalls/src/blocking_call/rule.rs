@@ -33,8 +33,12 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
     let path = knowledge.path(item);
     let at = program.call_expr(call);
     let claim = knowledge.claim(item).map(|known| &known.claim);
-    let mut finding = Finding::new(&BLOCKING_CALL.about, program.location_of(at), format!("`{}` blocks the event loop", shown(program, call, path)))
-        .label(waits_for(blocking));
+    let mut finding = Finding::new(
+        &BLOCKING_CALL.about,
+        program.location_of(at),
+        format!("`{}` blocks the event loop", shown(program, call, path)),
+    )
+    .label(waits_for(blocking));
     // Starting a process is over in a moment on most machines; waiting for it is not.
     if path == "subprocess.Popen" {
         finding = finding.at_tier(Tier::Likely);

@@ -18,7 +18,12 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         if lookup::asks_for_its_thread(program, function) {
             return Vec::new();
         }
-        program.blocking_calls(function).into_iter().map(|(call, _, _)| call).filter(|call| !lookup::is_ready(program, *call)).collect()
+        program
+            .blocking_calls(function)
+            .into_iter()
+            .map(|(call, _, _)| call)
+            .filter(|call| !lookup::is_ready(program, *call))
+            .collect()
     });
     // Several functions that block may lie below one call: they are one thing to move off the loop.
     let mut by_frontier: BTreeMap<(FileId, ExprId), Vec<Chain>> = BTreeMap::new();

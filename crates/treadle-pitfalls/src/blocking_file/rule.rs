@@ -14,9 +14,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             .into_iter()
             .filter(|(_, blocking, _)| *blocking == Blocking::File)
             .collect();
-        let opens = calls.iter().any(|(_, _, item)| {
-            program.knowledge().claim(*item).is_some_and(|known| known.claim.opens)
-        });
+        let opens =
+            calls.iter().any(|(_, _, item)| program.knowledge().claim(*item).is_some_and(|known| known.claim.opens));
         for (call, _, item) in calls {
             let path = program.knowledge().path(item);
             if opens && path.starts_with("io.") {

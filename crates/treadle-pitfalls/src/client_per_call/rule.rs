@@ -56,9 +56,8 @@ fn is_for_one_operation(program: &Program, function: FunctionRef, at: ExprId) ->
             });
             bound.is_some_and(|binding| {
                 facts.local(binding.local).captured
-                    || lookup::uses_of(facts, binding.local).any(|id| {
-                        !matches!(facts.expr(id).usage, Usage::AttributeBase)
-                    })
+                    || lookup::uses_of(facts, binding.local)
+                        .any(|id| !matches!(facts.expr(id).usage, Usage::AttributeBase))
             })
         }
         _ => false,

@@ -26,11 +26,17 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 Some(call) => facts.dotted(call.callee).unwrap_or_else(|| "the call".to_owned()),
                 None => facts.dotted(id).unwrap_or_default(),
             };
-            let mut finding =
-                Finding::new(&COROUTINE_MISUSE.about, program.location_of(at), format!("the coroutine of `{name}` {words}"))
-                    .label("this is a coroutine, not its result");
+            let mut finding = Finding::new(
+                &COROUTINE_MISUSE.about,
+                program.location_of(at),
+                format!("the coroutine of `{name}` {words}"),
+            )
+            .label("this is a coroutine, not its result");
             if lookup::may_await(program, at) {
-                finding = finding.help(format!("`await` it: `{}`", if facts.as_call(id).is_some() { format!("await {name}(…)") } else { format!("await {name}") }));
+                finding = finding.help(format!(
+                    "`await` it: `{}`",
+                    if facts.as_call(id).is_some() { format!("await {name}(…)") } else { format!("await {name}") }
+                ));
                 if facts.as_call(id).is_some() {
                     finding = finding.fix(Fix::safe("await the coroutine", cure::await_it(program, at)));
                 }

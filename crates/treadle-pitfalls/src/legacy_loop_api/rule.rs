@@ -74,9 +74,9 @@ fn get_event_loop(program: &Program, call: CallRef) -> Option<Finding> {
     // Only where the loop is then run is it sure that none is running.
     let runs = |name: &str| matches!(name, "run_until_complete" | "run_forever");
     let used = match facts.expr(at.id).usage {
-        Usage::AttributeBase => facts.expr(at.id).parent.is_some_and(|parent| {
-            matches!(facts.expr(parent).kind, ExprKind::Attribute { name, .. } if runs(facts.name(name)))
-        }),
+        Usage::AttributeBase => facts.expr(at.id).parent.is_some_and(
+            |parent| matches!(facts.expr(parent).kind, ExprKind::Attribute { name, .. } if runs(facts.name(name))),
+        ),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
             lookup::uses_of(facts, local).any(|id| {
@@ -106,7 +106,8 @@ fn name(program: &Program, call: CallRef, path: &str, legacy: &Legacy) -> Findin
         (None, Some(deprecated)) => (format!("is deprecated since Python {deprecated}"), Tier::Likely),
         (None, None) => ("is out of use".to_owned(), Tier::Likely),
     };
-    let finding = Finding::new(&LEGACY_LOOP_API.about, program.location_of(at), format!("`{path}` {words}")).at_tier(tier);
+    let finding =
+        Finding::new(&LEGACY_LOOP_API.about, program.location_of(at), format!("`{path}` {words}")).at_tier(tier);
     match &legacy.instead {
         Some(instead) if legacy.instead_is_exact => {
             let facts = program.facts(call.file);
@@ -120,7 +121,8 @@ fn name(program: &Program, call: CallRef, path: &str, legacy: &Legacy) -> Findin
                 _ => finding,
             }
         }
-        Some(instead) => finding.help(format!("use {}", if instead.contains('`') { instead.clone() } else { format!("`{instead}`") })),
+        Some(instead) => finding
+            .help(format!("use {}", if instead.contains('`') { instead.clone() } else { format!("`{instead}`") })),
         None => finding.help("leave it out"),
     }
 }

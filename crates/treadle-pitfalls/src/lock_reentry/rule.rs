@@ -28,7 +28,10 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         if nesting.via.is_some() {
             let taker = program.function_of(nesting.inner_at);
             finding = finding
-                .step(program.location_of(nesting.inner_at), format!("{} takes it again", lookup::name_of(program, taker)))
+                .step(
+                    program.location_of(nesting.inner_at),
+                    format!("{} takes it again", lookup::name_of(program, taker)),
+                )
                 .help("move the work to a method that expects the lock to be held, and call that one from both");
         } else {
             finding = finding.help("take the lock once");

@@ -50,7 +50,21 @@ fn winds_down(program: &Program, call: CallRef) -> bool {
     let facts = program.facts(call.file);
     let function = program.enclosing_def(program.call_expr(call));
     let name = facts.name(program.function(function).name);
-    let words = ["close", "stop", "shutdown", "cleanup", "clean_up", "cancel", "teardown", "exit", "finalize", "dispose", "disconnect", "kill", "drain"];
+    let words = [
+        "close",
+        "stop",
+        "shutdown",
+        "cleanup",
+        "clean_up",
+        "cancel",
+        "teardown",
+        "exit",
+        "finalize",
+        "dispose",
+        "disconnect",
+        "kill",
+        "drain",
+    ];
     if words.iter().any(|word| name.contains(word)) {
         return true;
     }

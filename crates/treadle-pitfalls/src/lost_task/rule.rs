@@ -43,7 +43,8 @@ fn is_dropped(program: &Program, file: FileId, expr: ExprId) -> bool {
     match facts.expr(expr).usage {
         Usage::Discarded => true,
         Usage::Collected => facts.expr(expr).parent.is_some_and(|parent| {
-            matches!(facts.expr(parent).kind, ExprKind::Comprehension { .. }) && facts.expr(parent).usage == Usage::Discarded
+            matches!(facts.expr(parent).kind, ExprKind::Comprehension { .. })
+                && facts.expr(parent).usage == Usage::Discarded
         }),
         Usage::Bound(binding) => {
             let local = facts.local(facts.binding(binding).local);
@@ -52,7 +53,8 @@ fn is_dropped(program: &Program, file: FileId, expr: ExprId) -> bool {
                 return false;
             }
             // As long as the function waits, its frame keeps the variable.
-            let bound = program.nodes(owner).find(|(_, kind)| matches!(kind, NodeKind::Bind(found) if *found == binding));
+            let bound =
+                program.nodes(owner).find(|(_, kind)| matches!(kind, NodeKind::Bind(found) if *found == binding));
             bound.is_some_and(|(node, _)| {
                 facts
                     .find_on_path(node.id, Paths::Normal, |_, kind| facts.may_suspend(owner.id, kind), |_, _| false)
@@ -97,7 +99,8 @@ fn started_by(program: &Program, facts: &FileFacts, function: FunctionRef, value
             let kept = facts.exprs_of(function.id).any(|(_, expr)| {
                 expr.kind == ExprKind::Local(local) && !matches!(expr.usage, Usage::Returned | Usage::AttributeBase)
             });
-            (bindings.next().is_none() && !kept && !facts.local(local).captured && starts_task(program, call)).then_some(call)
+            (bindings.next().is_none() && !kept && !facts.local(local).captured && starts_task(program, call))
+                .then_some(call)
         }
         _ => None,
     }
@@ -151,4 +154,3 @@ fn fix(program: &Program, call: CallRef) -> Option<Fix> {
     }
     Some(Fix::unsafe_("keep the task in a set until it is done", edits))
 }
-

@@ -33,7 +33,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 let fix = Fix::safe("await the coroutine", cure::await_it(program, at));
                 finding = finding.help(format!("`await {name}(…)`")).fix(fix);
             } else {
-                finding = finding.help("make the function around it `async def`, or schedule the coroutine and keep the task");
+                finding = finding
+                    .help("make the function around it `async def`, or schedule the coroutine and keep the task");
             }
             findings.push(finding);
         }

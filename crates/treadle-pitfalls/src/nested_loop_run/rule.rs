@@ -18,7 +18,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             findings.push(direct(program, call));
         }
     }
-    for chain in program.chains(|function| if lookup::asks_for_its_thread(program, function) { Vec::new() } else { runs_in(program, function) }) {
+    for chain in program.chains(|function| {
+        if lookup::asks_for_its_thread(program, function) { Vec::new() } else { runs_in(program, function) }
+    }) {
         let path = &chain.path;
         let leaf = chain.leaves[0];
         let Some(first) = path.first() else { continue };
@@ -30,7 +32,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let mut finding = Finding::new(&NESTED_LOOP_RUN.about, program.location_of(ExprRef::of_edge(first)), message)
             .label(format!("called on the loop by {}", lookup::name_of(program, first.caller)));
         for edge in &path[1..] {
-            let words = format!("{} calls {}", lookup::name_of(program, edge.caller), lookup::name_of(program, edge.callee));
+            let words =
+                format!("{} calls {}", lookup::name_of(program, edge.caller), lookup::name_of(program, edge.callee));
             finding = finding.step(program.location_of(ExprRef::of_edge(edge)), words);
         }
         finding = finding
@@ -46,7 +49,10 @@ fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
     let run = program.function(function).calls;
     let runs = |call: &CallRef| {
         lookup::known_path(program, *call).is_some_and(|path| {
-            matches!(path, "asyncio.run" | "asyncio.AbstractEventLoop.run_until_complete" | "asyncio.Runner.run" | "anyio.run")
+            matches!(
+                path,
+                "asyncio.run" | "asyncio.AbstractEventLoop.run_until_complete" | "asyncio.Runner.run" | "anyio.run"
+            )
         })
     };
     (run.start..run.end).map(|call| In::new(function.file, CallId(call))).filter(runs).collect()
@@ -78,7 +84,12 @@ fn direct(program: &Program, call: CallRef) -> Finding {
                 Edit::replace(Span::new(whole.start, only.span.start), "(await "),
                 Edit::replace(Span::new(only.span.end, whole.end), ")"),
             ];
-            let bare = matches!(facts.expr(at.id).usage, treadle_program::facts::Usage::Discarded | treadle_program::facts::Usage::Bound(_) | treadle_program::facts::Usage::Returned);
+            let bare = matches!(
+                facts.expr(at.id).usage,
+                treadle_program::facts::Usage::Discarded
+                    | treadle_program::facts::Usage::Bound(_)
+                    | treadle_program::facts::Usage::Returned
+            );
             let edits = if bare {
                 vec![
                     Edit::replace(Span::new(whole.start, only.span.start), "await "),

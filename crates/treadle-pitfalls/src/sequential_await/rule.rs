@@ -1,7 +1,9 @@
 //! A loop that awaits independent calls one after the other and collects their results.
 
 use treadle_finding::{Finding, Findings};
-use treadle_program::facts::{BindingKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage};
+use treadle_program::facts::{
+    BindingKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage,
+};
 use treadle_program::ids::{FunctionRef, In};
 use treadle_program::program::EdgeKind;
 use treadle_program::ty::Ty;
@@ -48,7 +50,8 @@ fn independent(program: &Program, function: FunctionRef, region: RegionId) -> Op
     let ExprKind::Await(operand) = facts.expr(*awaits).kind else { return None };
     let call = facts.as_call(operand)?;
     // Directly in the loop: in a branch, a `try` or a `with` the rounds may well depend on each other.
-    if facts.node(*node).region != region || is_under_pressure(facts, region) || leaves_early(program, function, region) {
+    if facts.node(*node).region != region || is_under_pressure(facts, region) || leaves_early(program, function, region)
+    {
         return None;
     }
     let reference = program.call_of(function.with(operand))?;
@@ -93,9 +96,9 @@ fn uses_item(facts: &FileFacts, region: RegionId, call: &treadle_program::facts:
     facts.arguments(call).iter().any(|argument| {
         let span = facts.expr(argument.value).span;
         facts.exprs_of(facts.region(region).function).any(|(_, expr)| match expr.kind {
-            ExprKind::Local(local) if span.contains(expr.span) => facts.bindings_of(local).any(|(_, binding)| {
-                matches!(binding.kind, BindingKind::Iterated { iterable, .. } if iterable == control)
-            }),
+            ExprKind::Local(local) if span.contains(expr.span) => facts.bindings_of(local).any(
+                |(_, binding)| matches!(binding.kind, BindingKind::Iterated { iterable, .. } if iterable == control),
+            ),
             _ => false,
         })
     })
@@ -120,9 +123,9 @@ fn depends_on_rounds(facts: &FileFacts, region: RegionId, operand: ExprId) -> bo
 fn is_collected(facts: &FileFacts, awaits: ExprId, region: RegionId) -> bool {
     let entry = facts.expr(awaits);
     match entry.usage {
-        Usage::Collected => entry
-            .parent
-            .is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Comprehension { .. })),
+        Usage::Collected => {
+            entry.parent.is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Comprehension { .. }))
+        }
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
             facts.expr(call.expr).usage == Usage::Discarded
                 && matches!(facts.expr(call.callee).kind, ExprKind::Attribute { base, name }
@@ -170,7 +173,8 @@ fn does_independent_work(program: &Program, call: treadle_program::ids::CallRef)
                     }
                 }
                 let edges = program.graph().from(here).iter();
-                waiting.extend(edges.filter(|edge| edge.kind != EdgeKind::Offloaded).map(|edge| (edge.callee, depth + 1)));
+                waiting
+                    .extend(edges.filter(|edge| edge.kind != EdgeKind::Offloaded).map(|edge| (edge.callee, depth + 1)));
             }
             found
         }
@@ -207,6 +211,7 @@ fn changes_state(program: &Program, function: FunctionRef) -> bool {
                 || types.of(base).is_unknown()
         }
     });
-    let outer = facts.bindings[entry.bindings.range()].iter().any(|binding| facts.local(binding.local).function != function.id);
+    let outer =
+        facts.bindings[entry.bindings.range()].iter().any(|binding| facts.local(binding.local).function != function.id);
     stores || outer
 }

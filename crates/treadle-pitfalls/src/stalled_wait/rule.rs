@@ -25,7 +25,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 fn sleeps_for_ever(program: &Program, place: &Place, used: &PrimitiveUse) -> bool {
     let Place::Variable(local) = place else { return false };
     let owner = program.facts(local.file).local(local.id).function;
-    matches!(used.primitive, Primitive::AsyncEvent | Primitive::AsyncFuture) && owner != treadle_program::facts::FileFacts::MODULE
+    matches!(used.primitive, Primitive::AsyncEvent | Primitive::AsyncFuture)
+        && owner != treadle_program::facts::FileFacts::MODULE
 }
 
 /// The wait that cannot end, what is missing, and the cure.
@@ -51,7 +52,11 @@ fn stalled<'u>(program: &Program, used: &'u PrimitiveUse) -> Option<(&'u Operati
         }
         Primitive::AsyncQueue => {
             if let Some(wait) = first(&["get"]).filter(|_| none(&["put", "put_nowait"])) {
-                return Some((wait, "nothing ever puts an item".to_owned(), "put items, or give the queue to who does"));
+                return Some((
+                    wait,
+                    "nothing ever puts an item".to_owned(),
+                    "put items, or give the queue to who does",
+                ));
             }
             let wait = first(&["join"]).filter(|_| none(&["task_done"]) && !none(&["put", "put_nowait"]))?;
             Some((wait, "no item is ever marked with `task_done()`".to_owned(), "call `task_done()` after each item"))
@@ -63,8 +68,7 @@ fn stalled<'u>(program: &Program, used: &'u PrimitiveUse) -> Option<(&'u Operati
                     path == "asyncio.Future" || path.ends_with(".create_future")
                 })
             });
-            let wait = first(&["await"])
-                .filter(|_| made_here && none(&["set_result", "set_exception", "cancel"]))?;
+            let wait = first(&["await"]).filter(|_| made_here && none(&["set_result", "set_exception", "cancel"]))?;
             Some((wait, "nothing ever gives it a result".to_owned(), "call `set_result()` where the result is known"))
         }
         _ => None,

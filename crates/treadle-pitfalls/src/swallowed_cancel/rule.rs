@@ -1,19 +1,21 @@
 //! A handler or a `finally` that ends a cancellation which was not its own.
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
+use treadle_program::Program;
 use treadle_program::facts::{
     ExprId, ExprKind, FileFacts, Handler, HandlerId, NodeId, NodeKind, RegionId, RegionKind, TryId, Usage,
 };
 use treadle_program::ids::FunctionRef;
 use treadle_program::program::Paths;
-use treadle_program::Program;
 
 use super::SWALLOWED_CANCEL;
 use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::async_functions(program) {
-        if lookup::runs_once(program, function) && is_entry(program, function) || counts_cancellations(program, function) {
+        if lookup::runs_once(program, function) && is_entry(program, function)
+            || counts_cancellations(program, function)
+        {
             continue;
         }
         let facts = program.facts(function.file);
@@ -115,15 +117,16 @@ fn leaves_quietly(facts: &FileFacts, handler: &Handler) -> Option<NodeId> {
     }
     let ends = facts.find_on_path(here, Paths::Normal, |_, kind| goes_on(kind), |_, kind| stops(kind)).is_some();
     let loops = facts.find_on_path(here, Paths::Normal, |id, _| id == handler.entry, |_, kind| stops(kind)).is_some()
-        || facts.find_on_path(here, Paths::Normal, |_, kind| matches!(kind, NodeKind::Suspend(_)), |_, kind| stops(kind)).is_some();
+        || facts
+            .find_on_path(here, Paths::Normal, |_, kind| matches!(kind, NodeKind::Suspend(_)), |_, kind| stops(kind))
+            .is_some();
     (ends || loops).then_some(here)
 }
 
 fn ends_process(facts: &FileFacts, call: ExprId) -> bool {
-    facts
-        .as_call(call)
-        .and_then(|call| facts.dotted(call.callee))
-        .is_some_and(|name| matches!(name.as_str(), "sys.exit" | "os._exit" | "exit" | "quit" | "os.abort" | "pytest.fail"))
+    facts.as_call(call).and_then(|call| facts.dotted(call.callee)).is_some_and(|name| {
+        matches!(name.as_str(), "sys.exit" | "os._exit" | "exit" | "quit" | "os.abort" | "pytest.fail")
+    })
 }
 
 /// Everything awaited is a task that this function cancels: the cancellation is its own child's.
@@ -143,7 +146,10 @@ fn awaits_only_cancelled(program: &Program, function: FunctionRef, suspensions: 
         match facts.expr(operand).kind {
             ExprKind::Local(_) | ExprKind::Attribute { .. } | ExprKind::Subscript { .. } => true,
             ExprKind::Call(call) => facts.dotted(facts.call(call).callee).is_some_and(|name| {
-                matches!(name.rsplit('.').next(), Some("gather" | "wait" | "wait_for" | "shield" | "sleep" | "join" | "wait_closed"))
+                matches!(
+                    name.rsplit('.').next(),
+                    Some("gather" | "wait" | "wait_for" | "shield" | "sleep" | "join" | "wait_closed")
+                )
             }),
             _ => false,
         }
@@ -162,9 +168,9 @@ fn raise_at_end(facts: &FileFacts, handler: &Handler) -> Option<Fix> {
         }
     }
     let empty = !facts.exprs_of(facts.region(handler.region).function).any(|(_, expr)| last.contains(expr.span));
-    let leaves_early = facts.nodes[facts.function(facts.region(handler.region).function).nodes.range()].iter().any(|node| {
-        facts.region_within(node.region, handler.region) && matches!(node.kind, NodeKind::Return(_))
-    });
+    let leaves_early = facts.nodes[facts.function(facts.region(handler.region).function).nodes.range()]
+        .iter()
+        .any(|node| facts.region_within(node.region, handler.region) && matches!(node.kind, NodeKind::Return(_)));
     if last.len() == 4 && empty && body[0] == last {
         return Some(Fix::safe("raise the cancellation again", vec![Edit::replace(last, "raise")]));
     }
@@ -216,9 +222,9 @@ fn suppressed(program: &Program, function: FunctionRef, region: RegionId, findin
         return;
     }
     let catches = facts.arguments(call).iter().any(|argument| {
-        facts.dotted(argument.value).is_some_and(|name| {
-            matches!(name.rsplit('.').next(), Some("CancelledError" | "BaseException"))
-        })
+        facts
+            .dotted(argument.value)
+            .is_some_and(|name| matches!(name.rsplit('.').next(), Some("CancelledError" | "BaseException")))
     });
     let suspensions = lookup::suspensions_within(program, function, region);
     if !catches || suspensions.is_empty() || awaits_only_cancelled(program, function, &suspensions) {

@@ -57,7 +57,10 @@ fn acquired(program: &Program, types: &mut Types<'_>, function: FunctionRef, cal
 
 /// `lock.acquire(blocking=False)`: who does not get the lock goes on.
 fn only_tries(facts: &FileFacts, call: ExprId) -> bool {
-    facts.as_call(call).and_then(|call| facts.argument(call, 0, "blocking")).is_some_and(|flag| facts.expr(flag).kind == ExprKind::Bool(false))
+    facts
+        .as_call(call)
+        .and_then(|call| facts.argument(call, 0, "blocking"))
+        .is_some_and(|flag| facts.expr(flag).kind == ExprKind::Bool(false))
 }
 
 /// A suspension that control can reach from `node` before the lock is released.

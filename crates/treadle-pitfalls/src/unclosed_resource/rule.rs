@@ -1,7 +1,9 @@
 //! Something that must be closed is opened into a variable, and some path leaves without closing it.
 
 use treadle_finding::{Finding, Findings};
-use treadle_program::facts::{Binding, BindingId, BindingKind, CallId, ExprId, ExprKind, LocalId, NodeId, NodeKind, RegionKind, Usage};
+use treadle_program::facts::{
+    Binding, BindingId, BindingKind, CallId, ExprId, ExprKind, LocalId, NodeId, NodeKind, RegionKind, Usage,
+};
 use treadle_program::ids::{CallRef, FunctionRef, In};
 use treadle_program::program::Paths;
 use treadle_program::ty::Ty;
@@ -36,7 +38,8 @@ fn judge(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: 
     if closing.escapes {
         return None;
     }
-    let bound = program.nodes(function).find(|(_, kind)| matches!(kind, NodeKind::Bind(found) if *found == binding))?.0.id;
+    let bound =
+        program.nodes(function).find(|(_, kind)| matches!(kind, NodeKind::Bind(found) if *found == binding))?.0.id;
     let name = facts.name(facts.local(local).name);
     let what = lookup::spelled(program, call);
     let is_closing = |id: NodeId| closing.nodes.contains(&id);
@@ -116,7 +119,8 @@ fn closing_uses(program: &Program, function: FunctionRef, local: LocalId, closes
                     }
                     closing.escapes |= facts.expr(parent).usage != Usage::Callee;
                     let around = facts.regions_around(entry.region);
-                    closing.is_conditional |= around.into_iter().any(|(_, region)| matches!(region.kind, RegionKind::Branch { .. }));
+                    closing.is_conditional |=
+                        around.into_iter().any(|(_, region)| matches!(region.kind, RegionKind::Branch { .. }));
                 }
             }
             Usage::Formatted | Usage::Compared | Usage::Condition | Usage::SubscriptBase | Usage::Discarded => {}

@@ -35,19 +35,43 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 
 fn use_of(kind: &RegionKind) -> Option<Use> {
     Some(match *kind {
-        RegionKind::With { context, is_async: false } => {
-            Use { value: context, used: Protocol::With, instead: Protocol::AsyncWith, keyword: "with", is_async: false, is_statement: true }
-        }
-        RegionKind::With { context, is_async: true } => {
-            Use { value: context, used: Protocol::AsyncWith, instead: Protocol::With, keyword: "with", is_async: true, is_statement: true }
-        }
+        RegionKind::With { context, is_async: false } => Use {
+            value: context,
+            used: Protocol::With,
+            instead: Protocol::AsyncWith,
+            keyword: "with",
+            is_async: false,
+            is_statement: true,
+        },
+        RegionKind::With { context, is_async: true } => Use {
+            value: context,
+            used: Protocol::AsyncWith,
+            instead: Protocol::With,
+            keyword: "with",
+            is_async: true,
+            is_statement: true,
+        },
         RegionKind::Loop { kind: kind @ (LoopKind::For | LoopKind::Comprehension), control } => {
             let is_statement = kind == LoopKind::For;
-            Use { value: control, used: Protocol::Iter, instead: Protocol::AsyncIter, keyword: "for", is_async: false, is_statement }
+            Use {
+                value: control,
+                used: Protocol::Iter,
+                instead: Protocol::AsyncIter,
+                keyword: "for",
+                is_async: false,
+                is_statement,
+            }
         }
         RegionKind::Loop { kind: kind @ (LoopKind::AsyncFor | LoopKind::AsyncComprehension), control } => {
             let is_statement = kind == LoopKind::AsyncFor;
-            Use { value: control, used: Protocol::AsyncIter, instead: Protocol::Iter, keyword: "for", is_async: true, is_statement }
+            Use {
+                value: control,
+                used: Protocol::AsyncIter,
+                instead: Protocol::Iter,
+                keyword: "for",
+                is_async: true,
+                is_statement,
+            }
         }
         _ => return None,
     })

@@ -43,13 +43,11 @@ impl Infer<'_> {
         match value {
             Ty::Class(class) if self.is_protocol_or_type_variable(*class) => Ty::Unknown,
             Ty::Class(class) => Ty::Instance(*class),
-            Ty::Known(item) if self.program.knowledge().is_class(*item) => {
-                match self.program.knowledge().path(*item) {
-                    "asyncio.Task" => Ty::of(Shape::Task, Ty::Unknown),
-                    "asyncio.Future" => Ty::of(Shape::Future, Ty::Unknown),
-                    _ => Ty::KnownInstance(*item),
-                }
-            }
+            Ty::Known(item) if self.program.knowledge().is_class(*item) => match self.program.knowledge().path(*item) {
+                "asyncio.Task" => Ty::of(Shape::Task, Ty::Unknown),
+                "asyncio.Future" => Ty::of(Shape::Future, Ty::Unknown),
+                _ => Ty::KnownInstance(*item),
+            },
             Ty::None => Ty::None,
             // `Alias = A | B` and `Alias = Optional[A]` evaluate to what `|` and `[]` of classes give: not followed.
             _ => Ty::Unknown,
@@ -108,7 +106,9 @@ impl Infer<'_> {
                 first.map_or(Ty::Unknown, |inner| self.annotation(inner))
             }
             "list" | "List" | "Sequence" | "MutableSequence" | "deque" | "Deque" => of(Shape::List, first),
-            "set" | "Set" | "frozenset" | "FrozenSet" | "AbstractSet" | "MutableSet" | "WeakSet" => of(Shape::Set, first),
+            "set" | "Set" | "frozenset" | "FrozenSet" | "AbstractSet" | "MutableSet" | "WeakSet" => {
+                of(Shape::Set, first)
+            }
             "dict" | "Dict" | "Mapping" | "MutableMapping" | "defaultdict" | "DefaultDict" | "OrderedDict" => {
                 of(Shape::Dict, last)
             }

@@ -29,8 +29,11 @@ impl Infer<'_> {
                 None => Ty::Unknown,
             },
             Ty::Union(members) => {
-                let results: Vec<Ty> =
-                    members.iter().filter(|member| **member != Ty::None).map(|member| self.call(member, call)).collect();
+                let results: Vec<Ty> = members
+                    .iter()
+                    .filter(|member| **member != Ty::None)
+                    .map(|member| self.call(member, call))
+                    .collect();
                 Ty::any(results)
             }
             _ => Ty::Unknown,
@@ -112,7 +115,10 @@ impl Infer<'_> {
         let program = self.program;
         let entry = program.function(function);
         let result = program.returns(function).clone();
-        if entry.kind == FunctionKind::Def && entry.is_generator && !matches!(result, Ty::Of(Shape::Iter | Shape::AsyncIter, _)) {
+        if entry.kind == FunctionKind::Def
+            && entry.is_generator
+            && !matches!(result, Ty::Of(Shape::Iter | Shape::AsyncIter, _))
+        {
             return Ty::of(if entry.is_async { Shape::AsyncIter } else { Shape::Iter }, result);
         }
         result
@@ -166,7 +172,9 @@ impl Infer<'_> {
             TypeText::Unknown => Ty::Unknown,
             TypeText::None => Ty::None,
             TypeText::SelfType => match receiver {
-                Ty::Known(item) => self.program.knowledge().parent(*item).map_or(Ty::Unknown, |_| self.owner_instance(*item)),
+                Ty::Known(item) => {
+                    self.program.knowledge().parent(*item).map_or(Ty::Unknown, |_| self.owner_instance(*item))
+                }
                 other => other.clone(),
             },
             TypeText::Instance(path) => self.instance_of_path(path),
@@ -221,6 +229,9 @@ impl Infer<'_> {
     /// The claimed classes among an own class's ancestors, nearest first.
     pub(crate) fn known_ancestors(&self, class: crate::ids::ClassRef) -> Vec<ItemId> {
         let order = self.program.classes().order(class);
-        order.iter().filter_map(|ancestor| if let Ancestor::Known(item) = ancestor { Some(*item) } else { None }).collect()
+        order
+            .iter()
+            .filter_map(|ancestor| if let Ancestor::Known(item) = ancestor { Some(*item) } else { None })
+            .collect()
     }
 }

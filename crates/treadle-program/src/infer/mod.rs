@@ -18,8 +18,8 @@ use crate::facts::{
 use crate::ids::{BindingRef, FileId, FunctionRef, In};
 use crate::knowledge::Knowledge;
 use crate::knowledge::types::Shape;
-use crate::program::{Ancestor, Module, Program};
 use crate::program::absolute;
+use crate::program::{Ancestor, Module, Program};
 use crate::ty::Ty;
 
 /// Deeper than this, an expression or a chain of imports is not understood.
@@ -157,7 +157,10 @@ impl<'p> Infer<'p> {
     /// A class of builtins as the type of its instances.
     pub(crate) fn builtin(&self, name: &str) -> Ty {
         let knowledge = self.program.knowledge();
-        knowledge.find("builtins").and_then(|builtins| knowledge.child(builtins, name)).map_or(Ty::Unknown, Ty::KnownInstance)
+        knowledge
+            .find("builtins")
+            .and_then(|builtins| knowledge.child(builtins, name))
+            .map_or(Ty::Unknown, Ty::KnownInstance)
     }
 
     /// A comprehension evaluated here that awaits or iterates asynchronously.
@@ -167,10 +170,7 @@ impl<'p> Infer<'p> {
         let function = facts.function(facts.function_of(comprehension));
         facts.regions[function.regions.range()].iter().any(|region| {
             span.contains(region.span)
-                && matches!(
-                    region.kind,
-                    RegionKind::Loop { kind: crate::facts::LoopKind::AsyncComprehension, .. }
-                )
+                && matches!(region.kind, RegionKind::Loop { kind: crate::facts::LoopKind::AsyncComprehension, .. })
         })
     }
 
@@ -221,9 +221,11 @@ impl<'p> Infer<'p> {
     fn subscript(&mut self, base: &Ty, index: ExprId) -> Ty {
         match base {
             Ty::Tuple(members) => match self.facts.expr(index).kind {
-                ExprKind::Int(position) => {
-                    usize::try_from(position).ok().and_then(|position| members.get(position)).cloned().unwrap_or(Ty::Unknown)
-                }
+                ExprKind::Int(position) => usize::try_from(position)
+                    .ok()
+                    .and_then(|position| members.get(position))
+                    .cloned()
+                    .unwrap_or(Ty::Unknown),
                 _ => Ty::Unknown,
             },
             Ty::Of(Shape::List | Shape::Dict, element) => match self.facts.expr(index).kind {
@@ -472,14 +474,20 @@ impl<'p> Infer<'p> {
                 // `object` and the typing machinery add nothing.
                 let path = knowledge.path(item);
                 let ignored = path == "builtins.object"
-                    || matches!(path.strip_prefix("typing."), Some("Generic" | "Protocol" | "NamedTuple" | "TypedDict"));
+                    || matches!(
+                        path.strip_prefix("typing."),
+                        Some("Generic" | "Protocol" | "NamedTuple" | "TypedDict")
+                    );
                 (!ignored).then_some(Ancestor::Known(item))
             }
             _ => {
                 let name = self.facts.dotted(self.subscripted(id)).unwrap_or_default();
                 let last = name.rsplit('.').next().unwrap_or_default();
-                (!matches!(last, "object" | "Generic" | "Protocol" | "ABC" | "NamedTuple" | "TypedDict" | "Enum" | "IntEnum"))
-                    .then_some(Ancestor::Unknown)
+                (!matches!(
+                    last,
+                    "object" | "Generic" | "Protocol" | "ABC" | "NamedTuple" | "TypedDict" | "Enum" | "IntEnum"
+                ))
+                .then_some(Ancestor::Unknown)
             }
         }
     }
@@ -495,7 +503,9 @@ impl<'p> Infer<'p> {
 /// Where a binding's value has been computed: reads before this byte cannot see it.
 fn value_end(facts: &FileFacts, binding: &Binding) -> u32 {
     let computed = match binding.kind {
-        BindingKind::Value { value, .. } | BindingKind::Augmented { value, .. } | BindingKind::Unpacked { value, .. } => value,
+        BindingKind::Value { value, .. }
+        | BindingKind::Augmented { value, .. }
+        | BindingKind::Unpacked { value, .. } => value,
         BindingKind::Iterated { iterable, .. } => iterable,
         BindingKind::Entered { context, .. } => context,
         _ => return binding.span.end,

@@ -16,7 +16,11 @@ impl Infer<'_> {
             Ty::KnownInstance(item) => self.claimed(*item, |known| known.awaits.as_ref(), value).unwrap_or(Ty::Unknown),
             Ty::Instance(class) => {
                 let result = self.dunder(*class, "__await__");
-                if result.is_unknown() { self.claimed_ancestor(*class, |known| known.awaits.as_ref(), value) } else { Ty::Unknown }
+                if result.is_unknown() {
+                    self.claimed_ancestor(*class, |known| known.awaits.as_ref(), value)
+                } else {
+                    Ty::Unknown
+                }
             }
             Ty::Union(members) => {
                 let results: Vec<Ty> =
@@ -32,7 +36,9 @@ impl Infer<'_> {
         match value {
             Ty::Of(Shape::List | Shape::Set | Shape::Iter, element) => (**element).clone(),
             Ty::Tuple(_) => value.element(),
-            Ty::KnownInstance(item) => self.claimed(*item, |known| known.iterates.as_ref(), value).unwrap_or(Ty::Unknown),
+            Ty::KnownInstance(item) => {
+                self.claimed(*item, |known| known.iterates.as_ref(), value).unwrap_or(Ty::Unknown)
+            }
             Ty::Instance(class) => {
                 let iterator = self.dunder(*class, "__iter__");
                 match iterator {
@@ -49,7 +55,9 @@ impl Infer<'_> {
     pub(crate) fn async_iterated(&mut self, value: &Ty) -> Ty {
         match value {
             Ty::Of(Shape::AsyncIter, element) => (**element).clone(),
-            Ty::KnownInstance(item) => self.claimed(*item, |known| known.iterates.as_ref(), value).unwrap_or(Ty::Unknown),
+            Ty::KnownInstance(item) => {
+                self.claimed(*item, |known| known.iterates.as_ref(), value).unwrap_or(Ty::Unknown)
+            }
             Ty::Instance(class) => match self.dunder(*class, "__aiter__") {
                 Ty::Of(Shape::AsyncIter, element) => (*element).clone(),
                 Ty::Instance(iterator) => {
@@ -137,7 +145,9 @@ impl Program {
             }),
             Ty::KnownInstance(item) => self.claims_support(*item, protocol),
             Ty::Instance(class) => self.instance_supports(*class, protocol),
-            Ty::Class(_) if matches!(protocol, With | AsyncWith | Await | AsyncIter) && !self.has_metaclass(ty) => Some(false),
+            Ty::Class(_) if matches!(protocol, With | AsyncWith | Await | AsyncIter) && !self.has_metaclass(ty) => {
+                Some(false)
+            }
             Ty::Function(_) | Ty::Method(..) => Some(false),
             Ty::Union(members) => {
                 let answers: Vec<Option<bool>> = members.iter().map(|member| self.supports(member, protocol)).collect();
@@ -174,7 +184,8 @@ impl Program {
             }
         }
         let path = self.knowledge().path(item);
-        let plain = matches!(path, "builtins.str" | "builtins.bytes" | "builtins.int" | "builtins.float" | "builtins.bool");
+        let plain =
+            matches!(path, "builtins.str" | "builtins.bytes" | "builtins.int" | "builtins.float" | "builtins.bool");
         if plain && protocol != Protocol::Iter {
             return Some(false);
         }

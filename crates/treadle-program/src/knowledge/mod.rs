@@ -131,7 +131,13 @@ impl Knowledge {
         let id = ItemId(self.items.len() as u32);
         let prefix = &self.items[parent.0 as usize].path;
         let path = if prefix.is_empty() { name.into() } else { format!("{prefix}.{name}").into() };
-        self.items.push(Item { path, parent: Some(parent), children: FxHashMap::default(), claim: None, bases: Vec::new() });
+        self.items.push(Item {
+            path,
+            parent: Some(parent),
+            children: FxHashMap::default(),
+            claim: None,
+            bases: Vec::new(),
+        });
         self.items[parent.0 as usize].children.insert(name.into(), id);
         id
     }
@@ -160,7 +166,9 @@ impl Knowledge {
     fn member_within(&self, class: ItemId, name: &str, depth: u32) -> Option<ItemId> {
         let depth = depth.checked_sub(1)?;
         let own = self.child(class, name);
-        own.or_else(|| self.items[class.0 as usize].bases.iter().find_map(|base| self.member_within(*base, name, depth)))
+        own.or_else(|| {
+            self.items[class.0 as usize].bases.iter().find_map(|base| self.member_within(*base, name, depth))
+        })
     }
 
     /// The dotted name of an item.

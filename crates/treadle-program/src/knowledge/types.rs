@@ -145,7 +145,10 @@ mod tests {
     fn every_form_of_type_is_read() {
         let instance = |name: &str| TypeText::Instance(name.to_owned());
         assert_eq!(TypeText::parse("requests.Response").unwrap(), instance("requests.Response"));
-        assert_eq!(TypeText::parse("tuple[a.B, None]").unwrap(), TypeText::Tuple(vec![instance("a.B"), TypeText::None]));
+        assert_eq!(
+            TypeText::parse("tuple[a.B, None]").unwrap(),
+            TypeText::Tuple(vec![instance("a.B"), TypeText::None])
+        );
         assert_eq!(
             TypeText::parse("task[await(arg0)]").unwrap(),
             TypeText::Of(Shape::Task, Box::new(TypeText::Awaited(Box::new(TypeText::Argument(0)))))

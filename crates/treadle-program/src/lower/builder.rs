@@ -63,7 +63,12 @@ impl<'a> Builder<'a> {
         let line_starts = line_starts(text);
         Self {
             text,
-            facts: FileFacts { line_starts, length: text.len() as u32, tabs: text.contains("\n\t"), ..FileFacts::default() },
+            facts: FileFacts {
+                line_starts,
+                length: text.len() as u32,
+                tabs: text.contains("\n\t"),
+                ..FileFacts::default()
+            },
             too_deep: false,
             interned: FxHashMap::default(),
             scopes: Vec::new(),

@@ -24,7 +24,11 @@ pub(super) fn directives(text: &str, tokens: &Tokens, facts: &FileFacts) -> Vec<
                 if let Some(at) = directive_start(comment) {
                     let start = here.start + at as u32;
                     let whole = Span::new(start, here.end);
-                    let covers = if own_line { next_statement(facts, here.end) } else { Some(logical_line(facts, line_start, here.end)) };
+                    let covers = if own_line {
+                        next_statement(facts, here.end)
+                    } else {
+                        Some(logical_line(facts, line_start, here.end))
+                    };
                     found.push(Directive { span: whole, kind: kind(&text[whole.range()], start, covers) });
                 }
             }
@@ -45,9 +49,11 @@ pub(super) fn directives(text: &str, tokens: &Tokens, facts: &FileFacts) -> Vec<
 
 /// Where `# treadle:` starts within a comment: at its beginning, or at a later `#`.
 fn directive_start(comment: &str) -> Option<usize> {
-    comment.char_indices().filter(|(_, c)| *c == '#').map(|(at, _)| at).find(|at| {
-        comment[at + 1..].trim_start().starts_with("treadle:")
-    })
+    comment
+        .char_indices()
+        .filter(|(_, c)| *c == '#')
+        .map(|(at, _)| at)
+        .find(|at| comment[at + 1..].trim_start().starts_with("treadle:"))
 }
 
 fn logical_line(facts: &FileFacts, start: u32, end: u32) -> Span {

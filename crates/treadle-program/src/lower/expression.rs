@@ -93,7 +93,9 @@ impl<'a> Builder<'a> {
                 ExprKind::Subscript { base, index }
             }
             Tree::BoolOp(tree) => self.bool_op(tree, id),
-            Tree::UnaryOp(tree) if tree.op == UnaryOp::Not => ExprKind::Not(self.expr(&tree.operand, Usage::Condition, me)),
+            Tree::UnaryOp(tree) if tree.op == UnaryOp::Not => {
+                ExprKind::Not(self.expr(&tree.operand, Usage::Condition, me))
+            }
             Tree::UnaryOp(tree) => match (&tree.op, &*tree.operand) {
                 (UnaryOp::USub, Tree::NumberLiteral(literal)) => match &literal.value {
                     Number::Int(value) => value.as_i64().map_or(ExprKind::Constant, |value| ExprKind::Int(-value)),

@@ -78,7 +78,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Walks `job` with a `finally` block waiting around it, then the block once for each way that leads into it.
-    pub(super) fn with_finally(&mut self, try_: TryId, body: &'a [Stmt], span: Span, job: impl FnOnce(&mut Self)) -> RegionId {
+    pub(super) fn with_finally(
+        &mut self,
+        try_: TryId,
+        body: &'a [Stmt],
+        span: Span,
+        job: impl FnOnce(&mut Self),
+    ) -> RegionId {
         let raising = self.detached(NodeKind::Join);
         let outer = std::mem::replace(&mut self.raises, raising);
         self.frames.push(Frame::Finally { raising, jumping: SmallVec::new() });

@@ -6,6 +6,8 @@
 
 mod builder;
 mod comments;
+mod compound;
+mod definition;
 mod expression;
 mod jumps;
 mod names;

@@ -56,7 +56,9 @@ impl Program {
 
     /// Whether calling code of a function puts it on the loop's thread by itself.
     fn is_root(&self, function: FunctionRef) -> bool {
-        self.context(function) == Context::Loop && !self.file(function.file).installed && !self.is_foreign(function.file)
+        self.context(function) == Context::Loop
+            && !self.file(function.file).installed
+            && !self.is_foreign(function.file)
     }
 
     /// Whether a chain may go through a function: plain, and not known to run elsewhere.
@@ -78,7 +80,9 @@ impl Program {
                 continue;
             }
             let edges = self.graph().from(function).iter();
-            waiting.extend(edges.filter(|edge| edge.kind == EdgeKind::Sync && self.carries(edge.callee)).map(|edge| edge.callee));
+            waiting.extend(
+                edges.filter(|edge| edge.kind == EdgeKind::Sync && self.carries(edge.callee)).map(|edge| edge.callee),
+            );
         }
         reached
     }
@@ -98,7 +102,10 @@ impl Program {
                         if callers.insert(edge.caller) {
                             entries.push(*edge);
                         }
-                    } else if edge.caller != function && reached.contains(&edge.caller) && !towards.contains_key(&edge.caller) {
+                    } else if edge.caller != function
+                        && reached.contains(&edge.caller)
+                        && !towards.contains_key(&edge.caller)
+                    {
                         towards.insert(edge.caller, *edge);
                         next.push(edge.caller);
                     }

@@ -64,7 +64,8 @@ impl CallGraph {
             total += file.facts.functions.len() as u32;
         }
         let edges: Vec<Edge> = by_file.into_iter().flatten().collect();
-        let mut graph = Self { edges, offsets, outgoing: vec![(0, 0); total as usize], incoming: vec![Vec::new(); total as usize] };
+        let mut graph =
+            Self { edges, offsets, outgoing: vec![(0, 0); total as usize], incoming: vec![Vec::new(); total as usize] };
         let mut start = 0;
         while start < graph.edges.len() {
             let caller = graph.edges[start].caller;
@@ -244,16 +245,20 @@ impl Found<'_> {
         let expr = facts.expr(at);
         match expr.usage {
             Usage::Iterated => true,
-            Usage::Element | Usage::Yielded => expr.parent.is_some_and(|parent| {
-                matches!(facts.expr(parent).kind, ExprKind::Starred(_) | ExprKind::YieldFrom(_))
-            }),
-            Usage::Argument => expr.parent.and_then(|parent| self.program.call_of(In::new(self.file, parent))).is_some_and(|call| {
-                self.program.callee(call).item().is_some_and(|item| consumes(self.program.knowledge().path(item)))
-            }),
+            Usage::Element | Usage::Yielded => expr
+                .parent
+                .is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Starred(_) | ExprKind::YieldFrom(_))),
+            Usage::Argument => {
+                expr.parent.and_then(|parent| self.program.call_of(In::new(self.file, parent))).is_some_and(|call| {
+                    self.program.callee(call).item().is_some_and(|item| consumes(self.program.knowledge().path(item)))
+                })
+            }
             Usage::Bound(binding) => {
                 let local = facts.binding(binding).local;
                 let owner = facts.local(local).function;
-                facts.exprs_of(owner).any(|(_, read)| read.kind == ExprKind::Local(local) && read.usage == Usage::Iterated)
+                facts
+                    .exprs_of(owner)
+                    .any(|(_, read)| read.kind == ExprKind::Local(local) && read.usage == Usage::Iterated)
             }
             _ => false,
         }
@@ -309,6 +314,18 @@ fn consumes(path: &str) -> bool {
     let Some(name) = path.strip_prefix("builtins.") else { return false };
     matches!(
         name,
-        "list" | "tuple" | "set" | "dict" | "frozenset" | "sorted" | "sum" | "min" | "max" | "any" | "all" | "next" | "str.join"
+        "list"
+            | "tuple"
+            | "set"
+            | "dict"
+            | "frozenset"
+            | "sorted"
+            | "sum"
+            | "min"
+            | "max"
+            | "any"
+            | "all"
+            | "next"
+            | "str.join"
     )
 }

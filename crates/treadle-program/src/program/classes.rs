@@ -158,7 +158,9 @@ impl Program {
     /// Whether a class is, or inherits from, one of the claimed classes `is` accepts.
     pub fn inherits(&self, class: ClassRef, is: impl Fn(&str) -> bool) -> bool {
         self.classes().order(class).iter().any(|ancestor| match ancestor {
-            Ancestor::Known(item) => self.knowledge().ancestors(*item).iter().any(|base| is(self.knowledge().path(*base))),
+            Ancestor::Known(item) => {
+                self.knowledge().ancestors(*item).iter().any(|base| is(self.knowledge().path(*base)))
+            }
             _ => false,
         })
     }

@@ -66,7 +66,14 @@ impl Program {
             .collect()
     }
 
-    fn apply(&self, infer: &mut Infer<'_>, file: FileId, decorator: ExprId, is_async: bool, decoration: &mut Decoration) {
+    fn apply(
+        &self,
+        infer: &mut Infer<'_>,
+        file: FileId,
+        decorator: ExprId,
+        is_async: bool,
+        decoration: &mut Decoration,
+    ) {
         let facts = self.facts(file);
         // `@route("/")` and `@cache`: the claim is about the name either way.
         let (callee, is_factory) = match facts.expr(decorator).kind {
@@ -136,7 +143,13 @@ impl Program {
         self.wrapper(*wrapper, param.local, is_async, inner)
     }
 
-    fn wrapper(&self, wrapper: FunctionRef, wrapped: crate::facts::LocalId, is_async: bool, inner: Wrapping) -> Wrapping {
+    fn wrapper(
+        &self,
+        wrapper: FunctionRef,
+        wrapped: crate::facts::LocalId,
+        is_async: bool,
+        inner: Wrapping,
+    ) -> Wrapping {
         let facts = self.facts(wrapper.file);
         let entry = facts.function(wrapper.id);
         let mut calls = false;

@@ -22,10 +22,10 @@ use treadle_finding::{Location, Span};
 
 pub use blocking::Chain;
 pub use callgraph::{CallGraph, Edge, EdgeKind};
+pub(crate) use classes::find_by_name;
 pub use classes::{Ancestor, Classes};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
-pub(crate) use classes::find_by_name;
 pub(crate) use modules::absolute;
 pub use modules::{Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
@@ -33,9 +33,7 @@ pub use places::{Operation, Place, PrimitiveUse, Primitives};
 pub(crate) use rounds::Tables;
 pub use walk::Paths;
 
-use crate::facts::{
-    BindingKind, CallId, ExprId, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind,
-};
+use crate::facts::{BindingKind, CallId, ExprId, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind};
 use crate::ids::{CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::{Blocking, Book, Claim};
@@ -189,9 +187,9 @@ impl Program {
     pub fn functions(&self) -> impl Iterator<Item = FunctionRef> {
         self.reported_files().flat_map(|file| {
             let count = self.facts(file).functions.len() as u32;
-            (0..count).map(move |id| In::new(file, FunctionId(id))).filter(|function| {
-                matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda)
-            })
+            (0..count)
+                .map(move |id| In::new(file, FunctionId(id)))
+                .filter(|function| matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda))
         })
     }
 
@@ -244,7 +242,8 @@ impl Program {
         let facts = self.facts(call.file);
         let awaited = facts.expr(facts.call(call.id).expr).usage == crate::facts::Usage::Awaited;
         let contradicted = awaited && matches!(self.callee(call), Ty::KnownMethod(..));
-        (!takes_back && !lacks && !contradicted && !self.is_nonblocking_receiver(call)).then_some((blocking, item, claim))
+        (!takes_back && !lacks && !contradicted && !self.is_nonblocking_receiver(call))
+            .then_some((blocking, item, claim))
     }
 
     /// The type of an expression.

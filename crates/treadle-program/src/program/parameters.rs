@@ -110,11 +110,8 @@ fn of_file(program: &Program, file: FileId, before: &Effects) -> Vec<ParamEffect
         let here = facts.function_of(id);
         let effect = program.effect_of_use_within(In::new(file, id), before);
         // Within a nested function the use happens whenever that one is called: known only for what outlives it anyway.
-        let effect = if here == owner || effect == ParamEffects::USED {
-            effect
-        } else {
-            effect.and(ParamEffects::ESCAPES)
-        };
+        let effect =
+            if here == owner || effect == ParamEffects::USED { effect } else { effect.and(ParamEffects::ESCAPES) };
         found[*param] = found[*param].and(effect);
     }
     found
@@ -232,4 +229,3 @@ fn claimed_effect(
     // A claimed function that says nothing about an argument may do anything with it but call or schedule it unseen.
     if found == ParamEffects::default() { ParamEffects::ESCAPES } else { found }
 }
-

@@ -134,7 +134,9 @@ impl Program {
         let facts = self.facts(file);
         let binding = facts.binding(facts.local(local).first_binding?);
         let BindingKind::Import(import) = binding.kind else { return None };
-        let crate::facts::ImportKind::From { module, level, name } = facts.imports[import.index()].kind else { return None };
+        let crate::facts::ImportKind::From { module, level, name } = facts.imports[import.index()].kind else {
+            return None;
+        };
         let module = super::absolute(self.file(file), level, facts.name(module))?;
         match self.modules().find_from(self.file(file), &module)? {
             super::Module::File(target) => self.module_place(target, facts.name(name)),
@@ -213,12 +215,7 @@ fn stored_place(program: &Program, infer: &mut Infer<'_>, file: FileId, base: Ex
     }
 }
 
-fn uses_in(
-    program: &Program,
-    file: FileId,
-    names: &FxHashSet<&str>,
-    variables: &FxHashSet<LocalRef>,
-) -> Vec<Used> {
+fn uses_in(program: &Program, file: FileId, names: &FxHashSet<&str>, variables: &FxHashSet<LocalRef>) -> Vec<Used> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();

@@ -91,7 +91,14 @@ impl Program {
     }
 
     /// The parameter an argument of a call to `function` goes to.
-    pub(crate) fn parameter_of(&self, function: FunctionRef, bound: bool, kind: ArgumentKind, position: usize, file: FileId) -> Option<u32> {
+    pub(crate) fn parameter_of(
+        &self,
+        function: FunctionRef,
+        bound: bool,
+        kind: ArgumentKind,
+        position: usize,
+        file: FileId,
+    ) -> Option<u32> {
         let facts = self.facts(function.file);
         let run = facts.function(function.id).params;
         let params = &facts.params[run.range()];
@@ -160,7 +167,9 @@ fn returned(program: &Program, infer: &mut Infer<'_>, file: FileId, id: Function
     }
     if values.is_empty() {
         // A body that only ever raises returns nothing that could be looked at.
-        let falls_off = facts.nodes[function.nodes.range()].iter().any(|node| facts.edges[node.next.range()].contains(&function.exit));
+        let falls_off = facts.nodes[function.nodes.range()]
+            .iter()
+            .any(|node| facts.edges[node.next.range()].contains(&function.exit));
         return if falls_off { Ty::None } else { Ty::Never };
     }
     Ty::any(values.into_iter().map(|value| value.map_or(Ty::None, |value| infer.expr(value))))
@@ -265,7 +274,9 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
         if argument.kind == ArgumentKind::Star {
             return;
         }
-        let Some(param) = program.parameter_of(function, bound, argument.kind, position - skip, call.file) else { continue };
+        let Some(param) = program.parameter_of(function, bound, argument.kind, position - skip, call.file) else {
+            continue;
+        };
         if target.params[param as usize].annotation.is_some() {
             continue;
         }

@@ -85,7 +85,9 @@ impl FileFacts {
         }
         let run = self.function(self.function_of(expr)).nodes;
         (run.start..run.end).map(NodeId).find(|id| match self.node(*id).kind {
-            NodeKind::Use(found) | NodeKind::Call(found) | NodeKind::Suspend(found) | NodeKind::Yield(found) => found == expr,
+            NodeKind::Use(found) | NodeKind::Call(found) | NodeKind::Suspend(found) | NodeKind::Yield(found) => {
+                found == expr
+            }
             _ => false,
         })
     }

@@ -30,7 +30,8 @@ impl Program {
                 };
                 let Some(module) = absolute(file, level, file.facts.name(path)) else { continue };
                 let top = module.split('.').next().unwrap_or_default();
-                let other_package = file.installed && file.names.first().is_none_or(|own| own.split('.').next() != Some(top));
+                let other_package =
+                    file.installed && file.names.first().is_none_or(|own| own.split('.').next() != Some(top));
                 if top.is_empty() || other_package || (knowledge.find(top).is_some() && !options.follow_installed) {
                     continue;
                 }
