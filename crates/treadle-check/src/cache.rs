@@ -160,7 +160,6 @@ fn write(directory: &Path, path: &Path, shard: &mut Shard) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::Cache;
     use treadle_program::lower;

@@ -130,23 +130,20 @@ fn import_edit(text: &str, facts: &FileFacts, modules: &[&str]) -> Edit {
             && facts.statements.first().is_some_and(|statement| statement.contains(expr.span))
     });
     let after = future.or(docstring.map(|(_, expr)| expr.span.end));
-    match after {
-        Some(end) => {
-            let line_end = text[end as usize..].find('\n').map_or(text.len(), |at| end as usize + at + 1);
-            let lead = if text[..line_end].ends_with('\n') { "" } else { newline };
-            Edit::insert(line_end as u32, format!("{lead}{lines}"))
-        }
-        None => {
-            // A shebang and a coding comment stay in front.
-            let mut at = 0;
-            for line in text.split_inclusive('\n').take(2) {
-                if !line.starts_with('#') {
-                    break;
-                }
-                at += line.len();
+    if let Some(end) = after {
+        let line_end = text[end as usize..].find('\n').map_or(text.len(), |at| end as usize + at + 1);
+        let lead = if text[..line_end].ends_with('\n') { "" } else { newline };
+        Edit::insert(line_end as u32, format!("{lead}{lines}"))
+    } else {
+        // A shebang and a coding comment stay in front.
+        let mut at = 0;
+        for line in text.split_inclusive('\n').take(2) {
+            if !line.starts_with('#') {
+                break;
             }
-            Edit::insert(at as u32, format!("{lines}{newline}"))
+            at += line.len();
         }
+        Edit::insert(at as u32, format!("{lines}{newline}"))
     }
 }
 

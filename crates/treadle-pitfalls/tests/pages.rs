@@ -1,4 +1,5 @@
 //! Every page is true: what it marks is found, exactly there, and what it recommends is silent.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -27,6 +27,7 @@ fn main() {
     let exprs: usize = facts.iter().map(|facts| facts.exprs.len()).sum();
     let nodes: usize = facts.iter().map(|facts| facts.nodes.len()).sum();
     let bytes: usize = facts.iter().map(|facts| bitcode::encode(facts).len()).sum();
-    println!("{} files, {lines} lines, {seconds:.2} s, {:.2} M lines/s", texts.len(), lines as f64 / seconds / 1e6);
+    let rate = f64::from(u32::try_from(lines).unwrap_or(u32::MAX)) / seconds / 1e6;
+    println!("{} files, {lines} lines, {seconds:.2} s, {rate:.2} M lines/s", texts.len());
     println!("{exprs} expressions, {nodes} nodes, {} MB encoded", bytes / 1_000_000);
 }

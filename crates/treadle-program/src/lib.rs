@@ -1,7 +1,7 @@
 //! The book of what the source says: bytes in, questions answered.
 //!
-//! One road: [`source`] turns bytes into text, [`syntax`] into a tree, [`lower`] walks the tree once into [`facts`] and drops
-//! it, and [`Program`] links the facts of all files and answers what rules ask. Only this crate names the parser's crates.
+//! One road: [`source`] turns bytes into text, [`lower`] parses it and walks the tree once into [`facts`], drops the tree,
+//! and [`Program`] links the facts of all files and answers what rules ask. Only this crate names the parser's crates.
 #![forbid(unsafe_code)]
 
 pub mod facts;

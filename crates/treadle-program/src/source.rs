@@ -37,7 +37,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, SourceError> {
     let text = match coding(bytes) {
         Some(name) if !marked && !is_utf8(&name) => decode_as(bytes, &name)?,
         _ => std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
-            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
             SourceError(format!("line {line} is not UTF-8, and no coding comment names another encoding"))
         })?,
     };

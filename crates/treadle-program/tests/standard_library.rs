@@ -77,7 +77,7 @@ fn damage(text: &str, random: &mut Random) -> String {
         "*",
         "match x:\n  case ",
     ];
-    for _ in 0..1 + random.below(6) {
+    for _ in 0..=random.below(6) {
         if lines.is_empty() {
             break;
         }

@@ -53,12 +53,11 @@ fn frames(finding: &Finding) -> Vec<Frame> {
                 && frame.marks.iter().any(|(span, ..)| span.start.abs_diff(location.span.start) < NEAR)
         };
         let same = |frame: &Frame| frame.marks.iter().any(|(span, ..)| *span == location.span);
-        match frames.last_mut().filter(|frame| near(frame) && !same(frame)) {
-            Some(frame) => frame.marks.push((location.span, kind, words)),
-            None => {
-                let marks = vec![(location.span, kind, words)];
-                frames.push(Frame { location, marks });
-            }
+        if let Some(frame) = frames.last_mut().filter(|frame| near(frame) && !same(frame)) {
+            frame.marks.push((location.span, kind, words));
+        } else {
+            let marks = vec![(location.span, kind, words)];
+            frames.push(Frame { location, marks });
         }
     }
     frames

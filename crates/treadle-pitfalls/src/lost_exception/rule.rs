@@ -134,8 +134,7 @@ fn results(program: &Program, file: FileId, iterable: ExprId) -> Option<In<ExprI
     if let Some(call) = facts.as_call(iterable) {
         let name = facts.dotted(call.callee)?;
         if matches!(name.as_str(), "zip" | "enumerate" | "reversed" | "list") {
-            let arguments = facts.arguments(call).iter();
-            return arguments.filter_map(|argument| results(program, file, argument.value)).next();
+            return facts.arguments(call).iter().find_map(|argument| results(program, file, argument.value));
         }
         return None;
     }

@@ -190,11 +190,8 @@ fn is_request(path: &str) -> bool {
 
 /// Work whose order others see: writes, queues, locks, statements on a connection.
 fn is_ordered(path: &str) -> bool {
-    path.ends_with(".drain")
-        || path.ends_with(".acquire")
-        || path.ends_with(".execute")
-        || path.ends_with(".send_json")
-        || path.ends_with(".send_text")
+    let method = path.rsplit('.').next().unwrap_or_default();
+    matches!(method, "drain" | "acquire" | "execute" | "send_json" | "send_text")
         || path.starts_with("asyncio.Queue.")
         || path.starts_with("asyncio.Lock")
         || path.starts_with("asyncio.StreamWriter")

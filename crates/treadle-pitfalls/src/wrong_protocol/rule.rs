@@ -25,7 +25,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let facts = program.facts(file);
         let mut types = Types::new(program, file);
         for region in (0..facts.regions.len() as u32).map(RegionId) {
-            if let Some(used) = use_of(&facts.region(region).kind) {
+            if let Some(used) = use_of(facts.region(region).kind) {
                 let ty = types.of(used.value);
                 judge(program, file, &used, &ty, findings);
             }
@@ -33,8 +33,8 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     }
 }
 
-fn use_of(kind: &RegionKind) -> Option<Use> {
-    Some(match *kind {
+fn use_of(kind: RegionKind) -> Option<Use> {
+    Some(match kind {
         RegionKind::With { context, is_async: false } => Use {
             value: context,
             used: Protocol::With,

@@ -85,6 +85,7 @@ impl<'p> Infer<'p> {
         self.deeper(|infer| infer.expr_at(id))
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each kind of expression")]
     fn expr_at(&mut self, id: ExprId) -> Ty {
         let facts = self.facts;
         match facts.expr(id).kind {
@@ -381,7 +382,7 @@ impl<'p> Infer<'p> {
         let Some(param) = facts.params[entry.params.range()].get(position as usize) else { return Ty::Unknown };
         if let Some(annotation) = param.annotation {
             let declared = self.in_file(function.file, |infer| infer.annotation(annotation));
-            return self.variadic(param, declared);
+            return Self::variadic(param, declared);
         }
         if position == 0
             && entry.kind == FunctionKind::Def
@@ -397,7 +398,7 @@ impl<'p> Infer<'p> {
         program.tables.params[function.file.index()].get(index).cloned().unwrap_or(Ty::Unknown)
     }
 
-    fn variadic(&self, param: &Param, element: Ty) -> Ty {
+    fn variadic(param: &Param, element: Ty) -> Ty {
         match param.kind {
             crate::facts::ParamKind::Star => Ty::of(Shape::List, element),
             crate::facts::ParamKind::DoubleStar => Ty::of(Shape::Dict, element),

@@ -72,6 +72,10 @@ impl Knowledge {
     }
 
     /// The books that come with treadle.
+    ///
+    /// # Panics
+    ///
+    /// Never: the bytes were written by this crate's build, with these types.
     #[expect(clippy::expect_used, reason = "build.rs wrote these bytes with the same types")]
     pub fn built_in() -> Vec<Book> {
         bitcode::decode(include_bytes!(concat!(env!("OUT_DIR"), "/knowledge.bin"))).expect("written by build.rs")

@@ -137,7 +137,6 @@ impl TypeText {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{Shape, TypeText};
 

@@ -16,7 +16,7 @@ pub(super) fn directives(text: &str, tokens: &Tokens, facts: &FileFacts) -> Vec<
     let mut found = Vec::new();
     let mut line_start = 0;
     let mut own_line = true;
-    for token in tokens.iter() {
+    for token in tokens {
         match token.kind() {
             TokenKind::Comment => {
                 let here = span(token.range());

@@ -33,6 +33,7 @@ impl<'a> Builder<'a> {
         id
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each kind of expression")]
     fn kind(&mut self, tree: &'a Tree, id: ExprId) -> ExprKind {
         let me = Some(id);
         match tree {
@@ -96,17 +97,18 @@ impl<'a> Builder<'a> {
             Tree::UnaryOp(tree) if tree.op == UnaryOp::Not => {
                 ExprKind::Not(self.expr(&tree.operand, Usage::Condition, me))
             }
-            Tree::UnaryOp(tree) => match (&tree.op, &*tree.operand) {
-                (UnaryOp::USub, Tree::NumberLiteral(literal)) => match &literal.value {
-                    Number::Int(value) => value.as_i64().map_or(ExprKind::Constant, |value| ExprKind::Int(-value)),
-                    Number::Float(value) => ExprKind::Float(-value),
-                    Number::Complex { .. } => ExprKind::Constant,
-                },
-                _ => {
+            Tree::UnaryOp(tree) => {
+                if let (UnaryOp::USub, Tree::NumberLiteral(literal)) = (&tree.op, &*tree.operand) {
+                    match &literal.value {
+                        Number::Int(value) => value.as_i64().map_or(ExprKind::Constant, |value| ExprKind::Int(-value)),
+                        Number::Float(value) => ExprKind::Float(-value),
+                        Number::Complex { .. } => ExprKind::Constant,
+                    }
+                } else {
                     let operand = self.expr(&tree.operand, Usage::Operand, me);
                     ExprKind::Other(self.list(&[operand]))
                 }
-            },
+            }
             Tree::BinOp(tree) => {
                 let left = self.expr(&tree.left, Usage::Operand, me);
                 let right = self.expr(&tree.right, Usage::Operand, me);
@@ -293,17 +295,14 @@ impl<'a> Builder<'a> {
         }
         let mut ids = Vec::with_capacity(dict.items.len() * 2);
         for item in &dict.items {
-            match &item.key {
-                Some(key) => {
-                    ids.push(self.expr(key, Usage::Element, Some(id)));
-                    ids.push(self.expr(&item.value, Usage::Element, Some(id)));
-                }
-                None => {
-                    let star = self.reserve(span(item.value.range()), Usage::Element, Some(id));
-                    let inner = self.expr(&item.value, Usage::Element, Some(star));
-                    self.facts.exprs[star.index()].kind = ExprKind::Starred(inner);
-                    ids.push(star);
-                }
+            if let Some(key) = &item.key {
+                ids.push(self.expr(key, Usage::Element, Some(id)));
+                ids.push(self.expr(&item.value, Usage::Element, Some(id)));
+            } else {
+                let star = self.reserve(span(item.value.range()), Usage::Element, Some(id));
+                let inner = self.expr(&item.value, Usage::Element, Some(star));
+                self.facts.exprs[star.index()].kind = ExprKind::Starred(inner);
+                ids.push(star);
             }
         }
         ExprKind::Dict(self.list(&ids))
@@ -392,13 +391,12 @@ impl<'a> Builder<'a> {
         let left = self.expr(&tree.left, Usage::Compared, Some(id));
         let rest: Vec<ExprId> =
             tree.comparators.iter().map(|operand| self.expr(operand, Usage::Compared, Some(id))).collect();
-        match (&*tree.ops, &*rest) {
-            ([op], [right]) => ExprKind::Compare { op: compare_op(*op), left, right: *right },
-            _ => {
-                let mut operands = vec![left];
-                operands.extend(rest);
-                ExprKind::Other(self.list(&operands))
-            }
+        if let ([op], [right]) = (&*tree.ops, &*rest) {
+            ExprKind::Compare { op: compare_op(*op), left, right: *right }
+        } else {
+            let mut operands = vec![left];
+            operands.extend(rest);
+            ExprKind::Other(self.list(&operands))
         }
     }
 

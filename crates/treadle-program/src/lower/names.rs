@@ -73,8 +73,8 @@ impl<'a> Visitor<'a> for Names<'a> {
                     self.bound.push(alias.asname.as_ref().unwrap_or(&alias.name).as_str());
                 }
             }
-            Stmt::Global(stmt) => self.global.extend(stmt.names.iter().map(|name| name.as_str())),
-            Stmt::Nonlocal(stmt) => self.nonlocal.extend(stmt.names.iter().map(|name| name.as_str())),
+            Stmt::Global(stmt) => self.global.extend(stmt.names.iter().map(ruff_python_ast::Identifier::as_str)),
+            Stmt::Nonlocal(stmt) => self.nonlocal.extend(stmt.names.iter().map(ruff_python_ast::Identifier::as_str)),
             _ => visitor::walk_stmt(self, stmt),
         }
     }

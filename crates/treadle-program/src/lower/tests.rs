@@ -1,7 +1,5 @@
 //! What lowering makes of small texts.
 
-use crate::facts::{BindingKind, ExprKind, FileFacts, FunctionKind, NodeId, NodeKind, RegionKind, Usage};
-
 /// The usages and texts of all calls, in evaluation order.
 fn calls(text: &str) -> Vec<String> {
     let facts = super::file(text);

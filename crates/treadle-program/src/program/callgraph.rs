@@ -285,7 +285,9 @@ impl Found<'_> {
         }
         // One or two implementations say what happens; of many, none can be told to be the one.
         if overrides.len() <= 3 {
-            overrides.into_iter().for_each(|found| self.function(found, at));
+            for found in overrides {
+                self.function(found, at);
+            }
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Classes {
 impl Classes {
     /// Resolves the bases of every class and lines up their ancestors.
     pub(crate) fn new(program: &Program) -> Self {
-        let bases: Vec<Vec<Vec<Ancestor>>> = program.each_file(|program, file| direct_bases(program, file));
+        let bases: Vec<Vec<Vec<Ancestor>>> = program.each_file(direct_bases);
         let mut subclasses: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
         let mut orders = Vec::with_capacity(bases.len());
         for (file, classes) in bases.iter().enumerate() {

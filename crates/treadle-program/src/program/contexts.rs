@@ -38,7 +38,7 @@ impl Contexts {
                 _ => {}
             }
         }
-        let foreign = program.each_file(|program, file| is_foreign(program, file));
+        let foreign = program.each_file(is_foreign);
         Self { by_file, foreign }
     }
 
