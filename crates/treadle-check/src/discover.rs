@@ -59,7 +59,9 @@ pub fn discover(
     for root in roots {
         match root.metadata() {
             Ok(metadata) if metadata.is_dir() => walk(root, excludes, &mut paths, &mut problems),
-            Ok(_) => drop(paths.insert(tidy(root), true)),
+            Ok(metadata) if metadata.is_file() => drop(paths.insert(tidy(root), true)),
+            // Opening a pipe would wait for somebody to write into it.
+            Ok(_) => problems.push(Problem { path: root.as_path().into(), message: "is no regular file".to_owned() }),
             Err(error) => problems.push(problem(root, &error)),
         }
     }

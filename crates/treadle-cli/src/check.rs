@@ -189,6 +189,7 @@ fn write(outcome: &Outcome, options: &Check, stdin: Option<&(PathBuf, String)>) 
     let texts = Texts { stdin };
     let report = Report {
         findings: &outcome.findings,
+        first: treadle_pitfalls::first(&outcome.findings),
         problems: &outcome.problems,
         files: outcome.files,
         ignored: outcome.ignored,

@@ -33,8 +33,10 @@ mod sync_lock_await;
 mod unclosed_resource;
 mod wrong_protocol;
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
-use treadle_finding::{About, Finding, Findings};
+use treadle_finding::{About, Finding, Findings, Severity, Tier};
 use treadle_program::Program;
 
 pub use catalogue::CATALOGUE;
@@ -51,6 +53,16 @@ pub struct Pitfall {
 /// The pitfall of that name.
 pub fn find(name: &str) -> Option<&'static Pitfall> {
     CATALOGUE.iter().copied().find(|pitfall| pitfall.about.name == name)
+}
+
+/// The finding to begin with: of the sure ones that which most places reach, then by the order of the catalogue, which
+/// has what stops a whole program before what spoils one task.
+pub fn first<'f>(findings: &'f [Finding]) -> Option<&'f Finding> {
+    let rank = |finding: &Finding| CATALOGUE.iter().position(|pitfall| pitfall.about == *finding.about);
+    findings.iter().min_by_key(|finding| {
+        let is_sure = finding.tier == Tier::Certain && finding.about.severity == Severity::Error;
+        (!is_sure, Reverse(finding.also.len()), rank(finding).unwrap_or(usize::MAX))
+    })
 }
 
 /// Asks every pitfall that `wanted` accepts, in parallel. Findings in the order of every output.

@@ -4,7 +4,7 @@ use treadle_program::Program;
 use treadle_program::facts::{ExprId, ExprKind, FileFacts, FunctionKind, NodeKind, RegionId, RegionKind, Usage};
 use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef};
 use treadle_program::knowledge::claim::Effect;
-use treadle_program::program::Context;
+use treadle_program::program::{Context, Edge};
 use treadle_program::ty::Ty;
 
 /// Files findings may be reported on whose coroutines are asyncio's.
@@ -90,15 +90,21 @@ pub(crate) fn runs_once(program: &Program, function: FunctionRef) -> bool {
     {
         return true;
     }
-    program.graph().to(function).any(|edge| {
-        let facts = program.facts(edge.caller.file);
-        let call = facts.expr(edge.at);
-        call.usage == Usage::Argument
-            && call.parent.and_then(|parent| program.call_of(edge.caller.with(parent))).is_some_and(|outer| {
-                let claim = program.claim(outer).map(|(_, known)| &known.claim);
-                claim.is_some_and(|claim| claim.effects.values().any(|effect| *effect == Effect::Runs))
-            })
-    })
+    let mut edges = program.graph().to(function).peekable();
+    edges.peek().is_some() && edges.all(|edge| is_given_to_a_runner(program, edge))
+}
+
+/// `asyncio.run(function())`.
+fn is_given_to_a_runner(program: &Program, edge: &Edge) -> bool {
+    let facts = program.facts(edge.caller.file);
+    let call = facts.expr(edge.at);
+    let outer = call
+        .parent
+        .filter(|_| call.usage == Usage::Argument)
+        .and_then(|parent| program.call_of(edge.caller.with(parent)));
+    outer
+        .and_then(|outer| program.claim(outer))
+        .is_some_and(|(_, known)| known.claim.effects.values().any(|effect| *effect == Effect::Runs))
 }
 
 /// The nodes of a function within a region that may give control to the loop.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use treadle_finding::{Applicability, Finding, Location, Severity, Span, Tier};
+use treadle_finding::{Applicability, Finding, Location, Severity, Span};
 
 use crate::place::Texts;
 use crate::{Report, Style};
@@ -127,6 +127,9 @@ fn also(finding: &Finding, texts: &mut Texts<'_>) -> Option<String> {
 
 fn summary(report: &Report<'_>, texts: &mut Texts<'_>, out: &mut dyn Write) -> io::Result<()> {
     let files = if report.files == 1 { "file" } else { "files" };
+    if report.files == 0 {
+        return writeln!(out, "No Python file was checked.");
+    }
     if report.findings.is_empty() {
         let silenced =
             if report.ignored > 0 { format!(", {} ignored by comments", report.ignored) } else { String::new() };
@@ -141,12 +144,7 @@ fn summary(report: &Report<'_>, texts: &mut Texts<'_>, out: &mut dyn Write) -> i
         .count();
     let fixable = if fixable > 0 { format!(", {fixable} of them fixed by `--fix`") } else { String::new() };
     write!(out, "{count} {findings} in {} {files}{fixable}.", report.files)?;
-    // What reaches furthest hurts most; among equals, the surest and the first.
-    let first = report.findings.iter().min_by_key(|finding| {
-        let certain = finding.tier == Tier::Certain && finding.about.severity == Severity::Error;
-        (!certain, std::cmp::Reverse(finding.also.len()))
-    });
-    if let Some(finding) = first.filter(|_| count > 1) {
+    if let Some(finding) = report.first.filter(|_| count > 1) {
         let place = texts.place(&finding.primary);
         let (path, line) = (finding.primary.path.display(), place.line);
         write!(out, " Fix {path}:{line} first ({})", finding.about.name)?;

@@ -32,6 +32,8 @@ pub trait Sources {
 pub struct Report<'a> {
     /// In the order they are shown.
     pub findings: &'a [Finding],
+    /// The finding to fix first, where there is more than one.
+    pub first: Option<&'a Finding>,
     /// Files that could not be read.
     pub problems: &'a [Problem],
     /// How many files were checked.

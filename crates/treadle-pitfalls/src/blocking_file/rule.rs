@@ -27,9 +27,17 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 &BLOCKING_FILE.about,
                 program.location_of(at),
                 format!("`{shown}` waits for the file system on the event loop"),
-            )
-            .help(cure::thread_words(program, call));
-            if let Some(fix) = cure::in_thread(program, call) {
+            );
+            // A file opened in a thread would still be read and written on the loop.
+            let opens = program.knowledge().claim(item).is_some_and(|known| known.claim.opens);
+            finding = if opens {
+                finding.help(
+                    "move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`",
+                )
+            } else {
+                finding.help(cure::thread_words(program, call))
+            };
+            if let Some(fix) = cure::in_thread(program, call).filter(|_| !opens) {
                 finding = finding.fix(fix);
             }
             findings.push(finding);
