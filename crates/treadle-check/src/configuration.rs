@@ -169,7 +169,10 @@ impl Configuration {
                 suggestion(unknown, KEYS)
             )));
         }
-        let table: Table = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
+        let table: Table = table.try_into().map_err(|error: toml::de::Error| {
+            let message = plain(error.message());
+            fail(format!("{}{message}", quoted_line(&text, &message)))
+        })?;
         let directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let directory = std::path::absolute(&directory).unwrap_or(directory);
         let mut configuration = Self::isolated(&directory);
@@ -268,6 +271,19 @@ pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
 
 fn suggestion<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> String {
     nearest(name, names).map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"))
+}
+
+/// What serde says about a key it does not know, in the words used for other names.
+fn plain(message: &str) -> String {
+    let words: Vec<&str> = message.split('`').collect();
+    match words.as_slice() {
+        ["unknown field " | "unknown variant ", name, rest @ ..] => {
+            let known = rest.iter().skip(1).step_by(2).copied();
+            let what = if message.starts_with("unknown field") { "key" } else { "value" };
+            format!("unknown {what} `{name}`{}", suggestion(name, known))
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn has_table(file: &Path) -> bool {

@@ -199,6 +199,7 @@ fn github_shows_commands() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the document is long")]
 fn sarif_is_what_its_readers_expect() {
     let shown = app().run(&["check", "--output-format", "sarif", "--select", "blocking-call"]);
     let document = shown.strip_prefix("exit code 1\n").expect("a finding");
@@ -560,7 +561,7 @@ fn wrong_settings_are_errors_with_the_nearest_right_one() {
     insta::assert_snapshot!(project.run(&["check"]), @"
     exit code 2
     --- standard error
-    treadle: [project]/treadle.toml: invalid type: integer `3`, expected a string
+    treadle: [project]/treadle.toml: line 1: invalid type: integer `3`, expected a string
     ");
     project.write("treadle.toml", "tier = \n");
     insta::assert_snapshot!(project.run(&["check"]), @"
@@ -587,11 +588,17 @@ fn users_teach_what_blocks() {
     };
     project.write("treadle.toml", claim("blocks"));
     insta::assert_snapshot!(project.run(&["check", "--output-format", "concise"]), @"exit code 0");
+    project.write("treadle.toml", claim("blocks").replace("network", "netwrok"));
+    insta::assert_snapshot!(project.run(&["check"]), @"
+    exit code 2
+    --- standard error
+    treadle: [project]/treadle.toml: line 3: unknown value `netwrok`; did you mean `network`?
+    ");
     project.write("treadle.toml", claim("block"));
     insta::assert_snapshot!(project.run(&["check"]), @"
     exit code 2
     --- standard error
-    treadle: [project]/treadle.toml: unknown field `block`, expected one of `names`, `why`, `class`, `bases`, `protocols`, `enters`, `iterates`, `awaits`, `attribute`, `async`, `returns`, `blocks`, `unless`, `only-if`, `twin`, `twin-is-exact`, `cure`, `effects`, `opens`, `close`, `pooled-client`, `executor`, `primitive`, `decorator`, `runs`, `legacy`
+    treadle: [project]/treadle.toml: line 3: unknown key `block`; did you mean `blocks`?
     ");
 }
 

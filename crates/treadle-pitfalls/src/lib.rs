@@ -57,7 +57,7 @@ pub fn find(name: &str) -> Option<&'static Pitfall> {
 
 /// The finding to begin with: of the sure ones that which most places reach, then by the order of the catalogue, which
 /// has what stops a whole program before what spoils one task.
-pub fn first<'f>(findings: &'f [Finding]) -> Option<&'f Finding> {
+pub fn first(findings: &[Finding]) -> Option<&Finding> {
     let rank = |finding: &Finding| CATALOGUE.iter().position(|pitfall| pitfall.about == *finding.about);
     findings.iter().min_by_key(|finding| {
         let is_sure = finding.tier == Tier::Certain && finding.about.severity == Severity::Error;
