@@ -43,13 +43,17 @@ def build_sdist(sdist_directory: str, config_settings: Settings | None = None) -
     return str(maturin.build_sdist(sdist_directory, config_settings))
 
 
-def build_wheel(wheel_directory: str, config_settings: Settings | None = None, metadata_directory: str | None = None) -> str:
+def build_wheel(
+    wheel_directory: str, config_settings: Settings | None = None, metadata_directory: str | None = None
+) -> str:
     """Build the program and the extension, and return the wheel's file name."""
     place_program()
     return str(maturin.build_wheel(wheel_directory, with_profile(config_settings), metadata_directory))
 
 
-def build_editable(wheel_directory: str, config_settings: Settings | None = None, metadata_directory: str | None = None) -> str:
+def build_editable(
+    wheel_directory: str, config_settings: Settings | None = None, metadata_directory: str | None = None
+) -> str:
     """Build for a development installation, and return the wheel's file name."""
     place_program()
     return str(maturin.build_editable(wheel_directory, with_profile(config_settings), metadata_directory))
@@ -84,4 +88,4 @@ def place_program() -> None:
     # Replaced, not written over: the old one may be running.
     temporary = SCRIPTS / f".{program.name}"
     shutil.copy2(program, temporary)
-    os.replace(temporary, SCRIPTS / program.name)
+    temporary.replace(SCRIPTS / program.name)

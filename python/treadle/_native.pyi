@@ -1,5 +1,3 @@
-"""The extension module, written in Rust."""
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -88,7 +88,10 @@ impl Infer<'_> {
                 }
             }
             Ty::Union(members) => {
-                let results: Vec<Ty> = members.iter().map(|member| self.entered(member, is_async)).collect();
+                // What cannot be entered this way is not what the value is.
+                let protocol = if is_async { Protocol::AsyncWith } else { Protocol::With };
+                let fit = members.iter().filter(|member| self.program.supports(member, protocol) != Some(false));
+                let results: Vec<Ty> = fit.map(|member| self.entered(member, is_async)).collect();
                 Ty::any(results)
             }
             _ => Ty::Unknown,

@@ -172,6 +172,8 @@ pub enum Effect {
     Runs,
     /// Kept for as long as the receiver lives.
     Keeps,
+    /// Looked at while the call runs; neither called nor kept.
+    Uses,
 }
 
 /// What kind of synchronisation primitive, and for whom.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Context, Edge, EdgeKind, Program};
-use crate::facts::CallId;
+use crate::facts::{CallId, ExprId};
 use crate::ids::{CallRef, FunctionRef, In};
 use crate::knowledge::ItemId;
 use crate::knowledge::claim::Blocking;
@@ -48,7 +48,8 @@ impl Program {
                 if leaves.is_empty() {
                     return None;
                 }
-                let (path, others) = self.entries_to(function, &reached)?;
+                let sites: Vec<ExprId> = leaves.iter().map(|leaf| self.call_expr(*leaf).id).collect();
+                let (path, others) = self.entries_to(function, &sites, &reached)?;
                 Some(Chain { function, leaves, path, others })
             })
             .collect()
@@ -88,7 +89,12 @@ impl Program {
     }
 
     /// Breadth first from the function back to the loop: the first way found to a caller is a shortest one.
-    fn entries_to(&self, function: FunctionRef, reached: &FxHashSet<FunctionRef>) -> Option<(Vec<Edge>, Vec<Edge>)> {
+    fn entries_to(
+        &self,
+        function: FunctionRef,
+        sites: &[ExprId],
+        reached: &FxHashSet<FunctionRef>,
+    ) -> Option<(Vec<Edge>, Vec<Edge>)> {
         let mut towards: FxHashMap<FunctionRef, Edge> = FxHashMap::default();
         let mut callers: FxHashSet<FunctionRef> = FxHashSet::default();
         let mut entries: Vec<Edge> = Vec::new();
@@ -96,7 +102,12 @@ impl Program {
         while !level.is_empty() {
             let mut next = Vec::new();
             for callee in level {
+                let onward = towards.get(&callee).map(|edge| [edge.at]);
+                let sites = onward.as_ref().map_or(sites, |onward| onward.as_slice());
                 for edge in self.graph().to(callee).filter(|edge| edge.kind == EdgeKind::Sync) {
+                    if self.is_kept_away(edge, sites) {
+                        continue;
+                    }
                     if self.is_root(edge.caller) {
                         // One coroutine that enters several times counts once, by its shortest way.
                         if callers.insert(edge.caller) {

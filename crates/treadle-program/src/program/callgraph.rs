@@ -6,6 +6,7 @@ use super::{ParamEffects, Program, Wrapping};
 use crate::facts::{CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
 use crate::ids::{CallRef, ClassRef, ExprRef, FileId, FunctionRef, In};
 use crate::infer::Infer;
+use crate::knowledge::claim::Protocol;
 use crate::ty::Ty;
 
 /// One way from one function to another.
@@ -212,13 +213,36 @@ impl Found<'_> {
                 }
             }
             Ty::Partial(inner) => self.callee(inner, at),
-            Ty::Union(members) => members.iter().for_each(|member| self.callee(member, at)),
+            Ty::Union(members) => {
+                // `SyncClient | AsyncClient`: which of the two it is decides whether the loop waits here.
+                if !self.differ_in_kind(members) {
+                    members.iter().for_each(|member| self.callee(member, at));
+                }
+            }
             _ => {}
         }
     }
 
+    fn differ_in_kind(&self, members: &[Ty]) -> bool {
+        let mut kinds =
+            members.iter().filter_map(Ty::function).map(|function| self.program.is_coroutine_function(function));
+        kinds.next().is_some_and(|first| kinds.any(|other| other != first))
+    }
+
+    /// `await f()` where `f` gives nothing that can be awaited: the receiver is of another class than it seems.
+    fn is_contradicted(&self, function: FunctionRef, at: ExprId) -> bool {
+        let program = self.program;
+        program.facts(self.file).expr(at).usage == Usage::Awaited
+            && !program.function(function).is_async
+            && program.decoration(function).wrapping == Wrapping::Same
+            && program.supports(program.returns(function), Protocol::Await) == Some(false)
+    }
+
     fn function(&mut self, function: FunctionRef, at: ExprId) {
         let program = self.program;
+        if self.is_contradicted(function, at) {
+            return;
+        }
         let entry = program.function(function);
         let decoration = program.decoration(function);
         let waits_for_who_iterates = entry.is_generator && !entry.is_async && decoration.wrapping == Wrapping::Same;

@@ -8,6 +8,7 @@ mod callgraph;
 mod classes;
 mod contexts;
 mod decoration;
+mod guards;
 mod modules;
 mod parameters;
 mod places;

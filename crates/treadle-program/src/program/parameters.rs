@@ -64,6 +64,7 @@ impl From<Effect> for ParamEffects {
             Effect::Awaits => Self::AWAITED,
             Effect::Runs => Self::RUN,
             Effect::Keeps => Self::KEPT,
+            Effect::Uses => Self::USED,
         }
     }
 }

@@ -1,0 +1,119 @@
+//! Whether a call, by the constants it passes and leaves out, keeps its callee away from a place in the callee's body.
+//!
+//! `def start(wait=False): if wait: thread.join()` does not join when called as `start()`. Only literal arguments and
+//! defaults count, and only parameters that the callee does not rebind.
+
+use super::{Edge, Program};
+use crate::facts::{ArgumentKind, BindingKind, CompareOp, ExprId, ExprKind, LocalId, RegionKind};
+use crate::ids::{ExprRef, FileId, FunctionRef, In};
+
+/// A value as far as a condition sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Constant {
+    None,
+    Bool(bool),
+    /// Some other literal, by its truth.
+    Other(bool),
+}
+
+impl Constant {
+    fn is_true(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Bool(value) | Self::Other(value) => value,
+        }
+    }
+}
+
+impl Program {
+    /// Whether none of `sites`, expressions in the body of the edge's callee, is reached through the edge.
+    pub(super) fn is_kept_away(&self, edge: &Edge, sites: &[ExprId]) -> bool {
+        !sites.is_empty() && sites.iter().all(|site| self.is_ruled_out(edge, edge.callee.with(*site)))
+    }
+
+    fn is_ruled_out(&self, edge: &Edge, site: ExprRef) -> bool {
+        let facts = self.facts(site.file);
+        facts.regions_around(facts.expr(site.id).region).any(|(_, region)| match region.kind {
+            RegionKind::Branch { test, when } if region.function == edge.callee.id => {
+                self.condition(edge, test).is_some_and(|holds| holds != when)
+            }
+            _ => false,
+        })
+    }
+
+    /// What a condition in the callee's body gives for the edge's call.
+    fn condition(&self, edge: &Edge, test: ExprId) -> Option<bool> {
+        let facts = self.facts(edge.callee.file);
+        match facts.expr(test).kind {
+            ExprKind::Not(operand) => self.condition(edge, operand).map(|holds| !holds),
+            ExprKind::Bool2 { and, operands } => {
+                let parts = facts.operands(operands).iter().map(|operand| self.condition(edge, *operand));
+                let parts: Vec<Option<bool>> = parts.collect();
+                if parts.contains(&Some(!and)) {
+                    return Some(!and);
+                }
+                parts.iter().all(|part| *part == Some(and)).then_some(and)
+            }
+            ExprKind::Compare { op: op @ (CompareOp::Is | CompareOp::IsNot), left, right } => {
+                let same = self.constant(edge, left)? == literal(self, edge.callee.file, right)?;
+                Some(same == (op == CompareOp::Is))
+            }
+            _ => self.constant(edge, test).map(Constant::is_true),
+        }
+    }
+
+    fn constant(&self, edge: &Edge, expr: ExprId) -> Option<Constant> {
+        let facts = self.facts(edge.callee.file);
+        match facts.expr(expr).kind {
+            ExprKind::Local(local) => self.argument(edge, local),
+            _ => literal(self, edge.callee.file, expr),
+        }
+    }
+
+    /// The literal that a parameter of the callee has for the edge's call.
+    fn argument(&self, edge: &Edge, local: LocalId) -> Option<Constant> {
+        let callee = edge.callee;
+        let facts = self.facts(callee.file);
+        let mut bindings = facts.bindings_of(local);
+        let (Some((_, binding)), None) = (bindings.next(), bindings.next()) else { return None };
+        if !matches!(binding.kind, BindingKind::Param(_)) || facts.local(local).function != callee.id {
+            return None;
+        }
+        let run = facts.function(callee.id).params;
+        let position = facts.params[run.range()].iter().position(|param| param.local == local)?;
+        match self.given(edge, callee, run.start + position as u32)? {
+            Some(value) => literal(self, edge.caller.file, value),
+            None => literal(self, callee.file, facts.params[run.start as usize + position].default?),
+        }
+    }
+
+    /// The argument a call gives for a parameter: `Some(None)` for none, `None` where that cannot be told.
+    fn given(&self, edge: &Edge, callee: FunctionRef, param: u32) -> Option<Option<ExprId>> {
+        let file: FileId = edge.caller.file;
+        let facts = self.facts(file);
+        let call = self.call_of(In::new(file, edge.at))?;
+        let (function, bound) = self.callable(self.callee(call))?;
+        if function != callee {
+            return None;
+        }
+        for (position, argument) in facts.arguments(facts.call(call.id)).iter().enumerate() {
+            if matches!(argument.kind, ArgumentKind::Star | ArgumentKind::DoubleStar) {
+                return None;
+            }
+            if self.parameter_of(function, bound, argument.kind, position, file) == Some(param) {
+                return Some(Some(argument.value));
+            }
+        }
+        Some(None)
+    }
+}
+
+fn literal(program: &Program, file: FileId, expr: ExprId) -> Option<Constant> {
+    match program.facts(file).expr(expr).kind {
+        ExprKind::None => Some(Constant::None),
+        ExprKind::Bool(value) => Some(Constant::Bool(value)),
+        ExprKind::Int(value) => Some(Constant::Other(value != 0)),
+        ExprKind::String(text) => Some(Constant::Other(!program.facts(file).name(text).is_empty())),
+        _ => None,
+    }
+}
