@@ -22,7 +22,7 @@ pub(super) struct Pending<'a> {
     pub(super) function: FunctionId,
     pub(super) body: Body<'a>,
     pub(super) parameters: Option<&'a Parameters>,
-    /// Variables of comprehensions around it.
+    /// Variables of comprehensions and type parameters around it.
     pub(super) overlay: Vec<(NameId, LocalId)>,
 }
 
@@ -167,11 +167,19 @@ impl<'a> Builder<'a> {
         let unwind = self.detached(NodeKind::Unwind);
         self.raises = unwind;
         self.here = entry;
-        let names = match pending.body {
+        let mut names = match pending.body {
             Body::Statements(body) => Names::of_statements(body),
             Body::Expression(body) => Names::of_expression(body),
         };
+        if let Body::Statements(body) = pending.body
+            && self.function == FileFacts::MODULE
+            && self.text.contains("global")
+        {
+            names.add_globals_within(body);
+        }
         self.declare(&names, pending.parameters);
+        let own = &self.scopes[self.function.index()];
+        self.overlay.retain(|(name, _)| !own.contains_key(name));
         let is_scope = !matches!(self.facts.function(self.function).kind, FunctionKind::Module);
         self.facts.functions[self.function.index()].is_generator = names.yields && is_scope;
         match pending.body {

@@ -25,9 +25,9 @@ pub(super) fn directives(text: &str, tokens: &Tokens, facts: &FileFacts) -> Vec<
                     let start = here.start + at as u32;
                     let whole = Span::new(start, here.end);
                     let covers = if own_line {
-                        next_statement(facts, here.end)
+                        next_statement(text, facts, here.end)
                     } else {
-                        Some(logical_line(facts, line_start, here.end))
+                        Some(logical_line(text, facts, line_start, here.end))
                     };
                     found.push(Directive { span: whole, kind: kind(&text[whole.range()], start, covers) });
                 }
@@ -56,29 +56,33 @@ fn directive_start(comment: &str) -> Option<usize> {
         .find(|at| comment[at + 1..].trim_start().starts_with("treadle:"))
 }
 
-fn logical_line(facts: &FileFacts, start: u32, end: u32) -> Span {
-    // A simple statement may go on after the comment's line; the smallest statement that starts on the line covers it all.
+fn logical_line(text: &str, facts: &FileFacts, start: u32, end: u32) -> Span {
+    // A statement or its header may go on after the comment's line.
     let first = facts.statements.partition_point(|statement| statement.start < start);
     let mut covers = Span::new(start, end);
     for statement in facts.statements[first..].iter().take_while(|statement| statement.start < end) {
-        if header_end(facts, *statement) >= statement.end {
-            covers.end = covers.end.max(statement.end);
-        }
+        covers.end = covers.end.max(header_end(text, facts, *statement));
     }
     covers
 }
 
-fn next_statement(facts: &FileFacts, after: u32) -> Option<Span> {
+fn next_statement(text: &str, facts: &FileFacts, after: u32) -> Option<Span> {
     let next = facts.statements.partition_point(|statement| statement.start < after);
-    let statement = *facts.statements.get(next)?;
-    Some(Span::new(statement.start, header_end(facts, statement)))
+    let following = *facts.statements.get(next)?;
+    let around = facts.statements[..next].last().filter(|statement| statement.contains(following));
+    let between = &text[after as usize..following.start as usize];
+    let is_header = |line: &str| !line.trim_start().is_empty() && !line.trim_start().starts_with('#');
+    // Between a decorator and its function the comment stands in the header of what it is before.
+    let statement = around.copied().filter(|_| between.lines().any(is_header)).unwrap_or(following);
+    Some(Span::new(statement.start, header_end(text, facts, statement)))
 }
 
 /// Where a statement's own line ends: before the first statement within it, if there is one.
-fn header_end(facts: &FileFacts, statement: Span) -> u32 {
+fn header_end(text: &str, facts: &FileFacts, statement: Span) -> u32 {
     let next = facts.statements.partition_point(|other| other.start <= statement.start);
     match facts.statements.get(next) {
-        Some(inner) if inner.start < statement.end => inner.start,
+        // The header ends before the blanks, or the first byte of the body would touch it.
+        Some(inner) if inner.start < statement.end => text[..inner.start as usize].trim_end().len() as u32,
         _ => statement.end,
     }
 }

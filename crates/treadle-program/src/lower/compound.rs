@@ -14,6 +14,7 @@ use crate::facts::{
 };
 
 impl<'a> Builder<'a> {
+    /// A condition is decided: the nodes where its true and its false side start.
     pub(super) fn decide(&mut self, test: ExprId) -> (NodeId, NodeId) {
         let constant = match self.facts.expr(test).kind {
             ExprKind::Bool(value) => Some(value),
@@ -321,27 +322,28 @@ impl<'a> Builder<'a> {
 
     pub(super) fn match_statement(&mut self, stmt: &'a ast::StmtMatch) {
         self.expr(&stmt.subject, Usage::Condition, None);
-        let decided = self.here;
+        // Where the cases so far are left that do not match.
+        let mut failed = vec![self.here];
         let mut ends = Vec::new();
-        let mut exhaustive = false;
         for case in &stmt.cases {
-            self.here = decided;
-            self.add(NodeKind::Join);
+            self.join(&failed);
+            if case.pattern.is_irrefutable() {
+                failed.clear();
+            }
             let region = self.inner_region(RegionKind::Case, block_span(&case.body));
             self.within(region, |builder| {
                 builder.pattern(&case.pattern);
                 if let Some(guard) = &case.guard {
                     let guard = builder.expr(guard, Usage::Condition, None);
-                    builder.add(NodeKind::Test(guard));
+                    let (holds, fails) = builder.decide(guard);
+                    failed.push(fails);
+                    builder.here = holds;
                 }
                 builder.statements(&case.body);
             });
             ends.push(self.here);
-            exhaustive |= case.guard.is_none() && case.pattern.is_irrefutable();
         }
-        if !exhaustive {
-            ends.push(decided);
-        }
+        ends.extend(failed);
         self.join_reachable(&ends);
     }
 

@@ -11,6 +11,7 @@ use crate::facts::{BindingKind, Class, ExprId, FunctionId, FunctionKind, Import,
 impl<'a> Builder<'a> {
     pub(super) fn function_def(&mut self, def: &'a ast::StmtFunctionDef) {
         let decorators = self.decorators(&def.decorator_list);
+        let outer = self.type_params(def.type_params.as_deref());
         let params = self.params(&def.parameters);
         let returns = def.returns.as_ref().map(|returns| self.annotation(returns));
         let function = self.new_function(&def.name, FunctionKind::Def, span(def.range()));
@@ -32,8 +33,32 @@ impl<'a> Builder<'a> {
         entry.params = params;
         entry.returns = returns;
         self.queue_body(function, &def.body, Some(&def.parameters));
+        self.overlay.truncate(outer);
         let local = self.target(&def.name);
         self.bind(local, BindingKind::Function(function), name_span);
+    }
+
+    /// Makes the type parameters of a function, class or alias visible; how many names were before.
+    pub(super) fn type_params(&mut self, params: Option<&'a ast::TypeParams>) -> usize {
+        let outer = self.overlay.len();
+        let params = params.map_or(&[][..], |params| &params.type_params);
+        for param in params {
+            let name = param.name();
+            let text = self.intern(name);
+            let local = self.new_local(text);
+            self.overlay.push((text, local));
+            self.bind(local, BindingKind::Opaque, span(name.range));
+        }
+        for param in params {
+            let bound = match param {
+                ast::TypeParam::TypeVar(variable) => variable.bound.as_deref(),
+                _ => None,
+            };
+            for part in bound.into_iter().chain(param.default()) {
+                self.annotation(part);
+            }
+        }
+        outer
     }
 
     pub(super) fn queue_body(
@@ -70,6 +95,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn class_def(&mut self, class: &'a ast::StmtClassDef) {
         let decorators = self.decorators(&class.decorator_list);
+        let outer = self.type_params(class.type_params.as_deref());
         let bases = match &class.arguments {
             Some(arguments) => self.arguments(arguments, Usage::Base, None),
             None => Run::default(),
@@ -78,7 +104,9 @@ impl<'a> Builder<'a> {
         let whole = span(class.range());
         let body = self.new_function(&class.name, FunctionKind::ClassBody, whole);
         let id = self.new_class_id();
-        let after = class.arguments.as_ref().map_or(name_span.end, |arguments| span(arguments.range()).end);
+        let after = class.arguments.as_ref().map(|arguments| span(arguments.range()).end);
+        let after =
+            after.or(class.type_params.as_ref().map(|params| span(params.range()).end)).unwrap_or(name_span.end);
         let header = self.header(class.decorator_list.last(), class.range(), after);
         let name = self.intern(&class.name);
         let parent = self.function;
@@ -88,6 +116,7 @@ impl<'a> Builder<'a> {
         entry.name_span = name_span;
         entry.header = header;
         self.queue_body(body, &class.body, None);
+        self.overlay.truncate(outer);
         let local = self.target(&class.name);
         self.bind(local, BindingKind::Class(id), name_span);
     }

@@ -33,6 +33,9 @@ pub(super) enum Jump {
     Continue,
 }
 
+/// Some hundreds of statements: far above what people write into a `finally`.
+const LARGEST_COPY: u32 = 4096;
+
 impl<'a> Builder<'a> {
     /// Control leaves from the current node; what follows is unreachable.
     pub(super) fn jump(&mut self, jump: Jump) {
@@ -110,12 +113,14 @@ impl<'a> Builder<'a> {
             after = Some(last);
             let copied = self.copy_block(start, end, raising, last);
             self.edge(copied, outer);
-        } else {
-            self.edge(last, outer);
         }
         for (jump, entry) in jumping {
             self.here = self.copy_block(start, end, entry, last);
             self.jump(jump);
+        }
+        if !falls_through {
+            // Only now, or the copies would go on with the exception too.
+            self.edge(last, outer);
         }
         match after {
             Some(node) => self.here = node,
@@ -125,7 +130,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Copies nodes `start..end`, entered from `from`; where the copy of `last` is.
+    ///
+    /// A block of more than [`LARGEST_COPY`] nodes is entered itself: `finally` within `finally` would double the graph at
+    /// each level. Its ways then join, and a rule may see one that is none.
     fn copy_block(&mut self, start: NodeId, end: NodeId, from: NodeId, last: NodeId) -> NodeId {
+        if end.0 - start.0 > LARGEST_COPY {
+            self.edge(from, start);
+            return last;
+        }
         let shift = self.facts.nodes.len() as u32 - start.0;
         let inside = |node: NodeId| start <= node && node < end;
         let moved = |node: NodeId| if inside(node) { NodeId(node.0 + shift) } else { node };
@@ -137,11 +149,22 @@ impl<'a> Builder<'a> {
             self.successors.push(successors);
             self.entered.push(true);
         }
+        let mut entries = Vec::new();
         for frame in &mut self.frames {
-            if let Frame::Loop { breaks, .. } = frame {
-                let copied: Vec<NodeId> = breaks.iter().copied().filter(|node| inside(*node)).map(moved).collect();
-                breaks.extend(copied);
+            match frame {
+                Frame::Loop { breaks, .. } => {
+                    let copied: Vec<NodeId> = breaks.iter().copied().filter(|node| inside(*node)).map(moved).collect();
+                    breaks.extend(copied);
+                }
+                // A jump from within the block made the entry; the copy of the jump enters there too.
+                Frame::Finally { jumping, .. } => {
+                    entries.extend(jumping.iter().map(|(_, entry)| *entry).filter(|entry| inside(*entry)));
+                }
+                Frame::With { .. } => {}
             }
+        }
+        for entry in entries {
+            self.edge(moved(entry), entry);
         }
         self.edge(from, moved(start));
         moved(last)

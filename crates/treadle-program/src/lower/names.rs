@@ -26,6 +26,11 @@ impl<'a> Names<'a> {
         names
     }
 
+    /// Adds the names that scopes within bind for the module with `global`.
+    pub(super) fn add_globals_within(&mut self, body: &'a [Stmt]) {
+        Globals(self).visit_body(body);
+    }
+
     fn defaults(&mut self, parameters: &'a Parameters) {
         for default in parameters.iter_non_variadic_params().filter_map(|param| param.default()) {
             self.visit_expr(default);
@@ -41,6 +46,23 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+struct Globals<'n, 'a>(&'n mut Names<'a>);
+
+impl<'a> Visitor<'a> for Globals<'_, 'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        let body = match stmt {
+            Stmt::FunctionDef(def) => &def.body,
+            Stmt::ClassDef(class) => &class.body,
+            _ => return visitor::walk_stmt(self, stmt),
+        };
+        let names = Names::of_statements(body);
+        self.0.bound.extend(names.global.iter().filter(|name| names.bound.contains(name)));
+        self.visit_body(body);
+    }
+
+    fn visit_expr(&mut self, _: &'a Expr) {}
 }
 
 impl<'a> Visitor<'a> for Names<'a> {

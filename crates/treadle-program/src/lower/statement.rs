@@ -46,7 +46,9 @@ impl<'a> Builder<'a> {
             Stmt::Break(_) => self.jump(Jump::Break),
             Stmt::Continue(_) => self.jump(Jump::Continue),
             Stmt::TypeAlias(alias) => {
+                let outer = self.type_params(alias.type_params.as_deref());
                 self.annotation(&alias.value);
+                self.overlay.truncate(outer);
                 if let Tree::Name(name) = &*alias.name {
                     let local = self.target(&name.id);
                     self.bind(local, BindingKind::Opaque, span(name.range()));
@@ -61,26 +63,26 @@ impl<'a> Builder<'a> {
         for (position, target) in stmt.targets.iter().enumerate() {
             self.assign_target(target, value, None, position == 0);
         }
-        if let [Tree::Name(name)] = stmt.targets.as_slice()
-            && name.id.as_str() == "__all__"
-            && self.function == crate::facts::FileFacts::MODULE
-        {
-            self.exported(&stmt.value);
+        if let [target] = stmt.targets.as_slice() {
+            self.exported(target, &stmt.value);
         }
     }
 
-    fn exported(&mut self, value: &'a Tree) {
+    fn exported(&mut self, target: &'a Tree, value: &'a Tree) {
+        let is_all = matches!(target, Tree::Name(name) if name.id.as_str() == "__all__");
+        if !is_all || self.function != crate::facts::FileFacts::MODULE {
+            return;
+        }
         let elements = match value {
             Tree::List(list) => &list.elts,
             Tree::Tuple(tuple) => &tuple.elts,
             _ => return,
         };
-        let names = elements.iter().filter_map(|element| match element {
-            Tree::StringLiteral(literal) => Some(literal.value.to_str()),
+        let names = elements.iter().map(|element| match element {
+            Tree::StringLiteral(literal) => Some(self.intern(literal.value.to_str())),
             _ => None,
         });
-        let names: Vec<&str> = names.collect();
-        self.facts.exported = Some(names.into_iter().map(|name| self.intern(name)).collect());
+        self.facts.exported = names.collect();
     }
 
     pub(super) fn assign_target(
@@ -132,9 +134,12 @@ impl<'a> Builder<'a> {
                         self.facts.exprs[value.index()].usage = Usage::Bound(binding);
                     }
                 }
-                Tree::Tuple(_) | Tree::List(_) => self.unpack(element, value, Some(()), false),
+                Tree::Tuple(_) | Tree::List(_) => self.unpack(element, value, Some(()), names_usage && position == 0),
                 _ => {
-                    self.store_target(element, StoreKind::Unpacked { value, index });
+                    let store = self.store_target(element, StoreKind::Unpacked { value, index });
+                    if let Some(store) = store.filter(|_| names_usage && position == 0) {
+                        self.facts.exprs[value.index()].usage = Usage::Stored(store);
+                    }
                 }
             }
         }
@@ -142,38 +147,47 @@ impl<'a> Builder<'a> {
 
     pub(super) fn store_target(&mut self, target: &'a Tree, kind: StoreKind) -> Option<crate::facts::StoreId> {
         let whole = span(target.range());
-        let target = match target {
+        let target = self.place(target)?;
+        Some(self.store(Store { target, kind, span: whole, region: self.region }))
+    }
+
+    /// The parts of an attribute or subscript that is written.
+    fn place(&mut self, target: &'a Tree) -> Option<StoreTarget> {
+        match target {
             Tree::Attribute(attribute) => {
                 let base = self.expr(&attribute.value, Usage::AttributeBase, None);
-                StoreTarget::Attribute { base, name: self.intern(&attribute.attr) }
+                Some(StoreTarget::Attribute { base, name: self.intern(&attribute.attr) })
             }
             Tree::Subscript(subscript) => {
                 let base = self.expr(&subscript.value, Usage::SubscriptBase, None);
                 let index = self.expr(&subscript.slice, Usage::Index, None);
-                StoreTarget::Subscript { base, index }
+                Some(StoreTarget::Subscript { base, index })
             }
-            _ => return None,
-        };
-        Some(self.store(Store { target, kind, span: whole, region: self.region }))
+            _ => None,
+        }
     }
 
+    /// Unlike that of a plain assignment, the target is evaluated before the value.
     fn augmented(&mut self, stmt: &'a ast::StmtAugAssign) {
+        let target = self.place(&stmt.target);
         let value = self.expr(&stmt.value, Usage::Operand, None);
         let op = operator(stmt.op);
+        let whole = span(stmt.target.range());
         if let Tree::Name(name) = &*stmt.target {
             let local = self.target(&name.id);
-            self.bind(local, BindingKind::Augmented { op, value }, span(name.range()));
-        } else {
-            self.store_target(&stmt.target, StoreKind::Augmented { op, value });
+            self.bind(local, BindingKind::Augmented { op, value }, whole);
+        } else if let Some(target) = target {
+            self.store(Store { target, kind: StoreKind::Augmented { op, value }, span: whole, region: self.region });
         }
     }
 
     fn annotated(&mut self, stmt: &'a ast::StmtAnnAssign) {
         let annotation = self.annotation(&stmt.annotation);
         match &stmt.value {
-            Some(value) => {
-                let value = self.expr(value, Usage::Other, None);
+            Some(tree) => {
+                let value = self.expr(tree, Usage::Other, None);
                 self.assign_target(&stmt.target, value, Some(annotation), true);
+                self.exported(&stmt.target, tree);
             }
             None => {
                 if let Tree::Name(name) = &*stmt.target {
@@ -210,7 +224,6 @@ impl<'a> Builder<'a> {
         self.here = holds;
     }
 
-    /// A condition is decided: the nodes where its true and its false side start.
     pub(super) fn delete(&mut self, target: &'a Tree) {
         match target {
             Tree::Name(name) => {

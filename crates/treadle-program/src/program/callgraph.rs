@@ -213,11 +213,9 @@ impl Found<'_> {
                 }
             }
             Ty::Partial(inner) => self.callee(inner, at),
-            Ty::Union(members) => {
-                // `SyncClient | AsyncClient`: which of the two it is decides whether the loop waits here.
-                if !self.differ_in_kind(members) {
-                    members.iter().for_each(|member| self.callee(member, at));
-                }
+            // Of `SyncClient | AsyncClient` one waits here and the other does not: neither is taken to be the one.
+            Ty::Union(members) if !self.differ_in_kind(members) => {
+                members.iter().for_each(|member| self.callee(member, at));
             }
             _ => {}
         }

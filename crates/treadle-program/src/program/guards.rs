@@ -81,31 +81,37 @@ impl Program {
         }
         let run = facts.function(callee.id).params;
         let position = facts.params[run.range()].iter().position(|param| param.local == local)?;
-        match self.given(edge, callee, run.start + position as u32)? {
-            Some(value) => literal(self, edge.caller.file, value),
-            None => literal(self, callee.file, facts.params[run.start as usize + position].default?),
+        match self.given(edge, callee, run.start + position as u32) {
+            Given::Argument(value) => literal(self, edge.caller.file, value),
+            Given::Default => literal(self, callee.file, facts.params[run.start as usize + position].default?),
+            Given::Unknown => None,
         }
     }
 
-    /// The argument a call gives for a parameter: `Some(None)` for none, `None` where that cannot be told.
-    fn given(&self, edge: &Edge, callee: FunctionRef, param: u32) -> Option<Option<ExprId>> {
+    /// What a call gives for a parameter.
+    fn given(&self, edge: &Edge, callee: FunctionRef, param: u32) -> Given {
         let file: FileId = edge.caller.file;
         let facts = self.facts(file);
-        let call = self.call_of(In::new(file, edge.at))?;
-        let (function, bound) = self.callable(self.callee(call))?;
-        if function != callee {
-            return None;
+        let Some(call) = self.call_of(In::new(file, edge.at)) else { return Given::Unknown };
+        let Some((function, bound)) = self.callable(self.callee(call)) else { return Given::Unknown };
+        let arguments = facts.arguments(facts.call(call.id));
+        let is_spread = |kind| matches!(kind, ArgumentKind::Star | ArgumentKind::DoubleStar);
+        if function != callee || arguments.iter().any(|argument| is_spread(argument.kind)) {
+            return Given::Unknown;
         }
-        for (position, argument) in facts.arguments(facts.call(call.id)).iter().enumerate() {
-            if matches!(argument.kind, ArgumentKind::Star | ArgumentKind::DoubleStar) {
-                return None;
-            }
-            if self.parameter_of(function, bound, argument.kind, position, file) == Some(param) {
-                return Some(Some(argument.value));
-            }
-        }
-        Some(None)
+        let given = arguments.iter().enumerate().find(|(position, argument)| {
+            self.parameter_of(function, bound, argument.kind, *position, file) == Some(param)
+        });
+        given.map_or(Given::Default, |(_, argument)| Given::Argument(argument.value))
     }
+}
+
+/// Where a parameter's value comes from.
+enum Given {
+    Argument(ExprId),
+    Default,
+    /// Through `*` or `**`, or from no call at all.
+    Unknown,
 }
 
 fn literal(program: &Program, file: FileId, expr: ExprId) -> Option<Constant> {

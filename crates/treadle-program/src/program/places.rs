@@ -152,14 +152,14 @@ impl Program {
 
     fn attribute_place(&self, class: ClassRef, name: &str) -> Option<Place> {
         // The class furthest up that has it: what its methods do, they do to the same object.
-        let having = self.classes().order(class).iter().filter_map(|ancestor| match ancestor {
+        let mut having = self.classes().order(class).iter().filter_map(|ancestor| match ancestor {
             Ancestor::Own(own) => {
                 let stored = self.tables.attributes[own.file.index()][own.id.index()].contains_key(name);
                 (stored || self.own_member(*own, name).is_some()).then_some(*own)
             }
             _ => None,
         });
-        having.last().map(|own| Place::Attribute(own, name.into()))
+        having.next_back().map(|own| Place::Attribute(own, name.into()))
     }
 
     /// The name people know a place by: `self.lock`, `LOCK`.
