@@ -22,7 +22,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             .blocking_calls(function)
             .into_iter()
             .map(|(call, _, _)| call)
-            .filter(|call| !lookup::is_ready(program, *call))
+            .filter(|call| !lookup::is_ready(program, *call) && !lookup::is_debugger(program, *call))
             .collect()
     });
     // Several functions that block may lie below one call: they are one thing to move off the loop.
@@ -40,8 +40,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 }
 
 fn tier(program: &Program, chain: &Chain) -> Tier {
-    let certain = chain.leaves.iter().any(|leaf| kind(program, *leaf) != Blocking::File);
-    if certain { Tier::Certain } else { Tier::Likely }
+    let is_sure = |leaf: &CallRef| {
+        kind(program, *leaf) != Blocking::File && lookup::known_path(program, *leaf) != Some("subprocess.Popen")
+    };
+    let certain = chain.leaves.iter().any(is_sure);
+    if certain && !lookup::is_command_line(program, chain.path[0].caller.file) { Tier::Certain } else { Tier::Likely }
 }
 
 fn kind(program: &Program, leaf: CallRef) -> Blocking {
