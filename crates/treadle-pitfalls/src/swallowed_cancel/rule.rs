@@ -115,7 +115,11 @@ fn names_asyncios(program: &Program, function: FunctionRef, caught: ExprId) -> b
 /// After the handler nothing is waited for any more.
 fn ends_without_waiting(program: &Program, function: FunctionRef, after: NodeId) -> bool {
     let facts = program.facts(function.file);
-    let waits = |_: NodeId, kind: &NodeKind| facts.may_suspend(function.id, kind);
+    // What a `finally` still has to do is done on every way out.
+    let cleans_up = |id: NodeId| {
+        facts.regions_around(facts.node(id).region).any(|(_, region)| matches!(region.kind, RegionKind::Finally(_)))
+    };
+    let waits = |id: NodeId, kind: &NodeKind| facts.may_suspend(function.id, kind) && !cleans_up(id);
     facts.node(after).kind == NodeKind::Exit || facts.find_on_path(after, Paths::Normal, waits, |_, _| false).is_none()
 }
 
