@@ -20,6 +20,9 @@ pub use scope::{
     StoreTarget,
 };
 
+/// Changes whenever the same text may give other facts: what a cache of facts is valid for.
+pub const VERSION: &str = env!("TREADLE_FACTS");
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
         $(#[$doc])*
