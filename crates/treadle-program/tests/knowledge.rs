@@ -9,10 +9,8 @@ use treadle_program::ids::{CallRef, FileId, In};
 use treadle_program::knowledge::claim::{Claim, Protocol};
 use treadle_program::knowledge::types::TypeText;
 use treadle_program::knowledge::{ItemId, Knowledge};
+use treadle_program::ty::Ty;
 use treadle_program::{Options, Program, SourceFile, lower};
-
-/// Claims that no call written by itself reaches, and why.
-const OUT_OF_REACH: [(&str, &str); 0] = [];
 
 /// The smallest program that uses one claim, and what the claim is about.
 struct Case {
@@ -25,21 +23,29 @@ struct Case {
 impl Case {
     /// A coroutine that calls the item with these arguments, and nothing else.
     fn calling(knowledge: &Knowledge, item: ItemId, arguments: &str) -> Self {
+        Self::using(knowledge, item, |spelled| format!("{spelled}({arguments})"))
+    }
+
+    /// A coroutine that reads the item and does not call it.
+    fn reading(knowledge: &Knowledge, item: ItemId) -> Self {
+        Self::using(knowledge, item, |spelled| format!("print({spelled})"))
+    }
+
+    /// A coroutine of one expression about the item: a member of a parameter's class, or of a module.
+    fn using(knowledge: &Knowledge, item: ItemId, expression: impl Fn(&str) -> String) -> Self {
         let path = knowledge.path(item);
         let (owner, name) = path.rsplit_once('.').unwrap();
-        let method_of = knowledge.parent(item).filter(|parent| knowledge.is_class(*parent));
-        let text = match method_of {
-            Some(class) => {
-                let module = knowledge.path(knowledge.parent(class).unwrap());
-                let (import, spelled) = imported(module, owner);
-                format!("{import}async def run(receiver: {spelled}):\n    receiver.{name}({arguments})\n")
-            }
-            None => {
-                let (import, spelled) = imported(owner, path);
-                format!("{import}async def run():\n    {spelled}({arguments})\n")
-            }
+        let parent = knowledge.parent(item).unwrap();
+        let (import, parameter, spelled) = if knowledge.is_class(parent) {
+            let (import, class) = imported(knowledge.path(knowledge.parent(parent).unwrap()), owner);
+            (import, format!("receiver: {class}"), format!("receiver.{name}"))
+        } else {
+            let (import, spelled) = imported(owner, path);
+            (import, String::new(), spelled.to_owned())
         };
-        Self { about: format!("{path}({arguments})"), item, text }
+        let expression = expression(&spelled);
+        let text = format!("{import}async def run({parameter}):\n    {expression}\n");
+        Self { about: expression, item, text }
     }
 }
 
@@ -87,13 +93,13 @@ fn knowledge() -> Knowledge {
     Knowledge::new(&[]).unwrap()
 }
 
-fn is_in_reach(knowledge: &Knowledge, item: ItemId) -> bool {
-    OUT_OF_REACH.iter().all(|(path, _)| *path != knowledge.path(item))
-}
-
 /// The last call of a case's file: of the item, after whatever its arguments call.
 fn call_in(program: &Program, number: usize) -> CallRef {
     program.calls(FileId(number as u32)).last().unwrap()
+}
+
+fn type_of_call(program: &Program, number: usize) -> Ty {
+    program.type_of(program.call_expr(call_in(program, number)))
 }
 
 /// Asks every case and reports all that fail, each with its program.
@@ -123,7 +129,7 @@ fn blocking_in(program: &Program, number: usize) -> Vec<String> {
 #[test]
 fn every_blocking_claim_is_found_by_calling_its_name_in_a_coroutine() {
     let knowledge = knowledge();
-    let blocking = knowledge.claimed().filter(|(item, known)| known.claim.blocks.is_some() && is_in_reach(&knowledge, *item));
+    let blocking = knowledge.claimed().filter(|(_, known)| known.claim.blocks.is_some());
     let cases: Vec<Case> =
         blocking.map(|(item, known)| Case::calling(&knowledge, item, &needed_arguments(&known.claim))).collect();
     hold(&cases, |program, number| {
@@ -156,10 +162,10 @@ fn arguments_that_take_a_blocking_claim_back_do() {
 #[test]
 fn every_coroutine_function_gives_a_coroutine_when_it_is_called() {
     let knowledge = knowledge();
-    let coroutines = knowledge.claimed().filter(|(item, known)| known.claim.is_async && is_in_reach(&knowledge, *item));
+    let coroutines = knowledge.claimed().filter(|(_, known)| known.claim.is_async);
     let cases: Vec<Case> = coroutines.map(|(item, _)| Case::calling(&knowledge, item, "")).collect();
     hold(&cases, |program, number| {
-        let ty = program.type_of(program.call_expr(call_in(program, number)));
+        let ty = type_of_call(program, number);
         let awaitable = program.supports(&ty, Protocol::Await) == Some(true);
         if ty.is_coroutine() && awaitable { Ok(()) } else { Err(format!("gives {ty:?}")) }
     });
@@ -171,10 +177,63 @@ fn every_class_is_called_and_annotated_with() {
     let classes = knowledge.claimed().filter(|(_, known)| known.claim.class && known.claim.returns.is_none());
     let cases: Vec<Case> = classes.map(|(item, _)| Case::calling(&knowledge, item, "")).collect();
     hold(&cases, |program, number| {
-        let ty = program.type_of(program.call_expr(call_in(program, number)));
-        let wanted = treadle_program::ty::Ty::KnownInstance(cases[number].item);
+        let ty = type_of_call(program, number);
+        let wanted = Ty::KnownInstance(cases[number].item);
         if ty == wanted { Ok(()) } else { Err(format!("gives {ty:?}")) }
     });
+}
+
+#[test]
+fn every_class_supports_what_it_is_claimed_to() {
+    let knowledge = knowledge();
+    let classes = knowledge.claimed().filter(|(_, known)| known.claim.class && known.claim.returns.is_none());
+    let cases: Vec<Case> = classes.map(|(item, _)| Case::calling(&knowledge, item, "")).collect();
+    hold(&cases, |program, number| {
+        let ty = type_of_call(program, number);
+        let claim = &program.knowledge().claim(cases[number].item).unwrap().claim;
+        let refused = claim.protocols.iter().find(|protocol| program.supports(&ty, **protocol) != Some(true));
+        refused.map_or(Ok(()), |protocol| Err(format!("does not support {protocol:?}")))
+    });
+}
+
+#[test]
+fn every_call_gives_the_class_it_is_claimed_to_return() {
+    let knowledge = knowledge();
+    let functions = knowledge.claimed().filter(|(_, known)| {
+        let claim = &known.claim;
+        !claim.is_async && !claim.attribute && known.returns.as_ref().is_some_and(|text| instance(&knowledge, text).is_some())
+    });
+    let cases: Vec<Case> = functions.map(|(item, _)| Case::calling(&knowledge, item, "")).collect();
+    hold(&cases, |program, number| gives_what_is_claimed(program, &cases[number], &type_of_call(program, number)));
+}
+
+#[test]
+fn every_attribute_has_the_class_it_is_claimed_to_have() {
+    let knowledge = knowledge();
+    let attributes = knowledge.claimed().filter(|(_, known)| {
+        known.claim.attribute && known.returns.as_ref().is_some_and(|text| instance(&knowledge, text).is_some())
+    });
+    let cases: Vec<Case> = attributes.map(|(item, _)| Case::reading(&knowledge, item)).collect();
+    hold(&cases, |program, number| {
+        let call = call_in(program, number);
+        let facts = program.facts(call.file);
+        let read = facts.argument(facts.call(call.id), 0, "").unwrap();
+        gives_what_is_claimed(program, &cases[number], &program.type_of(call.with(read)))
+    });
+}
+
+/// The class a type names, unless it is a container that is followed by its shape.
+fn instance(knowledge: &Knowledge, text: &TypeText) -> Option<ItemId> {
+    let TypeText::Instance(name) = text else { return None };
+    let is_followed = matches!(name.as_str(), "list" | "set" | "frozenset" | "dict");
+    let find = || knowledge.find(name).or_else(|| knowledge.find(&format!("builtins.{name}")));
+    if is_followed { None } else { find() }
+}
+
+fn gives_what_is_claimed(program: &Program, case: &Case, found: &Ty) -> Result<(), String> {
+    let knowledge = program.knowledge();
+    let claimed = knowledge.claim(case.item).and_then(|known| instance(knowledge, known.returns.as_ref()?));
+    if *found == Ty::KnownInstance(claimed.unwrap()) { Ok(()) } else { Err(format!("gives {found:?}")) }
 }
 
 #[test]
@@ -223,13 +282,4 @@ fn every_base_and_twin_in_a_claim_is_claimed() {
         }
     }
     assert!(strangers.is_empty(), "{strangers:#?}");
-}
-
-#[test]
-fn what_is_out_of_reach_is_claimed_still() {
-    let knowledge = knowledge();
-    for (path, why) in OUT_OF_REACH {
-        let claimed = knowledge.find(path).is_some_and(|item| knowledge.claim(item).is_some());
-        assert!(claimed, "`{path}` ({why}) is not claimed any more");
-    }
 }
