@@ -60,7 +60,8 @@ fn imported<'a>(module: &str, path: &'a str) -> (String, &'a str) {
 /// An argument list under which a condition such as `"timeout=0"`, `"1=0"` or `"host"` holds.
 fn arguments_for(condition: &str) -> String {
     let (key, value) = condition.split_once('=').unwrap_or((condition, "None"));
-    let is_word = value.starts_with(|first: char| !first.is_ascii_digit()) && !matches!(value, "True" | "False" | "None");
+    let is_word =
+        value.starts_with(|first: char| !first.is_ascii_digit()) && !matches!(value, "True" | "False" | "None");
     let value = if is_word { format!("'{value}'") } else { value.to_owned() };
     match key.parse() {
         Ok(position) => {
@@ -201,7 +202,9 @@ fn every_call_gives_the_class_it_is_claimed_to_return() {
     let knowledge = knowledge();
     let functions = knowledge.claimed().filter(|(_, known)| {
         let claim = &known.claim;
-        !claim.is_async && !claim.attribute && known.returns.as_ref().is_some_and(|text| instance(&knowledge, text).is_some())
+        !claim.is_async
+            && !claim.attribute
+            && known.returns.as_ref().is_some_and(|text| instance(&knowledge, text).is_some())
     });
     let cases: Vec<Case> = functions.map(|(item, _)| Case::calling(&knowledge, item, "")).collect();
     hold(&cases, |program, number| gives_what_is_claimed(program, &cases[number], &type_of_call(program, number)));
@@ -243,7 +246,9 @@ fn every_type_in_a_claim_is_a_claimed_class() {
     for (item, known) in knowledge.claimed() {
         let texts = [&known.returns, &known.enters, &known.iterates, &known.awaits];
         for text in texts.into_iter().flatten() {
-            collect_strangers(&knowledge, text, &mut |name| strangers.push(format!("{}: {name}", knowledge.path(item))));
+            collect_strangers(&knowledge, text, &mut |name| {
+                strangers.push(format!("{}: {name}", knowledge.path(item)));
+            });
         }
     }
     assert!(strangers.is_empty(), "{strangers:#?}");
