@@ -109,7 +109,8 @@ def warm(treadle: str, directory: Path, rounds: int) -> Measure:
 def beside_ruff(rows: list[Row]) -> None:
     """Print time and memory beside ruff's."""
     print(
-        f"{'package':<20}{'lines':>9}{'ruff s':>9}{'cpu s':>8}{'treadle s':>11}{'cpu s':>8}{'ratio':>7}{'MB':>6}{'warm s':>8}"
+    columns = ("lines", "ruff s", "cpu s", "treadle s", "cpu s", "ratio", "MB", "warm s")
+    print(f"{'package':<20}" + "".join(f"{column:>10}" for column in columns))
     )
     for row in rows:
         ruff, treadle = row.ruff, row.treadle
