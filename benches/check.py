@@ -108,10 +108,8 @@ def warm(treadle: str, directory: Path, rounds: int) -> Measure:
 
 def beside_ruff(rows: list[Row]) -> None:
     """Print time and memory beside ruff's."""
-    print(
     columns = ("lines", "ruff s", "cpu s", "treadle s", "cpu s", "ratio", "MB", "warm s")
     print(f"{'package':<20}" + "".join(f"{column:>10}" for column in columns))
-    )
     for row in rows:
         ruff, treadle = row.ruff, row.treadle
         seconds = (ruff.wall, ruff.cpu, treadle.wall, treadle.cpu)
