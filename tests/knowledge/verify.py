@@ -422,7 +422,7 @@ class Verifier:
         if given is None:
             return
         for condition in [*claim.get("unless", ()), *claim.get("only-if", ())]:
-            key = condition.partition("=")[0]
+            key = re.split("[=~]", condition)[0]
             # One claim speaks for kindred names: an argument some of them lack is never given.
             self.fails_unless(takes(given, key) or len(claim["names"]) > 1, f"takes no argument `{key}`")
         for keys in claim.get("effects", {}):

@@ -227,7 +227,7 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
             .expr(at.id)
             .parent
             .and_then(|parent| facts.as_call(parent))
-            .is_some_and(|call| last_name(facts, call.callee) == Some("run_in_executor")),
+            .is_some_and(|call| facts.last_name(call.callee) == Some("run_in_executor")),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
             let entry = facts.local(local);
@@ -236,15 +236,6 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
                 && !uses_of(facts, local).any(|id| escapes(facts, id))
         }
         _ => false,
-    }
-}
-
-/// The last word of a name: `c` of `a().b.c`.
-pub(crate) fn last_name(facts: &FileFacts, expr: ExprId) -> Option<&str> {
-    match facts.expr(expr).kind {
-        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => Some(facts.name(name)),
-        ExprKind::Local(local) => Some(facts.name(facts.local(local).name)),
-        _ => None,
     }
 }
 
@@ -266,7 +257,8 @@ fn escapes(facts: &FileFacts, id: ExprId) -> bool {
         | Usage::Result
         | Usage::Junction => true,
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
-            !last_name(facts, call.callee)
+            !facts
+                .last_name(call.callee)
                 .is_some_and(|name| matches!(name, "run_in_executor" | "gather" | "fetch" | "request" | "print"))
         }),
         _ => false,

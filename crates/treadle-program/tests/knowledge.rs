@@ -57,11 +57,13 @@ fn imported<'a>(module: &str, path: &'a str) -> (String, &'a str) {
     }
 }
 
-/// An argument list under which a condition such as `"timeout=0"`, `"1=0"` or `"host"` holds.
+/// An argument list under which a condition such as `"timeout=0"`, `"1=0"`, `"1~LOCK_NB"` or `"host"` holds.
 fn arguments_for(condition: &str) -> String {
-    let (key, value) = condition.split_once('=').unwrap_or((condition, "None"));
-    let is_word =
-        value.starts_with(|first: char| !first.is_ascii_digit()) && !matches!(value, "True" | "False" | "None");
+    let flag = condition.split_once('~');
+    let (key, value) = flag.or_else(|| condition.split_once('=')).unwrap_or((condition, "None"));
+    let is_word = flag.is_none()
+        && value.starts_with(|first: char| !first.is_ascii_digit())
+        && !matches!(value, "True" | "False" | "None");
     let value = if is_word { format!("'{value}'") } else { value.to_owned() };
     match key.parse() {
         Ok(position) => {

@@ -51,7 +51,7 @@ fn is_asked_about(facts: &FileFacts, id: ExprId) -> bool {
     let ExprKind::Local(local) = facts.expr(id).kind else { return false };
     facts.calls_of(facts.function_of(id)).any(|(_, call)| {
         let asks = matches!(
-            lookup::last_name(facts, call.callee),
+            facts.last_name(call.callee),
             Some(
                 "iscoroutine"
                     | "isawaitable"

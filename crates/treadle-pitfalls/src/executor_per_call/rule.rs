@@ -74,7 +74,6 @@ fn default_instead(facts: &FileFacts, made: ExprId) -> Option<Vec<Edit>> {
 fn is_first_of_run(facts: &FileFacts, id: ExprId) -> bool {
     let call = facts.expr(id).parent.and_then(|parent| facts.as_call(parent));
     call.is_some_and(|call| {
-        lookup::last_name(facts, call.callee) == Some("run_in_executor")
-            && facts.argument(call, 0, "executor") == Some(id)
+        facts.last_name(call.callee) == Some("run_in_executor") && facts.argument(call, 0, "executor") == Some(id)
     })
 }

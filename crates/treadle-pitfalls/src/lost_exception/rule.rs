@@ -111,7 +111,7 @@ fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findi
 fn is_tested_for_the_rest(facts: &FileFacts, value: ExprId, test: CallId) -> bool {
     facts.calls_of(facts.function_of(value)).any(|(id, call)| {
         id != test
-            && lookup::last_name(facts, call.callee) == Some("isinstance")
+            && facts.last_name(call.callee) == Some("isinstance")
             && facts.argument(call, 0, "\0").is_some_and(|other| {
                 facts.expr(other).kind == facts.expr(value).kind
                     || facts.dotted(other).is_some_and(|name| facts.dotted(value) == Some(name))
@@ -137,7 +137,7 @@ fn only_logs(facts: &FileFacts, test: ExprId) -> bool {
         facts.exprs_of(branch.function).any(|(id, expr)| {
             expr.span == *statement
                 && expr.usage == Usage::Discarded
-                && facts.as_call(id).and_then(|call| lookup::last_name(facts, call.callee)).is_some_and(|name| {
+                && facts.as_call(id).and_then(|call| facts.last_name(call.callee)).is_some_and(|name| {
                     matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical" | "log" | "print")
                 })
         })

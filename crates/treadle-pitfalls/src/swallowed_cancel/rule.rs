@@ -131,7 +131,7 @@ fn is_only_a_task(program: &Program, function: FunctionRef) -> bool {
             let facts = program.facts(edge.caller.file);
             let made = facts.expr(edge.at);
             let outer = made.parent.filter(|_| made.usage == Usage::Argument).and_then(|parent| facts.as_call(parent));
-            outer.and_then(|call| lookup::last_name(facts, call.callee)).is_some_and(|name| {
+            outer.and_then(|call| facts.last_name(call.callee)).is_some_and(|name| {
                 name.ends_with("create_task")
                     || matches!(name, "ensure_future" | "start_soon" | "spawn" | "run_coroutine_threadsafe")
             })
@@ -149,7 +149,7 @@ fn is_raised_later(program: &Program, function: FunctionRef, handler: &Handler) 
                 Usage::Bound(_) | Usage::Stored(_) | Usage::Element => true,
                 Usage::Argument => expr.parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
                     matches!(
-                        lookup::last_name(facts, call.callee),
+                        facts.last_name(call.callee),
                         Some("append" | "add" | "put" | "put_nowait" | "set_exception")
                     )
                 }),
@@ -219,7 +219,7 @@ fn awaits_only_cancelled(program: &Program, function: FunctionRef, suspensions: 
             return match facts.region(region).kind {
                 RegionKind::With { context, .. } => facts
                     .as_call(context)
-                    .and_then(|call| lookup::last_name(facts, call.callee))
+                    .and_then(|call| facts.last_name(call.callee))
                     .is_some_and(|name| matches!(name, "timeout" | "timeout_at" | "async_timeout")),
                 _ => false,
             };

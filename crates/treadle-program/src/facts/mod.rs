@@ -358,6 +358,15 @@ impl FileFacts {
         self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 
+    /// The last word of a name: `c` of `a().b.c`.
+    pub fn last_name(&self, expr: ExprId) -> Option<&str> {
+        match self.expr(expr).kind {
+            ExprKind::Attribute { name, .. } | ExprKind::Global(name) => Some(self.name(name)),
+            ExprKind::Local(local) => Some(self.name(self.local(local).name)),
+            _ => None,
+        }
+    }
+
     /// The dotted path an expression spells, such as `self.pool.get` or `os.path.join`: names and attributes only.
     pub fn dotted(&self, id: ExprId) -> Option<String> {
         match self.expr(id).kind {
