@@ -34,10 +34,13 @@ mod unclosed_resource;
 mod wrong_protocol;
 
 use std::cmp::Reverse;
+use std::path::Path;
 
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 use treadle_finding::{About, Finding, Findings, Severity, Tier};
 use treadle_program::Program;
+use treadle_program::ids::FileId;
 
 pub use catalogue::CATALOGUE;
 
@@ -77,6 +80,12 @@ pub fn ask(program: &Program, wanted: &(dyn Fn(&About) -> bool + Sync)) -> Vec<F
             findings.into_vec()
         })
         .collect();
+    let files: FxHashMap<&Path, FileId> =
+        program.reported_files().map(|file| (&*program.file(file).path, file)).collect();
+    found.retain(|finding| {
+        let place = &finding.primary;
+        files.get(&*place.path).is_none_or(|file| !program.is_dead(*file, place.span))
+    });
     found.sort_by(|left, right| left.sort_key().cmp(&right.sort_key()));
     found.dedup();
     found

@@ -163,39 +163,52 @@ pub(crate) fn overridden_differently(program: &Program, callee: &Ty, is_coroutin
 /// Whether an expression stands where the program asks which version or library it runs with.
 pub(crate) fn is_version_guarded(program: &Program, expr: ExprRef) -> bool {
     let facts = program.facts(expr.file);
-    facts.regions_around(facts.expr(expr.id).region).any(|(_, region)| match region.kind {
-        RegionKind::Branch { test, .. } => {
-            let span = facts.expr(test).span;
-            facts.exprs_of(region.function).any(|(_, inside)| {
-                span.contains(inside.span)
-                    && match inside.kind {
-                        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => {
-                            matches!(facts.name(name), "version_info" | "hasattr" | "platform")
-                        }
-                        ExprKind::Local(local) => {
-                            let name = facts.name(facts.local(local).name);
-                            name.starts_with("PY") || name == "version_info" || name == "hasattr"
-                        }
-                        _ => false,
-                    }
-            })
-        }
-        RegionKind::Try(try_) => {
-            let handlers = facts.try_(try_).handlers;
-            facts.handlers[handlers.range()].iter().any(|handler| {
-                handler.caught.is_some_and(|caught| {
-                    let names = exception_names(facts, caught);
-                    names
-                        .iter()
-                        .any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
+    let mut around = std::iter::successors(Some(expr.id), |id| facts.expr(*id).parent);
+    let in_expression = around.any(|id| {
+        matches!(facts.expr(id).kind, ExprKind::Bool2 { .. } | ExprKind::IfElse(_)) && asks_for_a_version(facts, id)
+    });
+    in_expression
+        || facts.regions_around(facts.expr(expr.id).region).any(|(_, region)| match region.kind {
+            RegionKind::Branch { test, .. } => asks_for_a_version(facts, test),
+            RegionKind::Try(try_) => {
+                let handlers = facts.try_(try_).handlers;
+                facts.handlers[handlers.range()].iter().any(|handler| {
+                    handler.caught.is_some_and(|caught| {
+                        let names = exception_names(facts, caught);
+                        names.iter().any(|name| {
+                            matches!(
+                                name.as_str(),
+                                "ImportError" | "AttributeError" | "ModuleNotFoundError" | "RuntimeError"
+                            )
+                        })
+                    })
                 })
-            })
-        }
-        RegionKind::Handler(handler) => facts.handler(handler).caught.is_some_and(|caught| {
-            let names = exception_names(facts, caught);
-            names.iter().any(|name| matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError"))
-        }),
-        _ => false,
+            }
+            RegionKind::Handler(handler) => facts.handler(handler).caught.is_some_and(|caught| {
+                let names = exception_names(facts, caught);
+                names.iter().any(|name| {
+                    matches!(name.as_str(), "ImportError" | "AttributeError" | "ModuleNotFoundError" | "RuntimeError")
+                })
+            }),
+            _ => false,
+        })
+}
+
+/// Whether `sys.version_info`, `hasattr` or a constant such as `PY314` stands in an expression.
+fn asks_for_a_version(facts: &FileFacts, expr: ExprId) -> bool {
+    let span = facts.expr(expr).span;
+    facts.exprs_of(facts.function_of(expr)).any(|(_, inside)| {
+        span.contains(inside.span)
+            && match inside.kind {
+                ExprKind::Attribute { name, .. } | ExprKind::Global(name) => {
+                    matches!(facts.name(name), "version_info" | "hasattr" | "platform")
+                }
+                ExprKind::Local(local) => {
+                    let name = facts.name(facts.local(local).name);
+                    name.starts_with("PY") || name == "version_info" || name == "hasattr"
+                }
+                _ => false,
+            }
     })
 }
 

@@ -1,8 +1,11 @@
 //! `await` on what cannot be awaited, or on one coroutine for the second time.
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Span};
-use treadle_program::facts::{BindingKind, ExprId, ExprKind, FunctionKind, LocalId, NodeId, NodeKind, Usage};
-use treadle_program::ids::{FileId, FunctionRef, In};
+use treadle_program::facts::{
+    BindingKind, ExprId, ExprKind, FileFacts, FunctionKind, LocalId, NodeId, NodeKind, Usage,
+};
+use treadle_program::ids::{CallRef, FileId, FunctionRef, In};
+use treadle_program::knowledge::ItemId;
 use treadle_program::knowledge::claim::Protocol;
 use treadle_program::program::{Paths, Wrapping};
 use treadle_program::ty::Ty;
@@ -36,14 +39,15 @@ fn plain_value(
 ) {
     let facts = program.facts(file);
     let spelled = facts.dotted(operand).unwrap_or_else(|| "this".to_owned());
+    let ty = types.of(operand);
     let (message, help) = if let Some(call) = program.call_of(In::new(file, operand)) {
-        if !gives_no_awaitable(program, &program.callee(call).clone(), &types.of(operand)) {
+        if !gives_no_awaitable(program, types, call, &ty) {
             return;
         }
         let name = lookup::spelled(program, call);
         (format!("`{name}` returns nothing that can be awaited"), "call it without `await`".to_owned())
     } else {
-        match types.of(operand) {
+        match ty {
             Ty::Function(function) if program.is_coroutine_function(function) == Some(true) => {
                 (format!("`{spelled}` is a coroutine function that is not called"), format!("`await {spelled}()`"))
             }
@@ -54,6 +58,15 @@ fn plain_value(
                 "a plain value cannot be awaited".to_owned(),
                 "gather coroutines first: `await asyncio.gather(*coroutines)`".to_owned(),
             ),
+            Ty::KnownInstance(item)
+                if program.knowledge().path(item) == "concurrent.futures.Future" && is_made_here(facts, operand) =>
+            {
+                let help = format!("`await asyncio.wrap_future({spelled})`");
+                (format!("`{spelled}` is a future for threads, which cannot be awaited"), help)
+            }
+            _ if is_plain_attribute(program, types, file, operand) => {
+                (format!("`{spelled}` is a plain value, which cannot be awaited"), "read it without `await`".to_owned())
+            }
             _ => return,
         }
     };
@@ -67,6 +80,31 @@ fn plain_value(
         finding = finding.fix(Fix::safe("call without `await`", vec![edit]));
     }
     findings.push(finding);
+}
+
+/// A variable whose only value is that of a call, or a call's value itself: its type is no guess of an annotation.
+fn is_made_here(facts: &FileFacts, id: ExprId) -> bool {
+    match facts.expr(id).kind {
+        ExprKind::Call(_) => true,
+        ExprKind::Await(operand) => is_made_here(facts, operand),
+        ExprKind::Local(local) => {
+            let mut bindings = facts.bindings_of(local).map(|(_, binding)| binding.kind);
+            match (bindings.next(), bindings.next()) {
+                (Some(BindingKind::Value { value, .. }), None) => value < id && is_made_here(facts, value),
+                (Some(BindingKind::Entered { .. }), None) => true,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// `response.status`: an attribute that a claim says is a number or a text.
+fn is_plain_attribute(program: &Program, types: &mut Types<'_>, file: FileId, id: ExprId) -> bool {
+    let ExprKind::Attribute { base, .. } = program.facts(file).expr(id).kind else { return false };
+    let (Ty::KnownInstance(_), Ty::KnownInstance(value)) = (types.of(base), types.of(id)) else { return false };
+    let path = program.knowledge().path(value);
+    matches!(path, "builtins.str" | "builtins.int" | "builtins.float" | "builtins.bool" | "builtins.bytes")
 }
 
 fn is_display(kind: &ExprKind) -> bool {
@@ -86,28 +124,43 @@ fn is_display(kind: &ExprKind) -> bool {
 }
 
 /// Whether a call surely gives something that `await` refuses.
-fn gives_no_awaitable(program: &Program, callee: &Ty, result: &Ty) -> bool {
+fn gives_no_awaitable(program: &Program, types: &mut Types<'_>, call: CallRef, result: &Ty) -> bool {
+    let callee = program.callee(call);
     match callee {
         Ty::Function(function) | Ty::Method(function, _) => {
             let entry = program.function(*function);
             let decoration = program.decoration(*function);
+            // An asynchronous generator gives no coroutine either.
+            let is_plain = !entry.is_async || entry.is_generator;
             entry.kind == FunctionKind::Def
-                && !entry.is_async
+                && is_plain
                 && !entry.is_stub
                 && decoration.wrapping == Wrapping::Same
                 && entry.decorators.is_empty()
                 && !lookup::overridden_differently(program, callee, false)
                 && program.supports(result, Protocol::Await) == Some(false)
         }
-        // The receiver's class may come from an annotation that `await` proves wrong.
-        Ty::Known(item) => match program.knowledge().claim(*item) {
-            Some(known) if !known.claim.is_async && !known.claim.class => {
-                known.claim.blocks.is_some() || program.supports(result, Protocol::Await) == Some(false)
-            }
-            _ => false,
-        },
+        Ty::Known(item) => refuses(program, *item, result),
+        Ty::KnownMethod(item, _) => {
+            // The receiver's class may come from an annotation that `await` proves wrong; asyncio's own are not mistaken.
+            let facts = program.facts(call.file);
+            let receiver = match facts.expr(facts.call(call.id).callee).kind {
+                ExprKind::Attribute { base, .. } => base,
+                _ => return false,
+            };
+            let is_sure = program.knowledge().path(*item).starts_with("asyncio.") || is_made_here(facts, receiver);
+            is_sure && !types.of(receiver).is_unknown() && refuses(program, *item, result)
+        }
         _ => false,
     }
+}
+
+fn refuses(program: &Program, item: ItemId, result: &Ty) -> bool {
+    program.knowledge().claim(item).is_some_and(|known| {
+        !known.claim.is_async
+            && !known.claim.class
+            && (known.claim.blocks.is_some() || program.supports(result, Protocol::Await) == Some(false))
+    })
 }
 
 /// `work = f()`, then `await work` at two places one of which follows the other.

@@ -47,11 +47,11 @@ fn tier(program: &Program, chain: &Chain) -> Tier {
     // `await` on a plain function: where it gives something to await it may not be the way that blocks.
     let first = chain.path[0];
     let is_awaited = program.facts(first.caller.file).expr(first.at).usage == Usage::Awaited;
-    if certain && !is_awaited && !lookup::is_command_line(program, chain.path[0].caller.file) {
-        Tier::Certain
-    } else {
-        Tier::Likely
+    let is_command = lookup::is_command_line(program, first.caller.file);
+    if !certain && is_command {
+        return Tier::Advisory;
     }
+    if certain && !is_awaited && !is_command { Tier::Certain } else { Tier::Likely }
 }
 
 fn kind(program: &Program, leaf: CallRef) -> Blocking {

@@ -1,6 +1,6 @@
 //! File-system calls on the loop's thread; one finding where one function works on a file it opens.
 
-use treadle_finding::{Finding, Findings};
+use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
 use treadle_program::knowledge::claim::Blocking;
 
@@ -28,6 +28,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 program.location_of(at),
                 format!("`{shown}` waits for the file system on the event loop"),
             );
+            if lookup::is_command_line(program, call.file) {
+                finding = finding.at_tier(Tier::Advisory);
+            }
             // A file opened in a thread would still be read and written on the loop.
             let opens = program.knowledge().claim(item).is_some_and(|known| known.claim.opens);
             finding = if opens {

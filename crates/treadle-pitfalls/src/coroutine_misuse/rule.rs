@@ -84,7 +84,11 @@ fn misuse(program: &Program, file: FileId, id: ExprId) -> Option<&'static str> {
         Usage::Iterated => Some("is iterated"),
         Usage::Operand => Some("is used in arithmetic"),
         Usage::Compared => match parent.map(|parent| parent.kind) {
-            Some(ExprKind::Compare { op: CompareOp::Is | CompareOp::IsNot, .. }) | None => None,
+            Some(ExprKind::Compare { op: CompareOp::Is | CompareOp::IsNot, left, right }) => {
+                let is_none = [left, right].iter().any(|side| facts.expr(*side).kind == ExprKind::None);
+                is_none.then_some("is compared with `None`, which it never is")
+            }
+            None => None,
             Some(_) => Some("is compared, not its result"),
         },
         Usage::AttributeBase => match parent.map(|parent| parent.kind) {

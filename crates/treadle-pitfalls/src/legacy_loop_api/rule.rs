@@ -1,11 +1,12 @@
 //! Loop calls that asyncio has removed or deprecated.
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Span, Tier};
-use treadle_program::Program;
-use treadle_program::facts::{ExprKind, FunctionKind, Usage};
-use treadle_program::ids::CallRef;
+use treadle_program::facts::{ExprId, ExprKind, FunctionKind, Usage};
+use treadle_program::ids::{CallRef, FileId, In};
 use treadle_program::knowledge::claim::Legacy;
 use treadle_program::program::Context;
+use treadle_program::ty::Ty;
+use treadle_program::{Program, Types};
 
 use super::LEGACY_LOOP_API;
 use crate::lookup;
@@ -26,7 +27,53 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             };
             findings_extend(findings, finding);
         }
+        decorators(program, file, findings);
+        for call in program.calls(file) {
+            findings_extend(findings, waits_for_coroutines(program, call));
+        }
     }
+}
+
+/// `@asyncio.coroutine`, which is not called.
+fn decorators(program: &Program, file: FileId, findings: &mut Findings) {
+    let facts = program.facts(file);
+    let mut types = Types::new(program, file);
+    for (position, expr) in facts.exprs.iter().enumerate() {
+        let at = In::new(file, ExprId(position as u32));
+        if expr.usage != Usage::Decorator || lookup::is_version_guarded(program, at) {
+            continue;
+        }
+        let Ty::Known(item) = types.of(at.id) else { continue };
+        let Some(legacy) = program.knowledge().claim(item).and_then(|known| known.claim.legacy.as_ref()) else {
+            continue;
+        };
+        let (Some(removed), None) = (&legacy.removed, &legacy.argument) else { continue };
+        let path = program.knowledge().path(item);
+        let message = format!("`{path}` was removed in Python {removed}");
+        findings.push(
+            Finding::new(&LEGACY_LOOP_API.about, program.location_of(at), message)
+                .help("write `async def`, and `await` in it"),
+        );
+    }
+}
+
+/// `asyncio.wait([f(), g()])`, which takes tasks only since Python 3.11.
+fn waits_for_coroutines(program: &Program, call: CallRef) -> Option<Finding> {
+    if lookup::known_path(program, call) != Some("asyncio.wait") {
+        return None;
+    }
+    let facts = program.facts(call.file);
+    let given = facts.argument(facts.call(call.id), 0, "fs")?;
+    let element = Types::new(program, call.file).of(given).element();
+    element.is_coroutine().then(|| {
+        Finding::new(
+            &LEGACY_LOOP_API.about,
+            program.location_of(In::new(call.file, given)),
+            "`asyncio.wait` takes no coroutines since Python 3.11",
+        )
+        .label("raises `TypeError`")
+        .help("make tasks of them: `asyncio.create_task(…)`")
+    })
 }
 
 fn findings_extend(findings: &mut Findings, finding: Option<Finding>) {

@@ -18,7 +18,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         for call in program.calls(file) {
             let at = program.call_expr(call);
             if starts_task(program, call) {
-                if is_dropped(program, file, at.id) {
+                if is_dropped(program, file, at.id) || is_dropped_by_lambda(program, file, at.id) {
+                    findings.push(finding(program, call));
+                }
+            } else if lookup::known_path(program, call) == Some("asyncio.gather") {
+                if program.facts(file).expr(at.id).usage == Usage::Discarded {
                     findings.push(finding(program, call));
                 }
             } else if let Some(started) = unkept_by_wrapper(program, &mut types, call)
@@ -63,6 +67,35 @@ fn is_dropped(program: &Program, file: FileId, expr: ExprId) -> bool {
         }
         _ => false,
     }
+}
+
+/// `call_later(1, lambda: create_task(f()))`: the loop drops what callbacks return.
+fn is_dropped_by_lambda(program: &Program, file: FileId, expr: ExprId) -> bool {
+    let facts = program.facts(file);
+    let owner = facts.function_of(expr);
+    if facts.expr(expr).usage != Usage::Returned || facts.function(owner).kind != FunctionKind::Lambda {
+        return false;
+    }
+    let lambda = facts.exprs.iter().position(|other| other.kind == ExprKind::Lambda(owner));
+    let Some(lambda) = lambda.map(|position| &facts.exprs[position]) else { return false };
+    let call = lambda
+        .parent
+        .filter(|_| lambda.usage == Usage::Argument)
+        .and_then(|parent| program.call_of(In::new(file, parent)));
+    call.and_then(|call| lookup::known_path(program, call)).is_some_and(|path| {
+        path.starts_with("asyncio.")
+            && matches!(
+                path.rsplit('.').next(),
+                Some(
+                    "call_later"
+                        | "call_at"
+                        | "call_soon"
+                        | "call_soon_threadsafe"
+                        | "add_signal_handler"
+                        | "add_done_callback"
+                )
+            )
+    })
 }
 
 /// The call that starts a task which a function of the program returns without keeping it.

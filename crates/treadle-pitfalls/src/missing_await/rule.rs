@@ -2,7 +2,7 @@
 
 use treadle_finding::{Finding, Findings, Fix};
 use treadle_program::facts::{BindingKind, CallId, ExprId, ExprKind, FunctionKind, Usage};
-use treadle_program::ids::{FileId, In};
+use treadle_program::ids::{CallRef, FileId, In};
 use treadle_program::{Program, Types};
 
 use super::MISSING_AWAIT;
@@ -38,7 +38,56 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             }
             findings.push(finding);
         }
+        for call in program.calls(file) {
+            handed_on(program, call, findings);
+        }
     }
+}
+
+/// A coroutine function given to something that calls it and looks at nothing it returns.
+fn handed_on(program: &Program, call: CallRef, findings: &mut Findings) {
+    let Some(path) = lookup::known_path(program, call) else { return };
+    let Some((who, help)) = caller(path) else { return };
+    for (callback, value, _) in program.callbacks(call) {
+        let Some(function) = callback.function() else { continue };
+        if program.is_coroutine_function(function) != Some(true) || may_be_awaited(program, call, path) {
+            continue;
+        }
+        let at = In::new(call.file, value);
+        let name = lookup::name_of(program, function);
+        let message = format!("the coroutine of {name} is never awaited: {who} only calls it");
+        findings.push(
+            Finding::new(&MISSING_AWAIT.about, program.location_of(at), message)
+                .label("a coroutine function; calling it makes a coroutine and runs nothing")
+                .help(help),
+        );
+    }
+}
+
+/// Who calls plain functions, and what to give it instead of a coroutine function.
+fn caller(path: &str) -> Option<(&'static str, &'static str)> {
+    let schedule = "give it a plain function that schedules the coroutine and keeps the task";
+    let on_loop = "call it on the loop, and `await` it there";
+    Some(match path.rsplit('.').next()? {
+        "call_later" | "call_at" | "call_soon" | "call_soon_threadsafe" if path.starts_with("asyncio.") => {
+            ("the loop", schedule)
+        }
+        "add_signal_handler" | "add_reader" | "add_writer" | "add_done_callback" if path.starts_with("asyncio.") => {
+            ("the loop", schedule)
+        }
+        "to_thread" | "run_in_executor" if path.starts_with("asyncio.") => ("the thread", on_loop),
+        "Thread" | "Timer" if path.starts_with("threading.") => ("the thread", "run it there with `asyncio.run`"),
+        "submit" if path.starts_with("concurrent.futures.") => ("the pool", on_loop),
+        _ => return None,
+    })
+}
+
+/// `await (await to_thread(f))`, or a result that somebody may still await: the pools hand the coroutine back.
+fn may_be_awaited(program: &Program, call: CallRef, path: &str) -> bool {
+    let facts = program.facts(call.file);
+    let gives_it_back = matches!(path.rsplit('.').next(), Some("to_thread" | "run_in_executor" | "submit"));
+    let outer = lookup::awaited_or_self(facts, program.call_expr(call).id);
+    gives_it_back && facts.expr(outer).usage != Usage::Discarded
 }
 
 #[derive(PartialEq)]

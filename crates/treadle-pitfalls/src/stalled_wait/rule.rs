@@ -94,7 +94,8 @@ fn finding(
     for created in used.created.iter().take(1) {
         finding = finding.step(program.location_of(program.call_expr(*created)), "made here");
     }
-    // A public attribute may be somebody else's to use.
+    // A public event or queue may be somebody else's to set or fill; nobody refills another one's semaphore.
     let public = matches!(place, Place::Attribute(_, name) if !name.starts_with('_'));
-    if public { finding.at_tier(Tier::Likely) } else { finding }
+    let is_semaphore = used.primitive == Primitive::AsyncSemaphore;
+    if public && !is_semaphore { finding.at_tier(Tier::Advisory) } else { finding }
 }

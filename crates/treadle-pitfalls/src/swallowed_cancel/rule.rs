@@ -63,7 +63,10 @@ fn handlers(program: &Program, function: FunctionRef, try_: TryId, findings: &mu
     let Some((handler, words)) = catching else { return };
     let Some(after) = leaves_quietly(facts, handler) else { return };
     let ends = ends_without_waiting(program, function, after);
-    if (ends && is_only_a_task(program, function)) || is_raised_later(program, function, handler) {
+    if (ends && is_only_a_task(program, function))
+        || is_raised_later(program, function, handler)
+        || looks_for_it(facts, handler)
+    {
         return;
     }
     let at = program.location(function.file, handler.header);
@@ -136,6 +139,21 @@ fn is_only_a_task(program: &Program, function: FunctionRef) -> bool {
                     || matches!(name, "ensure_future" | "start_soon" | "spawn" | "run_coroutine_threadsafe")
             })
         })
+}
+
+/// `if isinstance(error, CancelledError): raise` in the handler.
+fn looks_for_it(facts: &FileFacts, handler: &Handler) -> bool {
+    let function = facts.region(handler.region).function;
+    let within = |region: RegionId| facts.region_within(region, handler.region);
+    let asks = facts.calls_of(function).any(|(_, call)| {
+        within(facts.expr(call.expr).region)
+            && facts.last_name(call.callee) == Some("isinstance")
+            && facts.argument(call, 1, "\0").is_some_and(|class| {
+                lookup::exception_names(facts, class).iter().any(|name| name == "CancelledError" || name == "Exception")
+            })
+    });
+    let run = facts.function(function).nodes;
+    asks && facts.nodes[run.range()].iter().any(|node| matches!(node.kind, NodeKind::Raise(_)) && within(node.region))
 }
 
 /// `errors.append(error)`, and a `raise` further on: the exception is only put off.
@@ -296,6 +314,18 @@ fn finally(program: &Program, function: FunctionRef, try_: TryId, findings: &mut
     );
 }
 
+/// `future.set_exception(error)`, then `await future`: nothing is waited for.
+fn awaits_what_is_done(facts: &FileFacts, function: FunctionRef, kind: &NodeKind) -> bool {
+    let NodeKind::Suspend(awaits) = *kind else { return false };
+    let ExprKind::Await(operand) = facts.expr(awaits).kind else { return false };
+    let Some(name) = facts.dotted(operand) else { return false };
+    facts.calls_of(function.id).any(|(_, call)| {
+        facts
+            .dotted(call.callee)
+            .is_some_and(|called| called == format!("{name}.set_exception") || called == format!("{name}.set_result"))
+    })
+}
+
 /// `with suppress(CancelledError)` around awaits of other things than a cancelled task.
 fn suppressed(program: &Program, function: FunctionRef, region: RegionId, findings: &mut Findings) {
     let facts = program.facts(function.file);
@@ -310,6 +340,9 @@ fn suppressed(program: &Program, function: FunctionRef, region: RegionId, findin
             .is_some_and(|name| matches!(name.rsplit('.').next(), Some("CancelledError" | "BaseException")))
     });
     let suspensions = lookup::suspensions_within(program, function, region);
+    if suspensions.iter().all(|(_, kind)| awaits_what_is_done(facts, function, kind)) {
+        return;
+    }
     if !catches || suspensions.is_empty() || awaits_only_cancelled(program, function, &suspensions) {
         return;
     }

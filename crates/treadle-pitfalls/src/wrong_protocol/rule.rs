@@ -1,8 +1,8 @@
 //! `with` and `for` where `async with` and `async for` are needed, and the reverse.
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Span};
-use treadle_program::facts::{ExprId, FileFacts, LoopKind, RegionId, RegionKind};
-use treadle_program::ids::{FileId, In};
+use treadle_program::facts::{ArgumentKind, ExprId, FileFacts, LoopKind, RegionId, RegionKind};
+use treadle_program::ids::{CallRef, FileId, In};
 use treadle_program::knowledge::claim::Protocol;
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
@@ -30,6 +30,45 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 judge(program, file, &used, &ty, findings);
             }
         }
+        for call in program.calls(file) {
+            consumed(program, &mut types, call, findings);
+        }
+    }
+}
+
+/// `list(rows())` where `rows` is an asynchronous generator.
+fn consumed(program: &Program, types: &mut Types<'_>, call: CallRef, findings: &mut Findings) {
+    let facts = program.facts(call.file);
+    let consumes = lookup::known_path(program, call).and_then(|path| path.strip_prefix("builtins.")).filter(|name| {
+        matches!(
+            *name,
+            "list"
+                | "tuple"
+                | "set"
+                | "dict"
+                | "sorted"
+                | "sum"
+                | "min"
+                | "max"
+                | "any"
+                | "all"
+                | "enumerate"
+                | "zip"
+                | "next"
+        )
+    });
+    let (Some(name), [only, ..]) = (consumes, facts.arguments(facts.call(call.id))) else { return };
+    let ty = types.of(only.value);
+    if only.kind == ArgumentKind::Positional
+        && program.supports(&ty, Protocol::Iter) == Some(false)
+        && program.supports(&ty, Protocol::AsyncIter) == Some(true)
+    {
+        let message = format!("`{name}` cannot iterate what is for `async for`");
+        findings.push(
+            Finding::new(&WRONG_PROTOCOL.about, program.location_of(In::new(call.file, only.value)), message)
+                .label("raises `TypeError`")
+                .help(format!("`{name}` of `[item async for item in …]`")),
+        );
     }
 }
 

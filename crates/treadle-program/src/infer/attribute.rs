@@ -134,7 +134,12 @@ impl Infer<'_> {
     /// An attribute of an instance of a claimed class.
     fn known_member(&mut self, class: ItemId, name: &str, receiver: &Ty) -> Ty {
         let knowledge = self.program.knowledge();
-        let Some(member) = knowledge.member(class, name) else { return Ty::Unknown };
+        let Some(member) = knowledge.member(class, name) else {
+            // `client.shop.orders`: whatever the name, the claimed `__getattr__` says what it gives.
+            let any = knowledge.member(class, "__getattr__").filter(|_| !name.starts_with("__"));
+            let Some(known) = any.and_then(|any| knowledge.claim(any)) else { return Ty::Unknown };
+            return self.claimed_type(known.returns.as_ref(), receiver, None);
+        };
         match knowledge.claim(member) {
             Some(known) if known.claim.attribute => self.claimed_type(known.returns.as_ref(), receiver, None),
             _ => Ty::KnownMethod(member, Arc::new(receiver.clone())),

@@ -1,8 +1,8 @@
 //! Who calls whom, and how.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{ParamEffects, Program, Wrapping};
+use super::{ParamEffects, Program, Wrapping, protocols};
 use crate::facts::{CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
 use crate::ids::{CallRef, ClassRef, ExprRef, FileId, FunctionRef, In};
 use crate::infer::Infer;
@@ -57,7 +57,8 @@ impl ExprRef {
 impl CallGraph {
     pub(super) fn new(program: &Program) -> Self {
         let properties = property_names(program);
-        let by_file = program.each_file(|program, file| edges_of_file(program, file, &properties));
+        let protocols = protocols::conformers(program);
+        let by_file = program.each_file(|program, file| edges_of_file(program, file, &properties, &protocols));
         let mut offsets = Vec::with_capacity(by_file.len());
         let mut total = 0;
         for file in program.files() {
@@ -122,9 +123,14 @@ fn property_names(program: &Program) -> FxHashSet<Box<str>> {
     by_file.into_iter().flatten().collect()
 }
 
-fn edges_of_file(program: &Program, file: FileId, properties: &FxHashSet<Box<str>>) -> Vec<Edge> {
+fn edges_of_file(
+    program: &Program,
+    file: FileId,
+    properties: &FxHashSet<Box<str>>,
+    protocols: &FxHashMap<ClassRef, Vec<ClassRef>>,
+) -> Vec<Edge> {
     let facts = program.facts(file);
-    let mut found = Found { program, file, edges: Vec::new() };
+    let mut found = Found { program, file, protocols, edges: Vec::new() };
     if program.file(file).installed && !program.options().follow_installed {
         return found.edges;
     }
@@ -157,6 +163,8 @@ fn edges_of_file(program: &Program, file: FileId, properties: &FxHashSet<Box<str
 struct Found<'p> {
     program: &'p Program,
     file: FileId,
+    /// The classes that do what a `Protocol` asks.
+    protocols: &'p FxHashMap<ClassRef, Vec<ClassRef>>,
     edges: Vec<Edge>,
 }
 
@@ -297,9 +305,11 @@ impl Found<'_> {
         let Ty::Instance(class) = receiver else { return };
         let name = program.facts(function.file).name(entry.name);
         let mut overrides: Vec<FunctionRef> = Vec::new();
-        for subclass in program.classes().subclasses(*class) {
+        let like_it = self.protocols.get(class).into_iter().flatten();
+        for subclass in program.classes().subclasses(*class).iter().chain(like_it) {
             if let Some(found) = program.method(*subclass, name)
                 && !program.function(found).is_stub
+                && program.function(found).is_async == entry.is_async
                 && !overrides.contains(&found)
             {
                 overrides.push(found);

@@ -12,6 +12,7 @@ mod guards;
 mod modules;
 mod parameters;
 mod places;
+mod protocols;
 mod rounds;
 mod walk;
 mod wanted;
@@ -332,6 +333,15 @@ impl Program {
         expr.with(here)
     }
 
+    /// Whether code stands below a test that never holds: `if False:`, `if 0 and …`.
+    pub fn is_dead(&self, file: FileId, span: Span) -> bool {
+        let facts = self.facts(file);
+        facts.regions.iter().any(|region| match region.kind {
+            RegionKind::Branch { test, when: true } => region.span.contains(span) && never_holds(facts, test),
+            _ => false,
+        })
+    }
+
     fn argument_holds(&self, call: CallRef, condition: &str) -> bool {
         let facts = self.facts(call.file);
         let entry = facts.call(call.id);
@@ -368,10 +378,28 @@ impl Program {
     }
 }
 
-/// Whether a name such as `LOCK_NB` stands in an expression: `LOCK_EX | LOCK_NB`.
+fn never_holds(facts: &FileFacts, test: ExprId) -> bool {
+    match facts.expr(test).kind {
+        ExprKind::Bool(false) | ExprKind::None | ExprKind::Int(0) => true,
+        ExprKind::Bool2 { and: true, operands } => {
+            facts.operands(operands).iter().any(|part| never_holds(facts, *part))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a name such as `LOCK_NB` stands in an expression, `LOCK_EX | LOCK_NB`, or in the constant it names.
 fn mentions(facts: &FileFacts, expr: ExprId, name: &str) -> bool {
     match facts.expr(expr).kind {
         ExprKind::Binary { left, right, .. } => mentions(facts, left, name) || mentions(facts, right, name),
+        ExprKind::Local(local) if facts.name(facts.local(local).name) != name => {
+            let mut bindings = facts.bindings_of(local).map(|(_, binding)| binding.kind);
+            match (bindings.next(), bindings.next()) {
+                // Written before it is read, so this ends.
+                (Some(BindingKind::Value { value, .. }), None) if value < expr => mentions(facts, value, name),
+                _ => false,
+            }
+        }
         _ => facts.last_name(expr) == Some(name),
     }
 }

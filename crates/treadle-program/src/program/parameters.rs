@@ -185,7 +185,7 @@ impl Program {
     }
 
     /// The functions handed to a call as arguments, with what the call does with each.
-    pub(crate) fn callbacks(&self, call: CallRef) -> Vec<(Ty, ExprId, ParamEffects)> {
+    pub fn callbacks(&self, call: CallRef) -> Vec<(Ty, ExprId, ParamEffects)> {
         let facts = self.facts(call.file);
         let mut infer = None;
         let mut found = Vec::new();

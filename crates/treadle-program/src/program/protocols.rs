@@ -1,0 +1,86 @@
+//! Which classes do what a `typing.Protocol` asks, without inheriting from it: those that have methods of all its names.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Program;
+use crate::facts::{ArgumentKind, BindingKind, ClassId};
+use crate::ids::{ClassRef, FileId, In};
+
+/// Of more classes than this, none can be told to be the one meant.
+const MOST: usize = 3;
+
+/// The classes that conform to each protocol of the program, in the order of files.
+pub(super) fn conformers(program: &Program) -> FxHashMap<ClassRef, Vec<ClassRef>> {
+    let protocols: Vec<(ClassRef, Vec<String>)> = program.each_file(protocols_of_file).into_iter().flatten().collect();
+    let names: FxHashSet<&str> = protocols.iter().flat_map(|(_, members)| members).map(String::as_str).collect();
+    if names.is_empty() {
+        return FxHashMap::default();
+    }
+    let mut having: FxHashMap<&str, Vec<ClassRef>> = FxHashMap::default();
+    for (name, class) in program.each_file(|program, file| methods_named(program, file, &names)).into_iter().flatten() {
+        having.entry(name).or_default().push(class);
+    }
+    let is_protocol: FxHashSet<ClassRef> = protocols.iter().map(|(class, _)| *class).collect();
+    let mut found = FxHashMap::default();
+    for (protocol, members) in &protocols {
+        let Some(rarest) = members.iter().min_by_key(|name| having.get(name.as_str()).map_or(0, Vec::len)) else {
+            continue;
+        };
+        let candidates = having.get(rarest.as_str()).into_iter().flatten();
+        let mut fit: Vec<ClassRef> = candidates
+            .copied()
+            .filter(|class| !is_protocol.contains(class))
+            .filter(|class| members.iter().all(|name| program.method(*class, name).is_some()))
+            .collect();
+        fit.dedup();
+        if !fit.is_empty() && fit.len() <= MOST {
+            found.insert(*protocol, fit);
+        }
+    }
+    found
+}
+
+/// Protocols with the names of their methods.
+fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<String>)> {
+    let facts = program.facts(file);
+    let mut found = Vec::new();
+    for class in (0..facts.classes.len() as u32).map(ClassId) {
+        let bases = &facts.arguments[facts.class(class).bases.range()];
+        let is_protocol = bases.iter().filter(|base| base.kind == ArgumentKind::Positional).any(|base| {
+            let base = match facts.expr(base.value).kind {
+                crate::facts::ExprKind::Subscript { base, .. } => base,
+                _ => base.value,
+            };
+            facts.last_name(base) == Some("Protocol")
+        });
+        if is_protocol {
+            found.push((In::new(file, class), methods(program, In::new(file, class))));
+        }
+    }
+    found
+}
+
+fn methods(program: &Program, class: ClassRef) -> Vec<String> {
+    let facts = program.facts(class.file);
+    let body = facts.class(class.id).body;
+    let run = facts.function(body).bindings;
+    let names = facts.bindings[run.range()].iter().filter_map(|binding| {
+        let is_method = matches!(binding.kind, BindingKind::Function(_));
+        is_method.then(|| facts.name(facts.local(binding.local).name).to_owned())
+    });
+    names.filter(|name| !name.starts_with("__")).collect()
+}
+
+/// The classes of a file with a method of one of the names in their own body.
+fn methods_named<'n>(program: &Program, file: FileId, names: &FxHashSet<&'n str>) -> Vec<(&'n str, ClassRef)> {
+    let facts = program.facts(file);
+    let mut found = Vec::new();
+    for class in (0..facts.classes.len() as u32).map(|id| In::new(file, ClassId(id))) {
+        for name in methods(program, class) {
+            if let Some(name) = names.get(name.as_str()) {
+                found.push((*name, class));
+            }
+        }
+    }
+    found
+}
