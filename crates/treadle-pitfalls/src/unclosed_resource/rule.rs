@@ -52,6 +52,8 @@ fn judge(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: 
             return None;
         }
         format!("`{name}`, opened by `{what}`, is not closed on every path")
+    } else if leaks_on_error(program, function, bound, &closing.nodes) {
+        format!("`{name}`, opened by `{what}`, is not closed when something on the way raises")
     } else {
         return None;
     };
@@ -62,6 +64,22 @@ fn judge(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: 
         Some(fix) => finding.fix(fix),
         None => finding,
     })
+}
+
+/// Whether an exception from a wait behind the opening, a cancellation for one, leaves the function without closing.
+fn leaks_on_error(program: &Program, function: FunctionRef, bound: NodeId, closing: &[NodeId]) -> bool {
+    let facts = program.facts(function.file);
+    let is_closing = |id: NodeId, _: &NodeKind| closing.contains(&id);
+    let waits = |id: NodeId, kind: &NodeKind| {
+        facts.may_suspend(function.id, kind)
+            && facts.node(id).raises.is_some_and(|to| {
+                matches!(facts.node(to).kind, NodeKind::Unwind)
+                    || facts
+                        .find_on_path(to, Paths::Normal, |_, kind| matches!(kind, NodeKind::Unwind), is_closing)
+                        .is_some()
+            })
+    };
+    facts.find_on_path(bound, Paths::Normal, waits, is_closing).is_some()
 }
 
 /// `name = open_it()` becomes `async with open_it() as name:` around the rest of the block.
