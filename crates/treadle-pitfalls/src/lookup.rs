@@ -52,46 +52,60 @@ pub(crate) fn spelled(program: &Program, call: CallRef) -> String {
     })
 }
 
-/// Whether a function runs once in the life of a program: it is given to `asyncio.run`, or sets up or tears down.
+/// Whether a function runs once in the life of a program: it is given to `asyncio.run`, sets up or tears down by its name, or is
+/// called, outside loops, by nothing but such functions.
 pub(crate) fn runs_once(program: &Program, function: FunctionRef) -> bool {
+    runs_once_within(program, function, 4)
+}
+
+fn runs_once_within(program: &Program, function: FunctionRef, depth: u32) -> bool {
     let facts = program.facts(function.file);
-    let name = facts.name(program.function(function).name);
-    let plain = name.trim_start_matches('_');
-    let lifecycle = [
-        "main",
-        "amain",
-        "async_main",
-        "run",
-        "start",
-        "startup",
-        "setup",
-        "set_up",
-        "init",
-        "initialize",
-        "lifespan",
-        "aenter__",
-        "connect",
-        "open",
-        "create",
-        "on_startup",
-        "async_setup",
-        "setup_hook",
-        "asyncSetUp",
-        "serve",
-        "cli",
-        "run_forever",
-        "bootstrap",
-        "init__",
-        "aexit__",
-    ];
-    if lifecycle
-        .iter()
-        .any(|word| plain == *word || plain.starts_with(&format!("{word}_")) || plain.ends_with(&format!("_{word}")))
-    {
+    let entry = program.function(function);
+    if entry.kind == FunctionKind::Module || is_lifecycle(facts.name(entry.name)) {
         return true;
     }
+    // A decorated function may be a route or a handler.
+    if depth == 0 || !entry.decorators.is_empty() {
+        return false;
+    }
     let mut edges = program.graph().to(function).peekable();
-    edges.peek().is_some() && edges.all(|edge| is_given_to_a_runner(program, edge))
+    edges.peek().is_some()
+        && edges.all(|edge| {
+            is_given_to_a_runner(program, edge)
+                || (!is_in_loop(program, edge.caller.with(edge.at))
+                    && runs_once_within(program, edge.caller, depth - 1))
+        })
+}
+
+fn is_lifecycle(name: &str) -> bool {
+    matches!(
+        name.trim_matches('_'),
+        "main"
+            | "amain"
+            | "async_main"
+            | "lifespan"
+            | "aenter"
+            | "aexit"
+            | "init"
+            | "setup"
+            | "startup"
+            | "on_startup"
+            | "shutdown"
+            | "on_shutdown"
+            | "async_setup"
+            | "setup_hook"
+            | "asyncSetUp"
+            | "asyncTearDown"
+            | "bootstrap"
+            | "run_forever"
+            | "serve_forever"
+    )
+}
+
+/// Whether an expression stands in a loop of its function.
+pub(crate) fn is_in_loop(program: &Program, at: ExprRef) -> bool {
+    let facts = program.facts(at.file);
+    facts.regions_around(facts.expr(at.id).region).any(|(_, region)| matches!(region.kind, RegionKind::Loop { .. }))
 }
 
 /// `asyncio.run(function())`.

@@ -14,6 +14,10 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::loop_functions(program) {
         for (call, blocking, item) in program.blocking_calls(function) {
             let is_another_rules = matches!(blocking, Blocking::File | Blocking::Cpu);
+            // Other threads hold a lock for moments; holding it over an `await` is what `sync-lock-await` is about.
+            if lookup::known_path(program, call).is_some_and(|path| path.ends_with("Lock.acquire")) {
+                continue;
+            }
             if lookup::is_debugger(program, call) && lookup::is_conditional(program, program.call_expr(call)) {
                 continue;
             }

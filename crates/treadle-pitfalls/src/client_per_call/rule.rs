@@ -12,14 +12,16 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::async_functions(program) {
         let entry = program.function(function);
         // A generator hands the client to others: a fixture, a dependency, a lifespan.
-        if entry.is_generator || lookup::runs_once(program, function) {
+        if entry.is_generator {
             continue;
         }
+        let runs_once = lookup::runs_once(program, function);
         let run = entry.calls;
         for call in (run.start..run.end).map(|call| In::new(function.file, CallId(call))) {
             let Some((item, known)) = program.claim(call) else { continue };
             let at = program.call_expr(call);
-            if !known.claim.pooled_client || !is_for_one_operation(program, function, at.id) {
+            let is_once = runs_once && !lookup::is_in_loop(program, at);
+            if !known.claim.pooled_client || is_once || !is_for_one_operation(program, function, at.id) {
                 continue;
             }
             let name = program.knowledge().path(item);

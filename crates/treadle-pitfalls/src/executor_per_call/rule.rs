@@ -10,15 +10,14 @@ use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::async_functions(program) {
-        if lookup::runs_once(program, function) {
-            continue;
-        }
+        let runs_once = lookup::runs_once(program, function);
         let facts = program.facts(function.file);
         let run = facts.function(function.id).calls;
         for call in (run.start..run.end).map(|call| In::new(function.file, CallId(call))) {
             let Some((item, known)) = program.claim(call) else { continue };
             let at = program.call_expr(call);
-            if !known.claim.executor || !lookup::stays_local(program, at) {
+            let is_once = runs_once && !lookup::is_in_loop(program, at);
+            if !known.claim.executor || is_once || !lookup::stays_local(program, at) {
                 continue;
             }
             let name = program.knowledge().path(item).rsplit('.').next().unwrap_or_default();

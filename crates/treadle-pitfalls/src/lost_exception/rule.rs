@@ -88,7 +88,7 @@ fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findi
         return;
     }
     let Some(gather) = gathered(program, file, value) else { return };
-    if is_tested_for_the_rest(facts, value, call.id) {
+    if is_tested_for_the_rest(facts, value, call.id) || winds_down(program, call) {
         return;
     }
     let span = facts.expr(class).span;

@@ -10,7 +10,7 @@ use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     // `nest_asyncio` makes it work, for better or worse.
-    if program.reported_files().any(|file| imports_nest_asyncio(program, file)) {
+    if program.reported_files().any(|file| applies_nest_asyncio(program, file)) {
         return;
     }
     for function in lookup::loop_functions(program) {
@@ -58,13 +58,14 @@ fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
     (run.start..run.end).map(|call| In::new(function.file, CallId(call))).filter(runs).collect()
 }
 
-fn imports_nest_asyncio(program: &Program, file: FileId) -> bool {
+fn applies_nest_asyncio(program: &Program, file: FileId) -> bool {
     let facts = program.facts(file);
-    facts.imports.iter().any(|import| match import.kind {
+    let imports = facts.imports.iter().any(|import| match import.kind {
         ImportKind::Module { path, .. } => facts.name(path) == "nest_asyncio",
         ImportKind::From { module, .. } => facts.name(module) == "nest_asyncio",
         ImportKind::Star { .. } => false,
-    })
+    });
+    imports && facts.calls.iter().any(|call| facts.last_name(call.callee) == Some("apply"))
 }
 
 fn direct(program: &Program, call: CallRef) -> Finding {

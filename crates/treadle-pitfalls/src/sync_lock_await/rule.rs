@@ -1,7 +1,7 @@
 //! A lock for threads that is held while the task gives up the thread.
 
 use treadle_finding::{Edit, Finding, Findings, Fix};
-use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind};
+use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind, Usage};
 use treadle_program::ids::{ExprRef, FunctionRef};
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::Paths;
@@ -49,7 +49,10 @@ fn is_thread_lock(program: &Program, ty: &Ty) -> bool {
 fn acquired(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: ExprId) -> Option<String> {
     let facts = program.facts(function.file);
     let ExprKind::Attribute { base, name } = facts.expr(facts.as_call(call)?.callee).kind else { return None };
-    if facts.name(name) != "acquire" || !is_thread_lock(program, &types.of(base)) {
+    if facts.name(name) != "acquire"
+        || facts.expr(call).usage == Usage::Awaited
+        || !is_thread_lock(program, &types.of(base))
+    {
         return None;
     }
     facts.dotted(base)
