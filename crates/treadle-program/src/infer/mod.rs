@@ -494,14 +494,12 @@ impl<'p> Infer<'p> {
     /// Whether `from … import *` brings a name: one of `__all__`, or any public one.
     fn is_exported(&self, file: FileId, name: &str) -> bool {
         let facts = self.program.facts(file);
-        match &facts.exported {
-            Some(names) => names.iter().any(|exported| facts.name(*exported) == name),
-            // An `__all__` that is computed may name anything.
-            None => {
-                let module = &self.program.scopes[file.index()].module;
-                !name.starts_with('_') || find_by_name(facts, module, "__all__").is_some()
-            }
+        if let Some(names) = &facts.exported {
+            return names.iter().any(|exported| facts.name(*exported) == name);
         }
+        // An `__all__` that is computed may name anything.
+        let module = &self.program.scopes[file.index()].module;
+        !name.starts_with('_') || find_by_name(facts, module, "__all__").is_some()
     }
 
     /// What a class header's base is.
