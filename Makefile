@@ -75,7 +75,7 @@ fuzz:
 # Real packages from PyPI: a table of findings for each.
 packages: .venv/tools
 	cargo build --release --locked --package treadle-cli
-	$(BIN)/python tests/packages/run.py --treadle target/release/treadle
+	$(BIN)/python tests/packages/packages.py --treadle target/release/treadle
 
 # The claims about libraries against the libraries themselves.
 knowledge: .venv/made

@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "packages"))
 
-import run as packages  # noqa: E402
+import packages  # noqa: E402
 
 PROCESSORS = 2
 
@@ -108,15 +108,15 @@ def warm(treadle: str, directory: Path, rounds: int) -> Measure:
 
 def beside_ruff(rows: list[Row]) -> None:
     """Print time and memory beside ruff's."""
-    print(
-        f"{'package':<20}{'lines':>9}{'ruff s':>9}{'cpu s':>8}{'treadle s':>11}{'cpu s':>8}{'ratio':>7}{'MB':>6}{'warm s':>8}"
-    )
+    columns = ("lines", "ruff s", "cpu s", "treadle s", "cpu s", "ratio", "MB", "warm s")
+    print(f"{'package':<20}" + "".join(f"{column:>10}" for column in columns))
     for row in rows:
         ruff, treadle = row.ruff, row.treadle
-        ratio = treadle.wall / ruff.wall
+        seconds = (ruff.wall, ruff.cpu, treadle.wall, treadle.cpu)
         print(
-            f"{row.name:<20}{row.lines:>9}{ruff.wall:>9.2f}{ruff.cpu:>8.2f}{treadle.wall:>11.2f}{treadle.cpu:>8.2f}"
-            f"{ratio:>7.1f}{treadle.memory:>6}{row.warm.wall:>8.2f}"
+            f"{row.name:<20}{row.lines:>10}"
+            + "".join(f"{figure:>10.2f}" for figure in seconds)
+            + f"{treadle.wall / ruff.wall:>10.1f}{treadle.memory:>10}{row.warm.wall:>10.2f}"
         )
 
 

@@ -14,8 +14,6 @@ use rustc_hash::FxHashMap;
 use treadle_program::facts::FileFacts;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// Raised whenever lowering writes something else for the same text.
-const FACTS_VERSION: u32 = 1;
 const SHARDS: usize = 64;
 
 /// The content hash of a file.
@@ -46,7 +44,7 @@ struct Stored {
 }
 
 fn version() -> String {
-    format!("{}-{FACTS_VERSION}", env!("CARGO_PKG_VERSION"))
+    format!("{}-{}", env!("CARGO_PKG_VERSION"), treadle_program::facts::VERSION)
 }
 
 impl Cache {

@@ -1,4 +1,5 @@
-//! The `treadle` program as people and scripts meet it: what it prints, where, and its exit code.
+//! The `treadle` program as people and scripts meet it: what it prints, where, and its exit code. The file is long because
+//! its snapshots stand where they are checked.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::Write;

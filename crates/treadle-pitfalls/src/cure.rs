@@ -69,6 +69,32 @@ fn in_comprehension(facts: &FileFacts, expr: ExprRef) -> bool {
         .any(|(_, region)| matches!(kind(region), Some(LoopKind::Comprehension | LoopKind::AsyncComprehension)))
 }
 
+/// Puts the statements from the line after `statement` to the end of its block one level deeper.
+///
+/// `None` where a text over several lines would change with its indentation.
+pub(crate) fn indent_rest(facts: &FileFacts, statement: Span, block_end: u32) -> Option<Vec<Edit>> {
+    let (first, last) = (facts.line_of(statement.end) + 1, facts.line_of(block_end.saturating_sub(1)));
+    let inside = |span: Span| statement.end <= span.start && span.end <= block_end;
+    let spans_lines = |span: Span| facts.line_of(span.start) != facts.line_of(span.end);
+    let is_text = |kind: &ExprKind| {
+        matches!(kind, ExprKind::String(_) | ExprKind::LongString | ExprKind::Format(_) | ExprKind::Constant)
+    };
+    if facts.exprs.iter().any(|expr| is_text(&expr.kind) && inside(expr.span) && spans_lines(expr.span)) {
+        return None;
+    }
+    let is_empty = |line: usize| {
+        let next = facts.line_starts.get(line + 1).copied().unwrap_or(block_end + 1);
+        next - facts.line_starts[line] <= 1
+    };
+    let level = if facts.tabs { "\t" } else { "    " };
+    Some(
+        (first..=last)
+            .filter(|line| !is_empty(*line))
+            .map(|line| Edit::insert(facts.line_starts[line], level))
+            .collect(),
+    )
+}
+
 /// How the call would read in a thread: `await asyncio.to_thread(f, …)`.
 pub(crate) fn thread_words(program: &Program, call: CallRef) -> String {
     let facts = program.facts(call.file);

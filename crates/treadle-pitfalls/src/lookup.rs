@@ -227,7 +227,7 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
             .expr(at.id)
             .parent
             .and_then(|parent| facts.as_call(parent))
-            .is_some_and(|call| last_name(facts, call.callee) == Some("run_in_executor")),
+            .is_some_and(|call| facts.last_name(call.callee) == Some("run_in_executor")),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
             let entry = facts.local(local);
@@ -236,15 +236,6 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
                 && !uses_of(facts, local).any(|id| escapes(facts, id))
         }
         _ => false,
-    }
-}
-
-/// The last word of a name: `c` of `a().b.c`.
-pub(crate) fn last_name(facts: &FileFacts, expr: ExprId) -> Option<&str> {
-    match facts.expr(expr).kind {
-        ExprKind::Attribute { name, .. } | ExprKind::Global(name) => Some(facts.name(name)),
-        ExprKind::Local(local) => Some(facts.name(facts.local(local).name)),
-        _ => None,
     }
 }
 
@@ -266,7 +257,8 @@ fn escapes(facts: &FileFacts, id: ExprId) -> bool {
         | Usage::Result
         | Usage::Junction => true,
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
-            !last_name(facts, call.callee)
+            !facts
+                .last_name(call.callee)
                 .is_some_and(|name| matches!(name, "run_in_executor" | "gather" | "fetch" | "request" | "print"))
         }),
         _ => false,
@@ -279,7 +271,16 @@ pub(crate) fn is_ready(program: &Program, call: CallRef) -> bool {
     let facts = program.facts(call.file);
     let ExprKind::Attribute { base, name } = facts.expr(facts.call(call.id).callee).kind else { return false };
     let Some(receiver) = facts.dotted(base) else { return false };
-    let region = facts.expr(program.call_expr(call).id).region;
+    let at = program.call_expr(call);
+    let looks = facts.calls_of(facts.function_of(at.id)).any(|(_, other)| {
+        facts
+            .dotted(other.callee)
+            .is_some_and(|asked| asked == format!("{receiver}.empty") || asked == format!("{receiver}.qsize"))
+    });
+    if looks && facts.name(name) == "get" {
+        return true;
+    }
+    let region = facts.expr(at.id).region;
     let asked = facts.regions_around(region).any(|(_, region)| match region.kind {
         RegionKind::Branch { test, .. } => facts.as_call(test).is_some_and(|test| {
             facts.dotted(test.callee).is_some_and(|asked| {
@@ -298,6 +299,25 @@ pub(crate) fn is_ready(program: &Program, call: CallRef) -> bool {
                 _ => false,
             }));
     asked || fresh
+}
+
+/// Whether a call stops for a debugger: in a branch it is there on purpose, and a chain to it says nothing.
+pub(crate) fn is_debugger(program: &Program, call: CallRef) -> bool {
+    matches!(known_path(program, call), Some("pdb.set_trace" | "builtins.breakpoint" | "code.interact"))
+}
+
+/// Whether an expression stands in a branch of its function.
+pub(crate) fn is_conditional(program: &Program, at: ExprRef) -> bool {
+    let facts = program.facts(at.file);
+    facts.regions_around(facts.expr(at.id).region).any(|(_, region)| matches!(region.kind, RegionKind::Branch { .. }))
+}
+
+/// Whether a file is a command line's: one command runs at a time there, and nobody waits beside it.
+pub(crate) fn is_command_line(program: &Program, file: FileId) -> bool {
+    let path = &program.file(file).path;
+    let is_command =
+        |name: &str| matches!(name, "cli" | "__main__" | "_scripts" | "scripts" | "commands" | "management");
+    path.iter().filter_map(|part| part.to_str()).any(|part| is_command(part.trim_end_matches(".py")))
 }
 
 /// Whether a function looks on which thread, or under which loop, it runs: it has a way for both.

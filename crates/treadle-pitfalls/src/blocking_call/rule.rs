@@ -14,6 +14,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::loop_functions(program) {
         for (call, blocking, item) in program.blocking_calls(function) {
             let is_another_rules = matches!(blocking, Blocking::File | Blocking::Cpu);
+            if lookup::is_debugger(program, call) && lookup::is_conditional(program, program.call_expr(call)) {
+                continue;
+            }
             if !is_another_rules && !lookup::is_ready(program, call) && !follows_another(program, call) {
                 findings.push(finding(program, function, call, blocking, item));
             }
@@ -40,7 +43,7 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
     )
     .label(waits_for(blocking));
     // Starting a process is over in a moment on most machines; waiting for it is not.
-    if path == "subprocess.Popen" {
+    if path == "subprocess.Popen" || lookup::is_command_line(program, call.file) {
         finding = finding.at_tier(Tier::Likely);
     }
     let exact = claim.filter(|claim| claim.twin_is_exact).and_then(|claim| claim.twin.as_deref());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
-use treadle_program::facts::ExprId;
+use treadle_program::facts::{ExprId, Usage};
 use treadle_program::ids::{CallRef, ExprRef, FileId};
 use treadle_program::knowledge::claim::Blocking;
 use treadle_program::program::{Chain, Edge};
@@ -22,7 +22,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             .blocking_calls(function)
             .into_iter()
             .map(|(call, _, _)| call)
-            .filter(|call| !lookup::is_ready(program, *call))
+            .filter(|call| !lookup::is_ready(program, *call) && !lookup::is_debugger(program, *call))
             .collect()
     });
     // Several functions that block may lie below one call: they are one thing to move off the loop.
@@ -40,8 +40,18 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 }
 
 fn tier(program: &Program, chain: &Chain) -> Tier {
-    let certain = chain.leaves.iter().any(|leaf| kind(program, *leaf) != Blocking::File);
-    if certain { Tier::Certain } else { Tier::Likely }
+    let is_sure = |leaf: &CallRef| {
+        kind(program, *leaf) != Blocking::File && lookup::known_path(program, *leaf) != Some("subprocess.Popen")
+    };
+    let certain = chain.leaves.iter().any(is_sure);
+    // `await` on a plain function: where it gives something to await it may not be the way that blocks.
+    let first = chain.path[0];
+    let is_awaited = program.facts(first.caller.file).expr(first.at).usage == Usage::Awaited;
+    if certain && !is_awaited && !lookup::is_command_line(program, chain.path[0].caller.file) {
+        Tier::Certain
+    } else {
+        Tier::Likely
+    }
 }
 
 fn kind(program: &Program, leaf: CallRef) -> Blocking {

@@ -18,7 +18,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             }
             let id = ExprId(position as u32);
             let Some(words) = misuse(program, file, id) else { continue };
-            if !types.of(id).is_coroutine() || differs_below(program, file, id) {
+            if !types.of(id).is_coroutine() || differs_below(program, file, id) || is_asked_about(facts, id) {
                 continue;
             }
             let at = In::new(file, id);
@@ -44,6 +44,26 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             findings.push(finding);
         }
     }
+}
+
+/// `if not iscoroutine(work): raise TypeError(f"{work} …")`: what the value is, is known there better than here.
+fn is_asked_about(facts: &FileFacts, id: ExprId) -> bool {
+    let ExprKind::Local(local) = facts.expr(id).kind else { return false };
+    facts.calls_of(facts.function_of(id)).any(|(_, call)| {
+        let asks = matches!(
+            facts.last_name(call.callee),
+            Some(
+                "iscoroutine"
+                    | "isawaitable"
+                    | "isfuture"
+                    | "isinstance"
+                    | "iscoroutinefunction"
+                    | "hasattr"
+                    | "callable"
+            )
+        );
+        asks && facts.argument(call, 0, "\0").is_some_and(|value| facts.expr(value).kind == ExprKind::Local(local))
+    })
 }
 
 fn differs_below(program: &Program, file: FileId, id: ExprId) -> bool {

@@ -13,7 +13,7 @@ pub(crate) static EXECUTOR_PER_CALL: Pitfall = Pitfall {
         summary: "thread or process pool made for every call",
         severity: Severity::Error,
         tier: Tier::Certain,
-        fix: FixKind::Hint,
+        fix: FixKind::Unsafe,
         since: "0.1.0",
         remedy: None,
         page: include_str!("page.md"),

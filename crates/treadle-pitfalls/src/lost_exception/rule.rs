@@ -1,8 +1,8 @@
 //! Results of `gather(…, return_exceptions=True)` that nobody looks at, or looks at with the wrong type.
 
-use treadle_finding::{Edit, Finding, Findings, Fix};
+use treadle_finding::{Edit, Finding, Findings, Fix, Span, Tier};
 use treadle_program::Program;
-use treadle_program::facts::{BindingKind, Call, ExprId, ExprKind, FileFacts, LocalId, RegionKind, Usage};
+use treadle_program::facts::{BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, LocalId, RegionKind, Usage};
 use treadle_program::ids::{CallRef, FileId, In};
 
 use super::LOST_EXCEPTION;
@@ -88,18 +88,61 @@ fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findi
         return;
     }
     let Some(gather) = gathered(program, file, value) else { return };
+    if is_tested_for_the_rest(facts, value, call.id) {
+        return;
+    }
     let span = facts.expr(class).span;
+    let tier = if only_logs(facts, entry.expr) { Tier::Likely } else { Tier::Certain };
     findings.push(
         Finding::new(
             &LOST_EXCEPTION.about,
             program.location(file, span),
             "a cancelled call passes this test: `CancelledError` is no `Exception`",
         )
+        .at_tier(tier)
         .label("`asyncio.CancelledError` is a `BaseException`")
         .step(program.location_of(gather), "the results come from here")
         .help("`isinstance(result, BaseException)`")
         .fix(Fix::safe("test for `BaseException`", vec![Edit::replace(span, "BaseException")])),
     );
+}
+
+/// `elif isinstance(result, BaseException)` on the same value: nothing passes both tests.
+fn is_tested_for_the_rest(facts: &FileFacts, value: ExprId, test: CallId) -> bool {
+    facts.calls_of(facts.function_of(value)).any(|(id, call)| {
+        id != test
+            && facts.last_name(call.callee) == Some("isinstance")
+            && facts.argument(call, 0, "\0").is_some_and(|other| {
+                facts.expr(other).kind == facts.expr(value).kind
+                    || facts.dotted(other).is_some_and(|name| facts.dotted(value) == Some(name))
+            })
+            && facts.argument(call, 1, "\0").is_some_and(|class| {
+                lookup::exception_names(facts, class)
+                    .iter()
+                    .any(|name| matches!(name.as_str(), "BaseException" | "CancelledError"))
+            })
+    })
+}
+
+/// Whether nothing but a line in a log depends on a condition.
+fn only_logs(facts: &FileFacts, test: ExprId) -> bool {
+    let run = facts.function(facts.function_of(test)).regions;
+    let branch = facts.regions[run.range()].iter().find(|region| match region.kind {
+        RegionKind::Branch { test: found, when: true } => facts.expr(found).span.contains(facts.expr(test).span),
+        _ => false,
+    });
+    let Some(branch) = branch else { return false };
+    let mut within = facts.statements.iter().filter(|statement| branch.span.contains(**statement)).peekable();
+    let is_log = |statement: &Span| {
+        facts.exprs_of(branch.function).any(|(id, expr)| {
+            expr.span == *statement
+                && expr.usage == Usage::Discarded
+                && facts.as_call(id).and_then(|call| facts.last_name(call.callee)).is_some_and(|name| {
+                    matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical" | "log" | "print")
+                })
+        })
+    };
+    within.peek().is_some() && within.all(is_log)
 }
 
 /// The `gather` whose results a value is one of.

@@ -13,7 +13,7 @@ pub(crate) static SEQUENTIAL_AWAIT: Pitfall = Pitfall {
         summary: "independent awaits one after the other in a loop",
         severity: Severity::Warning,
         tier: Tier::Likely,
-        fix: FixKind::Hint,
+        fix: FixKind::Unsafe,
         since: "0.1.0",
         remedy: None,
         page: include_str!("page.md"),

@@ -1,8 +1,8 @@
 //! A loop that awaits independent calls one after the other and collects their results.
 
-use treadle_finding::{Finding, Findings};
+use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::facts::{
-    BindingKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage,
+    BindingKind, ComprehensionKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage,
 };
 use treadle_program::ids::{FunctionRef, In};
 use treadle_program::program::EdgeKind;
@@ -20,7 +20,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             if let RegionKind::Loop { kind: LoopKind::For | LoopKind::Comprehension, .. } = facts.region(region).kind
                 && let Some(awaits) = independent(program, function, region)
             {
-                findings.push(finding(program, function, awaits));
+                let finding = finding(program, function, awaits);
+                findings.push(match gathered(facts, region, awaits) {
+                    Some(fix) => finding.fix(fix),
+                    None => finding,
+                });
             }
         }
     }
@@ -40,6 +44,48 @@ fn finding(program: &Program, function: FunctionRef, awaits: ExprId) -> Finding 
     )
     .label("each round starts when the one before is done")
     .help(format!("`results = await asyncio.gather(*({name}(…) for …))`, with a limit if there may be many"))
+}
+
+/// The same with `gather`, for a list comprehension and for a loop that only appends.
+fn gathered(facts: &FileFacts, region: RegionId, awaits: ExprId) -> Option<Fix> {
+    let entry = facts.expr(awaits);
+    let ExprKind::Await(operand) = entry.kind else { return None };
+    let call = facts.expr(operand).span;
+    let parent = entry.parent?;
+    let title = "start all of them, then wait";
+    if let ExprKind::Comprehension { kind: ComprehensionKind::List, .. } = facts.expr(parent).kind {
+        let whole = facts.expr(parent);
+        if matches!(whole.usage, Usage::AttributeBase | Usage::SubscriptBase | Usage::Operand) {
+            return None;
+        }
+        let edits = vec![
+            Edit::insert(whole.span.start, "await asyncio.gather(*"),
+            Edit::delete(Span::new(entry.span.start, call.start)),
+            Edit::insert(whole.span.end, ")"),
+        ];
+        return Some(Fix::unsafe_(title, edits).importing("asyncio"));
+    }
+    let RegionKind::Loop { kind: LoopKind::For, control } = facts.region(region).kind else { return None };
+    let append = facts.as_call(parent)?;
+    let ExprKind::Attribute { base, name } = facts.expr(append.callee).kind else { return None };
+    let (list, iterable) = (facts.dotted(base)?, facts.dotted(control)?);
+    let target = facts.bindings.iter().find_map(|binding| match binding.kind {
+        BindingKind::Iterated { iterable, .. } if iterable == control => {
+            Some(facts.name(facts.local(binding.local).name))
+        }
+        _ => None,
+    })?;
+    let statement = facts.statement_around(facts.expr(control).span)?;
+    let body = facts.expr(parent).span;
+    let inside = facts.statements.iter().filter(|other| facts.region(region).span.contains(**other)).count();
+    if facts.name(name) != "append" || inside != 1 || statement.end != body.end {
+        return None;
+    }
+    let edits = vec![
+        Edit::replace(Span::new(statement.start, call.start), format!("{list}.extend(await asyncio.gather(*[")),
+        Edit::replace(Span::new(call.end, statement.end), format!(" for {target} in {iterable}]))")),
+    ];
+    Some(Fix::unsafe_(title, edits).importing("asyncio"))
 }
 
 /// The one `await` of the loop, if each round does nothing but collect what an independent call gives.

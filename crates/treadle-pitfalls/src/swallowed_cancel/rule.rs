@@ -1,12 +1,13 @@
 //! A handler or a `finally` that ends a cancellation which was not its own.
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
-use treadle_program::Program;
 use treadle_program::facts::{
     ExprId, ExprKind, FileFacts, Handler, HandlerId, NodeId, NodeKind, RegionId, RegionKind, TryId, Usage,
 };
 use treadle_program::ids::FunctionRef;
 use treadle_program::program::Paths;
+use treadle_program::ty::Ty;
+use treadle_program::{Program, Types};
 
 use super::SWALLOWED_CANCEL;
 use crate::lookup;
@@ -58,9 +59,13 @@ fn handlers(program: &Program, function: FunctionRef, try_: TryId, findings: &mu
     }
     let catching = (entry.handlers.start..entry.handlers.end)
         .map(HandlerId)
-        .find_map(|id| catches_cancel(facts, facts.handler(id)).map(|words| (facts.handler(id), words)));
+        .find_map(|id| catches_cancel(program, function, facts.handler(id)).map(|words| (facts.handler(id), words)));
     let Some((handler, words)) = catching else { return };
     let Some(after) = leaves_quietly(facts, handler) else { return };
+    let ends = ends_without_waiting(program, function, after);
+    if (ends && is_only_a_task(program, function)) || is_raised_later(program, function, handler) {
+        return;
+    }
     let at = program.location(function.file, handler.header);
     let mut finding = Finding::new(&SWALLOWED_CANCEL.about, at, format!("{words} swallows the task's cancellation"))
         .label("the task goes on as if nobody had cancelled it")
@@ -68,7 +73,7 @@ fn handlers(program: &Program, function: FunctionRef, try_: TryId, findings: &mu
     if let Some(waits) = suspensions.first().and_then(|(_, kind)| lookup::node_expr(facts, kind)) {
         finding = finding.step(program.location_of(function.with(waits)), "a cancellation arrives here");
     }
-    if facts.node(after).kind == NodeKind::Exit && words.contains("CancelledError") {
+    if ends {
         // The function ends at once: the canceller may not mind, but `wait_for` and `TaskGroup` do.
         finding = finding.at_tier(Tier::Likely);
     }
@@ -79,17 +84,84 @@ fn handlers(program: &Program, function: FunctionRef, try_: TryId, findings: &mu
 }
 
 /// How a handler catches `CancelledError`, if it does.
-fn catches_cancel(facts: &FileFacts, handler: &Handler) -> Option<&'static str> {
+fn catches_cancel(program: &Program, function: FunctionRef, handler: &Handler) -> Option<&'static str> {
+    let facts = program.facts(function.file);
     let Some(caught) = handler.caught else { return Some("a bare `except:`") };
     let names = lookup::exception_names(facts, caught);
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    if has("CancelledError") {
+    if has("CancelledError") && names_asyncios(program, function, caught) {
         Some("`except CancelledError`")
     } else if has("BaseException") {
         Some("`except BaseException`")
     } else {
         None
     }
+}
+
+/// Whether one of the types is asyncio's: `concurrent.futures` has a `CancelledError` too, which is an `Exception`.
+fn names_asyncios(program: &Program, function: FunctionRef, caught: ExprId) -> bool {
+    let facts = program.facts(function.file);
+    let parts = match facts.expr(caught).kind {
+        ExprKind::Tuple(items) => facts.operands(items).to_vec(),
+        _ => vec![caught],
+    };
+    let mut types = Types::new(program, function.file);
+    parts.iter().any(|part| match types.of(*part) {
+        Ty::Known(item) => program.knowledge().path(item) == "asyncio.CancelledError",
+        _ => false,
+    })
+}
+
+/// After the handler nothing is waited for any more.
+fn ends_without_waiting(program: &Program, function: FunctionRef, after: NodeId) -> bool {
+    let facts = program.facts(function.file);
+    // What a `finally` still has to do is done on every way out.
+    let cleans_up = |id: NodeId| {
+        facts.regions_around(facts.node(id).region).any(|(_, region)| matches!(region.kind, RegionKind::Finally(_)))
+    };
+    let waits = |id: NodeId, kind: &NodeKind| facts.may_suspend(function.id, kind) && !cleans_up(id);
+    facts.node(after).kind == NodeKind::Exit || facts.find_on_path(after, Paths::Normal, waits, |_, _| false).is_none()
+}
+
+/// Whether a coroutine is only ever started as a task of its own: who cancels the task gets what it wants when it ends.
+fn is_only_a_task(program: &Program, function: FunctionRef) -> bool {
+    let mut edges = program.graph().to(function).peekable();
+    edges.peek().is_some()
+        && edges.all(|edge| {
+            let facts = program.facts(edge.caller.file);
+            let made = facts.expr(edge.at);
+            let outer = made.parent.filter(|_| made.usage == Usage::Argument).and_then(|parent| facts.as_call(parent));
+            outer.and_then(|call| facts.last_name(call.callee)).is_some_and(|name| {
+                name.ends_with("create_task")
+                    || matches!(name, "ensure_future" | "start_soon" | "spawn" | "run_coroutine_threadsafe")
+            })
+        })
+}
+
+/// `errors.append(error)`, and a `raise` further on: the exception is only put off.
+fn is_raised_later(program: &Program, function: FunctionRef, handler: &Handler) -> bool {
+    let facts = program.facts(function.file);
+    let Some(name) = handler.binding.map(|binding| facts.binding(binding).local) else { return false };
+    let is_kept = lookup::uses_of(facts, name).any(|id| {
+        let expr = facts.expr(id);
+        facts.region_within(expr.region, handler.region)
+            && match expr.usage {
+                Usage::Bound(_) | Usage::Stored(_) | Usage::Element => true,
+                Usage::Argument => expr.parent.and_then(|parent| facts.as_call(parent)).is_some_and(|call| {
+                    matches!(
+                        facts.last_name(call.callee),
+                        Some("append" | "add" | "put" | "put_nowait" | "set_exception")
+                    )
+                }),
+                _ => false,
+            }
+    });
+    let raises = |kind: &NodeKind| matches!(kind, NodeKind::Raise(_));
+    let outside = |id: NodeId| !facts.region_within(facts.node(id).region, handler.region);
+    is_kept
+        && facts
+            .find_on_path(handler.entry, Paths::Normal, |id, kind| outside(id) && raises(kind), |_, _| false)
+            .is_some()
 }
 
 /// Where control goes when a handler ends without raising; `None` if it always raises.
@@ -116,10 +188,11 @@ fn leaves_quietly(facts: &FileFacts, handler: &Handler) -> Option<NodeId> {
         return Some(here);
     }
     let ends = facts.find_on_path(here, Paths::Normal, |_, kind| goes_on(kind), |_, kind| stops(kind)).is_some();
-    let loops = facts.find_on_path(here, Paths::Normal, |id, _| id == handler.entry, |_, kind| stops(kind)).is_some()
-        || facts
-            .find_on_path(here, Paths::Normal, |_, kind| matches!(kind, NodeKind::Suspend(_)), |_, kind| stops(kind))
-            .is_some();
+    let body = facts.try_(handler.try_).body;
+    let again = |id: NodeId, kind: &NodeKind| {
+        matches!(kind, NodeKind::Suspend(_)) && facts.region_within(facts.node(id).region, body)
+    };
+    let loops = facts.find_on_path(here, Paths::Normal, again, |_, kind| stops(kind)).is_some();
     (ends || loops).then_some(here)
 }
 
@@ -141,6 +214,16 @@ fn awaits_only_cancelled(program: &Program, function: FunctionRef, suspensions: 
         return false;
     }
     suspensions.iter().all(|(_, kind)| {
+        if let NodeKind::Enter(region) | NodeKind::Leave(region) | NodeKind::LeaveRaising(region) = *kind {
+            // `async with timeout(…):` around the wait.
+            return match facts.region(region).kind {
+                RegionKind::With { context, .. } => facts
+                    .as_call(context)
+                    .and_then(|call| facts.last_name(call.callee))
+                    .is_some_and(|name| matches!(name, "timeout" | "timeout_at" | "async_timeout")),
+                _ => false,
+            };
+        }
         let NodeKind::Suspend(awaits) = *kind else { return false };
         let ExprKind::Await(operand) = facts.expr(awaits).kind else { return false };
         match facts.expr(operand).kind {

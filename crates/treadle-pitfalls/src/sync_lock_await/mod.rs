@@ -13,7 +13,7 @@ pub(crate) static SYNC_LOCK_AWAIT: Pitfall = Pitfall {
         summary: "thread lock held across a suspension",
         severity: Severity::Error,
         tier: Tier::Certain,
-        fix: FixKind::Hint,
+        fix: FixKind::Unsafe,
         since: "0.1.0",
         remedy: None,
         page: include_str!("page.md"),

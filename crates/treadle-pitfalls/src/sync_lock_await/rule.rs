@@ -1,8 +1,8 @@
 //! A lock for threads that is held while the task gives up the thread.
 
-use treadle_finding::{Finding, Findings};
+use treadle_finding::{Edit, Finding, Findings, Fix};
 use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind};
-use treadle_program::ids::FunctionRef;
+use treadle_program::ids::{ExprRef, FunctionRef};
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::Paths;
 use treadle_program::ty::Ty;
@@ -84,14 +84,42 @@ fn report(program: &Program, function: FunctionRef, lock: ExprId, suspension: No
         None => facts.dotted(lock),
     };
     let name = spelled.map_or("a thread lock".to_owned(), |name| format!("the thread lock `{name}`"));
-    findings.push(
-        Finding::new(
-            &SYNC_LOCK_AWAIT.about,
-            program.location_of(function.with(lock)),
-            format!("{name} is held across `await`"),
-        )
-        .label("taken here")
-        .step(program.location_of(function.with(waits)), "the task gives up the thread here, and keeps the lock")
-        .help("use `asyncio.Lock` with `async with`, or let go of the lock before the `await`"),
-    );
+    let finding = Finding::new(
+        &SYNC_LOCK_AWAIT.about,
+        program.location_of(function.with(lock)),
+        format!("{name} is held across `await`"),
+    )
+    .label("taken here")
+    .step(program.location_of(function.with(waits)), "the task gives up the thread here, and keeps the lock")
+    .help("use `asyncio.Lock` with `async with`, or let go of the lock before the `await`");
+    findings.push(match asyncios_instead(program, function.with(lock)) {
+        Some(fix) => finding.fix(fix),
+        None => finding,
+    });
+}
+
+/// `asyncio.Lock` in the place of `threading.Lock`, where nothing but `with` in coroutines of the same file uses it.
+fn asyncios_instead(program: &Program, lock: ExprRef) -> Option<Fix> {
+    let facts = program.facts(lock.file);
+    let used = program.primitives().at(&program.place_of(lock)?)?;
+    let [created] = used.created.as_slice() else { return None };
+    let is_plain = used.primitive == Primitive::ThreadLock && !used.escapes && created.file == lock.file;
+    let callee = facts.expr(facts.call(created.id).callee).span;
+    let mut edits = vec![Edit::replace(callee, "asyncio.Lock")];
+    for operation in &used.operations {
+        let statement = facts.statement_around(facts.expr(operation.at.id).span)?;
+        let is_with =
+            &*operation.name == "with" && operation.at.file == lock.file && lookup::may_await(program, operation.at);
+        // `with lock, file:` would make both asynchronous.
+        let starts = facts.expr(operation.at.id).span.start - statement.start == "with ".len() as u32;
+        let items = facts.regions.iter().filter(|region| match region.kind {
+            RegionKind::With { context, .. } => facts.statement_around(facts.expr(context).span) == Some(statement),
+            _ => false,
+        });
+        if !is_with || !starts || items.count() != 1 {
+            return None;
+        }
+        edits.push(Edit::insert(statement.start, "async "));
+    }
+    is_plain.then(|| Fix::unsafe_("use `asyncio.Lock`", edits).importing("asyncio"))
 }

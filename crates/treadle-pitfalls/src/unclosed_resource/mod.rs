@@ -13,7 +13,7 @@ pub(crate) static UNCLOSED_RESOURCE: Pitfall = Pitfall {
         summary: "resource not closed on every path",
         severity: Severity::Warning,
         tier: Tier::Likely,
-        fix: FixKind::Hint,
+        fix: FixKind::Unsafe,
         since: "0.1.0",
         remedy: None,
         page: include_str!("page.md"),

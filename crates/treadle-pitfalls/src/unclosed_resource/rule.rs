@@ -1,16 +1,17 @@
 //! Something that must be closed is opened into a variable, and some path leaves without closing it.
 
-use treadle_finding::{Finding, Findings};
+use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::facts::{
     Binding, BindingId, BindingKind, CallId, ExprId, ExprKind, LocalId, NodeId, NodeKind, RegionKind, Usage,
 };
-use treadle_program::ids::{CallRef, FunctionRef, In};
+use treadle_program::ids::{CallRef, ExprRef, FunctionRef, In};
+use treadle_program::knowledge::claim::Protocol;
 use treadle_program::program::Paths;
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
 use super::UNCLOSED_RESOURCE;
-use crate::lookup;
+use crate::{cure, lookup};
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::async_functions(program) {
@@ -54,11 +55,43 @@ fn judge(program: &Program, types: &mut Types<'_>, function: FunctionRef, call: 
     } else {
         return None;
     };
-    Some(
-        Finding::new(&UNCLOSED_RESOURCE.about, program.location_of(at), words)
-            .label("must be closed")
-            .help(how(program, types, value, name)),
-    )
+    let finding = Finding::new(&UNCLOSED_RESOURCE.about, program.location_of(at), words)
+        .label("must be closed")
+        .help(how(program, types, value, name));
+    Some(match enter_it(program, types, function.with(value), name).filter(|_| closing.nodes.is_empty()) {
+        Some(fix) => finding.fix(fix),
+        None => finding,
+    })
+}
+
+/// `name = open_it()` becomes `async with open_it() as name:` around the rest of the block.
+fn enter_it(program: &Program, types: &mut Types<'_>, value: ExprRef, name: &str) -> Option<Fix> {
+    let facts = program.facts(value.file);
+    let ty = types.of(value.id);
+    let keyword = if program.supports(&ty, Protocol::AsyncWith) == Some(true) {
+        "async with"
+    } else if program.supports(&ty, Protocol::With) == Some(true) {
+        "with"
+    } else {
+        return None;
+    };
+    let entry = facts.expr(value.id);
+    let statement = facts.statement_around(entry.span)?;
+    let (_, region) = facts.regions_around(entry.region).next()?;
+    // Only the plain form: name, equals sign, value.
+    if statement.end != entry.span.end || (entry.span.start - statement.start) as usize != name.len() + " = ".len() {
+        return None;
+    }
+    let mut edits = vec![
+        Edit::replace(Span::new(statement.start, entry.span.start), format!("{keyword} ")),
+        Edit::insert(entry.span.end, format!(" as {name}:")),
+    ];
+    let rest = cure::indent_rest(facts, statement, region.span.end)?;
+    if rest.is_empty() {
+        return None;
+    }
+    edits.extend(rest);
+    Some(Fix::unsafe_(format!("close it with `{keyword}`"), edits))
 }
 
 /// The variable that holds what is opened, and the names of the methods that close it.
@@ -137,7 +170,6 @@ fn copies(program: &Program, function: FunctionRef, node: NodeId) -> Vec<NodeId>
 }
 
 fn how(program: &Program, types: &mut Types<'_>, value: ExprId, name: &str) -> String {
-    use treadle_program::knowledge::claim::Protocol;
     let ty = types.of(value);
     if program.supports(&ty, Protocol::AsyncWith) == Some(true) {
         format!("`async with … as {name}:`")

@@ -20,6 +20,9 @@ pub use scope::{
     StoreTarget,
 };
 
+/// Changes whenever the same text may give other facts: what a cache of facts is valid for.
+pub const VERSION: &str = env!("TREADLE_FACTS");
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
         $(#[$doc])*
@@ -353,6 +356,15 @@ impl FileFacts {
     /// The zero-based line of a byte offset.
     pub fn line_of(&self, offset: u32) -> usize {
         self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1)
+    }
+
+    /// The last word of a name: `c` of `a().b.c`.
+    pub fn last_name(&self, expr: ExprId) -> Option<&str> {
+        match self.expr(expr).kind {
+            ExprKind::Attribute { name, .. } | ExprKind::Global(name) => Some(self.name(name)),
+            ExprKind::Local(local) => Some(self.name(self.local(local).name)),
+            _ => None,
+        }
     }
 
     /// The dotted path an expression spells, such as `self.pool.get` or `os.path.join`: names and attributes only.

@@ -66,7 +66,8 @@ pub struct Claim {
     /// Calling it (for `async`: never) keeps the calling thread waiting or working.
     #[serde(default)]
     pub blocks: Option<Blocking>,
-    /// Arguments that make `blocks` untrue: `"block=False"`, `"timeout=0"`, `"0=False"` (position=literal), `"block"` (given at all).
+    /// Arguments that make `blocks` untrue: `"block=False"`, `"timeout=0"`, `"0=False"` (position=literal), `"block"` (given
+    /// at all), `"1~LOCK_NB"` (a flag of that name is in it).
     #[serde(default)]
     pub unless: Vec<String>,
     /// Arguments without which `blocks` is untrue; the same form.

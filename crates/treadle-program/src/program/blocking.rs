@@ -18,7 +18,7 @@ pub struct Chain {
     pub leaves: Vec<CallRef>,
     /// The shortest way: the edges from a coroutine or callback down to the function, in order; never empty.
     pub path: Vec<Edge>,
-    /// The first edges of the ways from all other coroutines and callbacks.
+    /// The first edges of all other ways, those of the same coroutine included.
     pub others: Vec<Edge>,
 }
 
@@ -62,9 +62,10 @@ impl Program {
             && !self.is_foreign(function.file)
     }
 
-    /// Whether a chain may go through a function: plain, and not known to run elsewhere.
+    /// Whether a chain may go through a function: one that is plain. That a thread runs it at some other place does not
+    /// help where it is called.
     fn carries(&self, function: FunctionRef) -> bool {
-        !self.function(function).is_async && self.context(function) == Context::Caller
+        !self.function(function).is_async && !self.is_root(function)
     }
 
     /// The plain functions that code on the loop runs.
@@ -96,7 +97,6 @@ impl Program {
         reached: &FxHashSet<FunctionRef>,
     ) -> Option<(Vec<Edge>, Vec<Edge>)> {
         let mut towards: FxHashMap<FunctionRef, Edge> = FxHashMap::default();
-        let mut callers: FxHashSet<FunctionRef> = FxHashSet::default();
         let mut entries: Vec<Edge> = Vec::new();
         let mut level = vec![function];
         while !level.is_empty() {
@@ -109,10 +109,7 @@ impl Program {
                         continue;
                     }
                     if self.is_root(edge.caller) {
-                        // One coroutine that enters several times counts once, by its shortest way.
-                        if callers.insert(edge.caller) {
-                            entries.push(*edge);
-                        }
+                        entries.push(*edge);
                     } else if edge.caller != function
                         && reached.contains(&edge.caller)
                         && !towards.contains_key(&edge.caller)

@@ -36,7 +36,7 @@ pub use places::{Operation, Place, PrimitiveUse, Primitives};
 pub(crate) use rounds::Tables;
 pub use walk::Paths;
 
-use crate::facts::{BindingKind, CallId, ExprId, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind};
+use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind};
 use crate::ids::{BindingRef, CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::{Blocking, Book, Claim};
@@ -384,36 +384,44 @@ impl Program {
     fn argument_holds(&self, call: CallRef, condition: &str) -> bool {
         let facts = self.facts(call.file);
         let entry = facts.call(call.id);
-        let (key, wanted) = condition.split_once('=').map_or((condition, None), |(key, value)| (key, Some(value)));
+        let (key, flag) = condition.split_once('~').map_or((condition, None), |(key, flag)| (key, Some(flag)));
+        let (key, wanted) = key.split_once('=').map_or((key, None), |(key, value)| (key, Some(value)));
         let value = match key.parse::<usize>() {
             Ok(index) => facts.argument(entry, index, "\0"),
             Err(_) => facts.keyword(entry, key),
         };
-        match (value, wanted) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(value), Some(wanted)) => facts.literal(value).is_some_and(|literal| literal == wanted),
+        match (value, wanted, flag) {
+            (None, ..) => false,
+            (Some(value), _, Some(flag)) => mentions(facts, value, flag),
+            (Some(_), None, None) => true,
+            (Some(value), Some(wanted), None) => facts.literal(value).is_some_and(|literal| literal == wanted),
         }
     }
 
-    /// `sock.setblocking(False)` and `sock.settimeout(0)` on the same variable or attribute in the same function.
+    /// `sock.setblocking(False)` and `sock.settimeout(0)` on a variable or attribute of that name anywhere in the file.
     fn is_nonblocking_receiver(&self, call: CallRef) -> bool {
         let facts = self.facts(call.file);
         let receiver = |call: &crate::facts::Call| match facts.expr(call.callee).kind {
-            crate::facts::ExprKind::Attribute { base, name } => Some((base, name)),
+            ExprKind::Attribute { base, name } => Some((facts.last_name(base)?, name)),
             _ => None,
         };
-        let Some((base, _)) = receiver(facts.call(call.id)) else { return false };
-        let Some(dotted) = facts.dotted(base) else { return false };
-        let function = facts.function_of(facts.call(call.id).expr);
-        facts.calls_of(function).any(|(_, other)| {
-            receiver(other).is_some_and(|(base, name)| {
+        let Some((wanted, _)) = receiver(facts.call(call.id)) else { return false };
+        facts.calls.iter().any(|other| {
+            receiver(other).is_some_and(|(found, name)| {
                 let zero = |value: ExprId| facts.literal(value).is_some_and(|text| text == "False" || text == "0");
-                matches!(facts.name(name), "setblocking" | "settimeout")
+                found == wanted
+                    && matches!(facts.name(name), "setblocking" | "settimeout")
                     && facts.argument(other, 0, "flag").is_some_and(zero)
-                    && facts.dotted(base).is_some_and(|other| other == dotted)
             })
         })
+    }
+}
+
+/// Whether a name such as `LOCK_NB` stands in an expression: `LOCK_EX | LOCK_NB`.
+fn mentions(facts: &FileFacts, expr: ExprId, name: &str) -> bool {
+    match facts.expr(expr).kind {
+        ExprKind::Binary { left, right, .. } => mentions(facts, left, name) || mentions(facts, right, name),
+        _ => facts.last_name(expr) == Some(name),
     }
 }
 

@@ -341,6 +341,14 @@ fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         let call = In::new(file, CallId(number));
         passed_by_call(program, &mut infer, call, &mut passed);
     }
+    // `def menu(options, chooser=ask)`: what calls leave out is the default.
+    for (position, param) in facts.params.iter().enumerate() {
+        let Some(default) = param.default else { continue };
+        let ty = infer.expr(default);
+        if matches!(ty, Ty::Function(_) | Ty::Class(_) | Ty::Instance(_) | Ty::KnownInstance(_) | Ty::Known(_)) {
+            passed.push((file, position as u32, ty));
+        }
+    }
     passed
 }
 

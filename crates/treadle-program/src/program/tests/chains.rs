@@ -5,7 +5,7 @@ use crate::Program;
 use crate::program::{Chain, Edge};
 use crate::testing::linked;
 
-/// Each chain: the functions on its way, the calls it ends at and the functions that enter by other ways.
+/// Each chain: the functions on its way, how many calls it ends at, and the functions that enter by other ways.
 fn chains_of(program: &Program) -> Vec<String> {
     let blocking = |function| program.blocking_calls(function).iter().map(|(call, ..)| *call).collect();
     let names =
@@ -45,7 +45,7 @@ fn a_chain_crosses_files() {
 }
 
 #[test]
-fn the_shortest_way_is_shown_and_other_coroutines_are_counted() {
+fn the_shortest_way_is_shown_and_all_others_are_counted() {
     let text = "
 def leaf(): time.sleep(1)
 def middle(): leaf()
@@ -56,7 +56,7 @@ async def near():
     leaf()
 async def other(): leaf()
 ";
-    chains(text, &["near > leaf (1), also other > far"]);
+    chains(text, &["near > leaf (1), also near > other > far > near"]);
 }
 
 #[test]
@@ -81,6 +81,16 @@ async def awaits():
 leaf()
 ";
     chains(text, &[]);
+}
+
+#[test]
+fn what_a_thread_runs_elsewhere_still_blocks_where_it_is_called() {
+    let text = "
+def leaf(): time.sleep(1)
+async def good(): await asyncio.to_thread(leaf)
+async def bad(): leaf()
+";
+    chains(text, &["bad > leaf (1)"]);
 }
 
 #[test]
