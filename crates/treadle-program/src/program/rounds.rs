@@ -375,13 +375,12 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
     };
     let Some((function, bound)) = program.callable(&callee) else { return };
     let target = program.facts(function.file);
+    let mut starred = false;
     for (position, argument) in facts.arguments(entry).iter().enumerate().skip(skip) {
-        if argument.kind == ArgumentKind::Star {
-            return;
-        }
-        let Some(param) = program.parameter_of(function, bound, argument.kind, position - skip, call.file) else {
-            continue;
-        };
+        let behind_star = starred && argument.kind == ArgumentKind::Positional;
+        starred |= argument.kind == ArgumentKind::Star;
+        let param = program.parameter_of(function, bound, argument.kind, position - skip, call.file);
+        let Some(param) = param.filter(|_| !behind_star) else { continue };
         if target.params[param as usize].annotation.is_some() {
             continue;
         }

@@ -114,6 +114,16 @@ star(A())
 }
 
 #[test]
+fn behind_a_star_only_keywords_say_what_they_are_for() {
+    let text = "
+class A: pass
+def f(x, y, z, *, k): reveal(x, y, z, k)
+f(A(), *unseen, A(), k=A())
+";
+    reveals(text, &["A", "?", "?", "A"]);
+}
+
+#[test]
 fn a_parameter_is_what_its_annotation_says() {
     let text = "
 from typing import Optional, Any
