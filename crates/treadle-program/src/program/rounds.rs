@@ -4,7 +4,7 @@
 //! program. A chain of unannotated helpers deeper than the number of rounds stays unknown.
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Ancestor, Decoration, Program, SourceFile};
 use crate::facts::{
@@ -108,9 +108,23 @@ impl Program {
     fn infer_params(&mut self) {
         let passed: Vec<Vec<(FileId, u32, Ty)>> = self.each_file(passed_by_file);
         let mut params: Vec<Vec<Ty>> = self.files.iter().map(|file| vec![Ty::Never; file.facts.params.len()]).collect();
-        for (file, param, ty) in passed.into_iter().flatten() {
+        let mut doubted: FxHashSet<(FileId, u32)> = FxHashSet::default();
+        let mut enter = |file: FileId, param: u32, ty: Ty| {
             let slot = &mut params[file.index()][param as usize];
             *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
+        };
+        for (file, param, ty) in passed.into_iter().flatten() {
+            if ty.is_unknown() {
+                doubted.insert((file, param));
+            } else {
+                enter(file, param, ty);
+            }
+        }
+        // What calls leave out is the default; where one gives what is not understood, that is what the default is there to be replaced by.
+        for (file, param, ty) in self.each_file(defaults).into_iter().flatten() {
+            if !doubted.contains(&(file, param)) {
+                enter(file, param, ty);
+            }
         }
         params.par_iter_mut().flatten().for_each(|slot| {
             if *slot == Ty::Never {
@@ -332,7 +346,7 @@ pub(crate) fn receiver_class(program: &Program, file: FileId, base: ExprId) -> O
     (!decoration.is_static).then_some(In::new(file, class))
 }
 
-/// What the calls of a file pass to parameters without annotations.
+/// What the calls of a file pass to parameters without annotations; unknown where it is not understood.
 fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
@@ -341,15 +355,22 @@ fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         let call = In::new(file, CallId(number));
         passed_by_call(program, &mut infer, call, &mut passed);
     }
-    // `def menu(options, chooser=ask)`: what calls leave out is the default.
+    passed
+}
+
+/// What parameters are when nothing is passed: `def menu(options, chooser=ask)`.
+fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
+    let facts = program.facts(file);
+    let mut infer = Infer::new(program, file);
+    let mut found = Vec::new();
     for (position, param) in facts.params.iter().enumerate() {
         let Some(default) = param.default else { continue };
         let ty = infer.expr(default);
         if matches!(ty, Ty::Function(_) | Ty::Class(_) | Ty::Instance(_) | Ty::KnownInstance(_) | Ty::Known(_)) {
-            passed.push((file, position as u32, ty));
+            found.push((file, position as u32, ty));
         }
     }
-    passed
+    found
 }
 
 fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passed: &mut Vec<(FileId, u32, Ty)>) {
@@ -385,7 +406,7 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
             continue;
         }
         let ty = infer.expr(argument.value);
-        if !ty.is_unknown() && ty != Ty::None {
+        if ty != Ty::None {
             passed.push((function.file, param, ty));
         }
     }

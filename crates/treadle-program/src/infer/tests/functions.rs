@@ -114,6 +114,21 @@ star(A())
 }
 
 #[test]
+fn a_default_counts_unless_a_call_gives_what_is_not_understood() {
+    let text = "
+class A: pass
+class B: pass
+def given(x=A): reveal(x)
+def both(x=A): reveal(x)
+def doubted(x=A): reveal(x)
+given()
+both(B)
+doubted(unseen)
+";
+    reveals(text, &["type[A]", "type[B] | type[A]", "?"]);
+}
+
+#[test]
 fn behind_a_star_only_keywords_say_what_they_are_for() {
     let text = "
 class A: pass
