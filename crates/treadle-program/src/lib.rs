@@ -11,6 +11,8 @@ pub mod knowledge;
 pub mod lower;
 pub mod program;
 pub mod source;
+#[cfg(test)]
+mod testing;
 pub mod ty;
 
 pub use infer::Types;

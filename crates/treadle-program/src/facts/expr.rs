@@ -116,7 +116,7 @@ pub enum ExprKind {
     IfElse(Run),
     /// `name := value`; the binding has the value.
     Walrus(ExprId),
-    /// `*operand` or `**operand` in a call or display.
+    /// `*operand` or `**operand` in a display; in a call it is an [`Argument`] of that kind.
     Starred(ExprId),
     /// Anything else, with its parts: unary minus, slices, comparison chains.
     Other(Run),
@@ -189,7 +189,7 @@ pub enum Usage {
     Raised,
     /// What is called.
     Callee,
-    /// An argument of the parent call.
+    /// An argument of the parent call, also what `*` or `**` spreads there.
     Argument,
     /// Left of a dot.
     AttributeBase,
@@ -209,7 +209,7 @@ pub enum Usage {
     Entered,
     /// `async with value`.
     AsyncEntered,
-    /// An element of a display, a `*`/`**` operand, a dict key or value.
+    /// An element of a display, also what `*` or `**` spreads there; a dict key or value.
     Element,
     /// The element of a comprehension.
     Collected,

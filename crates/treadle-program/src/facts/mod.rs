@@ -154,7 +154,7 @@ pub enum DirectiveKind {
         /// Empty for all.
         names: Vec<(Box<str>, Span)>,
     },
-    /// Anything else after `# treadle:`; the words as written.
+    /// Anything else after `# treadle:`, a malformed `ignore-file[` included; the words as written.
     Unknown(Box<str>),
 }
 

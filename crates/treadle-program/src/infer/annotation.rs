@@ -22,7 +22,8 @@ impl Infer<'_> {
             }
             ExprKind::Subscript { base, index } => self.generic(base, index),
             ExprKind::Local(_) | ExprKind::Global(_) | ExprKind::Attribute { .. } => {
-                let last = self.last_name(id);
+                let value = self.expr(id);
+                let last = if matches!(value, Ty::Class(_)) { String::new() } else { self.last_name(id) };
                 match last.as_str() {
                     "Any" | "object" | "Incomplete" => return Ty::Unknown,
                     "Self" => return self.own_instance(id),
@@ -31,7 +32,6 @@ impl Infer<'_> {
                     "dict" | "Dict" | "Mapping" => return Ty::of(Shape::Dict, Ty::Unknown),
                     _ => {}
                 }
-                let value = self.expr(id);
                 self.instance_of(&value)
             }
             _ => Ty::Unknown,
@@ -92,6 +92,11 @@ impl Infer<'_> {
             ExprKind::Tuple(items) => facts.operands(items).to_vec(),
             _ => vec![index],
         };
+        // A class of the program's own may be called `Task`.
+        let own = self.expr(base);
+        if matches!(own, Ty::Class(_)) {
+            return self.instance_of(&own);
+        }
         let name = self.last_name(base);
         let first = parameters.first().copied();
         let last = parameters.last().copied();

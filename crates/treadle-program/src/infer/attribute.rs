@@ -74,13 +74,22 @@ impl Infer<'_> {
             // A library's own source may be opaque where a claim is not.
             return if found.is_unknown() { self.claimed_in_module(file, name).unwrap_or(found) } else { found };
         }
-        for module_name in &program.file(file).names {
-            if let Some(Module::File(child)) = program.modules().find(&format!("{module_name}.{name}")) {
-                return Ty::Module(child);
-            }
+        if let Some(part) = self.submodule(file, name) {
+            return part;
         }
         let starred = self.in_file(file, |infer| infer.star_imported(name));
         starred.or_else(|| self.claimed_in_module(file, name)).unwrap_or(Ty::Unknown)
+    }
+
+    /// A file of a package.
+    pub(crate) fn submodule(&self, package: FileId, name: &str) -> Option<Ty> {
+        let program = self.program;
+        program.file(package).names.iter().find_map(|package| {
+            match program.modules().find(&format!("{package}.{name}")) {
+                Some(Module::File(child)) => Some(Ty::Module(child)),
+                _ => None,
+            }
+        })
     }
 
     fn claimed_in_module(&self, file: FileId, name: &str) -> Option<Ty> {
@@ -158,6 +167,9 @@ impl Infer<'_> {
                         Ty::Function(function) if program.decoration(function).is_class => {
                             Ty::Method(function, Arc::new(Ty::Class(class)))
                         }
+                        Ty::Function(_) => found,
+                        // A member has its value in `value`.
+                        _ if self.is_enumeration(class) => Ty::Unknown,
                         other => other,
                     };
                 }
@@ -182,14 +194,20 @@ impl Infer<'_> {
                 Ancestor::Own(own) => {
                     let Some(local) = program.own_member(*own, name) else { continue };
                     let found = self.in_file(own.file, |infer| infer.local(local));
-                    return match found {
-                        Ty::Function(function) => self.bound(function, receiver),
+                    let is_property = |member: &Ty| matches!(member, Ty::Function(function) if program.decoration(*function).wrapping == Wrapping::Property);
+                    let stored = stored.filter(|_| {
+                        !found.members().iter().any(is_property)
+                            && (found == Ty::None || found == Ty::Unknown || !program.is_annotated(own.with(local)))
+                    });
+                    let found = Ty::any(found.members().iter().map(|member| match member {
+                        Ty::Function(function) => self.bound(*function, receiver),
+                        other => other.clone(),
+                    }));
+                    return match stored {
                         // `_session = None` in the body, the real thing in a method.
-                        found => match stored {
-                            Some(stored) if found == Ty::None || found == Ty::Unknown => stored,
-                            Some(stored) => found.or(stored),
-                            None => found,
-                        },
+                        Some(stored) if found == Ty::None || found == Ty::Unknown => stored,
+                        Some(stored) => found.or(stored),
+                        None => found,
                     };
                 }
                 Ancestor::Known(item) if stored.is_none() => {
@@ -221,6 +239,18 @@ impl Infer<'_> {
             return Ty::Method(function, Arc::new(class));
         }
         Ty::Method(function, Arc::new(receiver.clone()))
+    }
+
+    /// Whether a class has members rather than attributes.
+    pub(crate) fn is_enumeration(&self, class: ClassRef) -> bool {
+        self.program.classes().order(class).iter().any(|ancestor| {
+            let Ancestor::Own(own) = ancestor else { return false };
+            let facts = self.program.facts(own.file);
+            facts.arguments[facts.class(own.id).bases.range()].iter().any(|argument| {
+                let name = facts.dotted(argument.value).unwrap_or_default();
+                name.ends_with("Enum") || name.ends_with("Flag")
+            })
+        })
     }
 
     /// The class that an instance is of, for members looked up by name.

@@ -16,7 +16,7 @@ impl Infer<'_> {
         match callee {
             Ty::Known(item) => self.call_known(*item, callee, call),
             Ty::KnownMethod(item, receiver) => {
-                if let Some(found) = self.call_container_method(*item, receiver) {
+                if let Some(found) = self.call_container_method(*item, receiver, call) {
                     return found;
                 }
                 self.call_known(*item, receiver, call)
@@ -63,11 +63,20 @@ impl Infer<'_> {
     }
 
     /// Methods of containers that hand out an element.
-    fn call_container_method(&self, item: ItemId, receiver: &Ty) -> Option<Ty> {
+    fn call_container_method(&mut self, item: ItemId, receiver: &Ty, call: Option<CallId>) -> Option<Ty> {
         let Ty::Of(shape @ (Shape::List | Shape::Set | Shape::Dict), element) = receiver else { return None };
         let path = self.program.knowledge().path(item);
         let method = path.rsplit('.').next()?;
         let element = (**element).clone();
+        // `get(key, default)` may give the default.
+        if *shape == Shape::Dict
+            && matches!(method, "get" | "pop" | "setdefault")
+            && let Some(call) = call
+            && self.facts.arguments(self.facts.call(call)).len() > 1
+        {
+            let default = self.argument_type(Some(call), 1);
+            return Some(if default == Ty::None { element } else { element.or(default) });
+        }
         Some(match (shape, method) {
             (Shape::List | Shape::Set | Shape::Dict, "pop") | (Shape::Dict, "get" | "setdefault") => element,
             (Shape::List | Shape::Set | Shape::Dict, "copy") | (Shape::Set, "union" | "difference") => receiver.clone(),
@@ -87,7 +96,9 @@ impl Infer<'_> {
             // A fluent or factory method of a base class gives the class it is called on.
             (Ty::Instance(of), Ty::Method(_, receiver)) => match &**receiver {
                 Ty::Instance(class) | Ty::Class(class)
-                    if class != of && entry.class.is_some_and(|own| function.with(own) == *of) =>
+                    if class != of
+                        && entry.class.is_some_and(|own| function.with(own) == *of)
+                        && !program.names_its_result(function) =>
                 {
                     Ty::Instance(*class)
                 }

@@ -8,18 +8,20 @@ mod annotation;
 mod attribute;
 mod call;
 mod protocol;
+#[cfg(test)]
+mod tests;
 
 use rustc_hash::FxHashMap;
 
 use crate::facts::{
     Binding, BindingId, BindingKind, ComprehensionKind, ExprId, ExprKind, FileFacts, FunctionKind, ImportKind, LocalId,
-    Operator, Param, RegionKind,
+    Operator, Param, ParamKind, RegionKind, Run, Usage,
 };
 use crate::ids::{BindingRef, FileId, FunctionRef, In};
 use crate::knowledge::Knowledge;
 use crate::knowledge::types::Shape;
 use crate::program::absolute;
-use crate::program::{Ancestor, Module, Program};
+use crate::program::{Ancestor, Module, Program, find_by_name};
 use crate::ty::Ty;
 
 /// Deeper than this, an expression or a chain of imports is not understood.
@@ -230,10 +232,11 @@ impl<'p> Infer<'p> {
                 _ => Ty::Unknown,
             },
             Ty::Of(Shape::List | Shape::Dict, element) => match self.facts.expr(index).kind {
-                // A slice of a list is a list.
-                ExprKind::Other(_) => base.clone(),
+                // A slice of a list is a list; `-i` and `a < b < c` are `Other` too.
+                ExprKind::Other(bounds) if self.is_slice(bounds) => base.clone(),
                 _ => (**element).clone(),
             },
+            Ty::Class(class) if self.is_enumeration(*class) => Ty::Unknown,
             // `Queue[int]()`: a generic class is called like the class.
             Ty::Class(_) | Ty::Known(_) => base.clone(),
             Ty::Instance(_) | Ty::KnownInstance(_) => {
@@ -248,22 +251,29 @@ impl<'p> Infer<'p> {
         }
     }
 
+    fn is_slice(&self, bounds: Run) -> bool {
+        self.facts.operands(bounds).iter().all(|bound| self.facts.expr(*bound).usage == Usage::Index)
+    }
+
     fn global(&mut self, name: &str) -> Ty {
         let knowledge = self.program.knowledge();
         if name == "super" {
             return knowledge.find("builtins.super").map_or(Ty::Unknown, Ty::Known);
         }
-        if let Some(item) = knowledge.find("builtins").and_then(|builtins| knowledge.child(builtins, name)) {
-            return Ty::Known(item);
+        if let Some(starred) = self.star_imported(name) {
+            return starred;
         }
-        self.star_imported(name).unwrap_or(Ty::Unknown)
+        let builtin = knowledge.find("builtins").and_then(|builtins| knowledge.child(builtins, name));
+        builtin.map_or(Ty::Unknown, Ty::Known)
     }
 
     /// A variable as read at `at`: the binding that surely reaches it, or all of them.
     fn load(&mut self, local: LocalId, at: ExprId) -> Ty {
-        match self.reaching(local, at) {
-            Some(binding) => self.binding(binding),
-            None => self.local(local),
+        let Some(binding) = self.reaching(local, at) else { return self.local(local) };
+        match self.facts.binding(binding).kind {
+            BindingKind::Augmented { .. } => self.local(local),
+            BindingKind::Deleted => Ty::Unknown,
+            _ => self.binding(binding),
         }
     }
 
@@ -304,13 +314,18 @@ impl<'p> Infer<'p> {
         let facts = self.facts;
         let mut found = Ty::Never;
         for (id, binding) in facts.bindings_of(local) {
-            if matches!(binding.kind, BindingKind::Deleted | BindingKind::Augmented { .. }) {
+            if matches!(binding.kind, BindingKind::Deleted | BindingKind::Augmented { .. })
+                || self.program.is_redefined(In::new(self.file, id))
+            {
                 continue;
             }
             found = found.or(self.binding(id));
             if found == Ty::Unknown {
                 break;
             }
+        }
+        if let Some(patched) = self.program.tables.patched.get(&In::new(self.file, local)) {
+            found = found.or(patched.clone());
         }
         if found == Ty::Never { Ty::Unknown } else { found }
     }
@@ -358,6 +373,8 @@ impl<'p> Infer<'p> {
                 let context = self.expr(context);
                 if whole { self.entered(&context, is_async) } else { Ty::Unknown }
             }
+            // `except*` binds a group.
+            BindingKind::Caught(handler) if facts.try_(facts.handler(handler).try_).is_star => Ty::Unknown,
             BindingKind::Caught(handler) => match facts.handler(handler).caught.map(|caught| self.expr(caught)) {
                 Some(Ty::Class(class)) => Ty::Instance(class),
                 Some(Ty::Known(item)) => Ty::KnownInstance(item),
@@ -386,6 +403,7 @@ impl<'p> Infer<'p> {
         }
         if position == 0
             && entry.kind == FunctionKind::Def
+            && matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal)
             && let Some(class) = entry.class
             && !program.decoration(function).is_static
         {
@@ -400,8 +418,8 @@ impl<'p> Infer<'p> {
 
     fn variadic(param: &Param, element: Ty) -> Ty {
         match param.kind {
-            crate::facts::ParamKind::Star => Ty::of(Shape::List, element),
-            crate::facts::ParamKind::DoubleStar => Ty::of(Shape::Dict, element),
+            ParamKind::Star => Ty::of(Shape::List, element),
+            ParamKind::DoubleStar => Ty::of(Shape::Dict, element),
             _ => element,
         }
     }
@@ -419,6 +437,12 @@ impl<'p> Infer<'p> {
                 let source = self.program.file(self.file);
                 let Some(module) = absolute(source, level, facts.name(module)) else { return Ty::Unknown };
                 let module = self.module(&module);
+                // `from . import part` in a package's own `__init__` is not the variable it binds there.
+                if module == Ty::Module(self.file)
+                    && let Some(part) = self.submodule(self.file, facts.name(name))
+                {
+                    return part;
+                }
                 self.attribute(&module, facts.name(name))
             }
             ImportKind::Star { .. } => Ty::Unknown,
@@ -452,18 +476,30 @@ impl<'p> Infer<'p> {
                 _ => None,
             })
             .collect();
-        for (level, module) in stars {
+        // What the last of them brings hides what those before it brought.
+        for (level, module) in stars.into_iter().rev() {
             let source = self.program.file(self.file);
             let Some(module) = absolute(source, level, module) else { continue };
-            let found = self.deeper(|infer| {
-                let module = infer.module(&module);
-                infer.attribute(&module, name)
+            let found = self.deeper(|infer| match infer.module(&module) {
+                Ty::Module(file) if !infer.is_exported(file, name) => Ty::Unknown,
+                module => infer.attribute(&module, name),
             });
             if !found.is_unknown() {
                 return Some(found);
             }
         }
         None
+    }
+
+    /// Whether `from … import *` brings a name: one of `__all__`, or any public one.
+    fn is_exported(&self, file: FileId, name: &str) -> bool {
+        let facts = self.program.facts(file);
+        if let Some(names) = &facts.exported {
+            return names.iter().any(|exported| facts.name(*exported) == name);
+        }
+        // An `__all__` that is computed may name anything.
+        let module = &self.program.scopes[file.index()].module;
+        !name.starts_with('_') || find_by_name(facts, module, "__all__").is_some()
     }
 
     /// What a class header's base is.

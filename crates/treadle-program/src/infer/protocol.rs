@@ -1,5 +1,7 @@
 //! What `await`, `for` and `with` make of a value, and whether it lets them.
 
+use std::sync::Arc;
+
 use super::Infer;
 use crate::ids::ClassRef;
 use crate::knowledge::claim::Protocol;
@@ -79,13 +81,15 @@ impl Infer<'_> {
                 self.claimed(*item, |known| known.enters.as_ref(), value).unwrap_or_else(|| value.clone())
             }
             Ty::Instance(class) => {
-                let entered = self.dunder(*class, if is_async { "__aenter__" } else { "__enter__" });
-                let entered = if is_async { self.awaited(&entered) } else { entered };
-                match entered {
-                    Ty::Unknown if self.program.method(*class, "__aenter__").is_none() => value.clone(),
-                    Ty::None => Ty::None,
-                    other => other,
+                let name = if is_async { "__aenter__" } else { "__enter__" };
+                if self.program.class_member(*class, name).is_some() {
+                    let entered = self.dunder(*class, name);
+                    return if is_async { self.awaited(&entered) } else { entered };
                 }
+                let known = self.known_ancestors(*class);
+                let claimed = known.iter().find_map(|item| self.claimed(*item, |known| known.enters.as_ref(), value));
+                let inherits = !known.is_empty() && self.program.classes().is_fully_known(*class);
+                claimed.unwrap_or(if inherits { value.clone() } else { Ty::Unknown })
             }
             Ty::Union(members) => {
                 // What cannot be entered this way is not what the value is.
@@ -100,7 +104,7 @@ impl Infer<'_> {
 
     fn dunder(&mut self, class: ClassRef, name: &str) -> Ty {
         match self.program.method(class, name) {
-            Some(function) => self.call_function(function, &Ty::Unknown),
+            Some(function) => self.call_function(function, &Ty::Method(function, Arc::new(Ty::Instance(class)))),
             None => Ty::Unknown,
         }
     }

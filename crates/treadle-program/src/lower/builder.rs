@@ -47,6 +47,8 @@ pub(super) struct Builder<'a> {
     pub(super) overlay: Vec<(NameId, LocalId)>,
     pub(super) region: RegionId,
     pub(super) in_annotation: bool,
+    /// Within the brackets of `Literal[…]`, where strings are values.
+    pub(super) in_literal: bool,
     depth: u32,
     first_node: u32,
     pub(super) successors: Vec<SmallVec<[NodeId; 2]>>,
@@ -78,6 +80,7 @@ impl<'a> Builder<'a> {
             overlay: Vec::new(),
             region: RegionId(0),
             in_annotation: false,
+            in_literal: false,
             depth: 0,
             first_node: 0,
             successors: Vec::new(),

@@ -100,7 +100,12 @@ fn kind(text: &str, start: u32, covers: Option<Span>) -> DirectiveKind {
             (Some(names), None) => DirectiveKind::Ignore { names, covers: Span::new(start, start) },
             (None, _) => DirectiveKind::Ignore { names: Vec::new(), covers: Span::new(start, start) },
         },
-        "ignore-file" => DirectiveKind::IgnoreFile { names: names().unwrap_or_default() },
+        "ignore-file" if !tail.trim_start().starts_with('[') => DirectiveKind::IgnoreFile { names: Vec::new() },
+        "ignore-file" => match names() {
+            Some(names) if !names.is_empty() => DirectiveKind::IgnoreFile { names },
+            // What was meant to silence something must not silence everything.
+            _ => DirectiveKind::Unknown(words.trim_end().into()),
+        },
         _ => DirectiveKind::Unknown(words.trim_end().into()),
     }
 }

@@ -291,12 +291,8 @@ impl<'a> Builder<'a> {
         let entry = self.within(region, |builder| builder.detached(NodeKind::Handle(id)));
         self.edge(dispatch, entry);
         self.here = entry;
-        let caught = clause.type_.as_ref().map(|caught| {
-            let outer = std::mem::replace(&mut self.in_annotation, true);
-            let caught = self.expr(caught, Usage::Caught, None);
-            self.in_annotation = outer;
-            caught
-        });
+        // The types are computed while the handler is looked for; here the handler's own path says so.
+        let caught = clause.type_.as_ref().map(|caught| self.expr(caught, Usage::Caught, None));
         let whole = span(clause.range());
         let after = clause.name.as_ref().map(|name| span(name.range).end);
         let after = after.or(clause.type_.as_ref().map(|caught| span(caught.range()).end)).unwrap_or(whole.start + 6);

@@ -90,7 +90,10 @@ impl<'a> Builder<'a> {
             }
             Tree::Subscript(tree) => {
                 let base = self.expr(&tree.value, Usage::SubscriptBase, me);
+                let is_literal = self.facts.dotted(base).is_some_and(|name| name.rsplit('.').next() == Some("Literal"));
+                let outer = std::mem::replace(&mut self.in_literal, is_literal);
                 let index = self.expr(&tree.slice, Usage::Index, me);
+                self.in_literal = outer;
                 ExprKind::Subscript { base, index }
             }
             Tree::BoolOp(tree) => self.bool_op(tree, id),
@@ -154,6 +157,7 @@ impl<'a> Builder<'a> {
 
     fn string(&mut self, literal: &'a ast::ExprStringLiteral, id: ExprId) -> ExprKind {
         if self.in_annotation
+            && !self.in_literal
             && let Some(kind) = self.string_annotation(literal, id)
         {
             return kind;
@@ -355,19 +359,15 @@ impl<'a> Builder<'a> {
         let test = self.expr(&tree.test, Usage::Condition, Some(id));
         let mut arms = [None, None];
         let mut ends = [self.here; 2];
-        self.add(NodeKind::Test(test));
-        let decided = self.here;
+        let sides = if self.in_annotation { (self.here, self.here) } else { self.decide(test) };
         for (arm, (tree, when)) in [(&tree.body, true), (&tree.orelse, false)].into_iter().enumerate() {
             let region = self.inner_region(RegionKind::Branch { test, when }, span(tree.range()));
-            if !self.in_annotation {
-                self.here = decided;
-                self.add(NodeKind::Join);
-            }
+            self.here = if when { sides.0 } else { sides.1 };
             arms[arm] = Some(self.within(region, |builder| builder.expr(tree, Usage::Result, Some(id))));
             ends[arm] = self.here;
         }
         if !self.in_annotation {
-            self.join(&ends);
+            self.join_reachable(&ends);
         }
         let operands: Vec<ExprId> = [Some(test), arms[0], arms[1]].into_iter().flatten().collect();
         ExprKind::IfElse(self.list(&operands))

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{ParamEffects, Program, Wrapping, protocols};
-use crate::facts::{CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
+use crate::facts::{ArgumentKind, CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
 use crate::ids::{CallRef, ClassRef, ExprRef, FileId, FunctionRef, In};
 use crate::infer::Infer;
 use crate::knowledge::claim::Protocol;
@@ -280,7 +280,10 @@ impl Found<'_> {
                 .is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Starred(_) | ExprKind::YieldFrom(_))),
             Usage::Argument => {
                 expr.parent.and_then(|parent| self.program.call_of(In::new(self.file, parent))).is_some_and(|call| {
-                    self.program.callee(call).item().is_some_and(|item| consumes(self.program.knowledge().path(item)))
+                    let arguments = facts.arguments(facts.call(call.id));
+                    let consumed = self.program.callee(call).item();
+                    arguments.iter().any(|argument| argument.kind == ArgumentKind::Star && argument.value == at)
+                        || consumed.is_some_and(|item| consumes(self.program.knowledge().path(item)))
                 })
             }
             Usage::Bound(binding) => {
@@ -315,7 +318,7 @@ impl Found<'_> {
                 overrides.push(found);
             }
         }
-        // One or two implementations say what happens; of many, none can be told to be the one.
+        // Up to three implementations say what happens; of many, none can be told to be the one.
         if overrides.len() <= 3 {
             for found in overrides {
                 self.function(found, at);

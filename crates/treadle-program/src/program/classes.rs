@@ -87,7 +87,8 @@ fn order(bases: &[Vec<Vec<Ancestor>>], class: ClassRef) -> Vec<Ancestor> {
     visit(bases, Ancestor::Own(class), &mut path, &mut met);
     let mut order: Vec<Ancestor> = Vec::with_capacity(met.len());
     for (position, ancestor) in met.iter().enumerate() {
-        if !met[position + 1..].contains(ancestor) {
+        // Two classes that cannot be seen are not the same.
+        if *ancestor == Ancestor::Unknown || !met[position + 1..].contains(ancestor) {
             order.push(*ancestor);
         }
     }
@@ -136,11 +137,20 @@ pub(crate) fn sorted_locals(facts: &FileFacts, function: FunctionId) -> Box<[Loc
 
 impl Program {
     /// What `name` means on an instance or class of the program: the first ancestor whose body binds it, and that variable.
+    /// `None` where a class that cannot be seen, or a library's, may come first.
     pub fn class_member(&self, class: ClassRef, name: &str) -> Option<(ClassRef, LocalId)> {
-        self.classes().order(class).iter().find_map(|ancestor| match ancestor {
-            Ancestor::Own(own) => self.own_member(*own, name).map(|local| (*own, local)),
-            _ => None,
-        })
+        for ancestor in self.classes().order(class) {
+            match ancestor {
+                Ancestor::Own(own) => {
+                    if let Some(local) = self.own_member(*own, name) {
+                        return Some((*own, local));
+                    }
+                }
+                Ancestor::Known(item) if self.knowledge().member(*item, name).is_none() => {}
+                Ancestor::Known(_) | Ancestor::Unknown => return None,
+            }
+        }
+        None
     }
 
     /// The variable of a class's own body.

@@ -55,8 +55,10 @@ impl Program {
                 parts.iter().all(|part| *part == Some(and)).then_some(and)
             }
             ExprKind::Compare { op: op @ (CompareOp::Is | CompareOp::IsNot), left, right } => {
-                let same = self.constant(edge, left)? == literal(self, edge.callee.file, right)?;
-                Some(same == (op == CompareOp::Is))
+                let (left, right) = (self.constant(edge, left)?, literal(self, edge.callee.file, right)?);
+                // Of two other literals only the truth is known.
+                let told = !matches!((left, right), (Constant::Other(_), Constant::Other(_)));
+                told.then_some((left == right) == (op == CompareOp::Is))
             }
             _ => self.constant(edge, test).map(Constant::is_true),
         }

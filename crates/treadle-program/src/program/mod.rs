@@ -14,6 +14,8 @@ mod parameters;
 mod places;
 mod protocols;
 mod rounds;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod wanted;
 
@@ -36,7 +38,7 @@ pub(crate) use rounds::Tables;
 pub use walk::Paths;
 
 use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind};
-use crate::ids::{CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
+use crate::ids::{BindingRef, CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::{Blocking, Book, Claim};
 use crate::knowledge::{ItemId, Knowledge, KnowledgeError, KnownClaim};
@@ -281,18 +283,65 @@ impl Program {
         }
     }
 
-    /// The function a variable always is, if `def` is all that binds it. Of several `def`s (overloads, version switches) the last.
+    /// The function a variable always is, if `def` is all that binds it. Of several `def`s (overloads, version switches) the last,
+    /// of a property its getter.
     pub fn function_bound_to(&self, local: LocalRef) -> Option<FunctionRef> {
         let facts = self.facts(local.file);
-        let mut found = None;
+        let mut found: Option<FunctionRef> = None;
+        if self.tables.patched.contains_key(&local) {
+            return None;
+        }
         for (_, binding) in facts.bindings_of(local.id) {
             match binding.kind {
+                BindingKind::Function(_) if found.is_some_and(|first| self.is_property(first)) => {}
                 BindingKind::Function(function) => found = Some(In::new(local.file, function)),
                 BindingKind::Deleted => {}
                 _ => return None,
             }
         }
         found
+    }
+
+    fn is_property(&self, function: FunctionRef) -> bool {
+        self.decoration(function).wrapping == Wrapping::Property
+    }
+
+    /// Whether a `def` gives way to another `def` of the same name in the same block: overloads to the last, setters to the getter.
+    pub(crate) fn is_redefined(&self, binding: BindingRef) -> bool {
+        let facts = self.facts(binding.file);
+        let entry = facts.binding(binding.id);
+        let BindingKind::Function(function) = entry.kind else { return false };
+        let is_property = self.is_property(binding.with(function));
+        let mut before = true;
+        facts.bindings_of(entry.local).any(|(id, other)| {
+            before &= id != binding.id;
+            matches!(other.kind, BindingKind::Function(_))
+                && id != binding.id
+                && other.region == entry.region
+                && before == is_property
+        })
+    }
+
+    /// Whether a variable's type is what annotations say.
+    pub(crate) fn is_annotated(&self, local: LocalRef) -> bool {
+        self.facts(local.file).bindings_of(local.id).any(|(_, binding)| {
+            matches!(binding.kind, BindingKind::Declared(_) | BindingKind::Value { annotation: Some(_), .. })
+        })
+    }
+
+    /// Whether a method returns an instance of a class that it calls by name, whatever class it is called on.
+    pub(crate) fn names_its_result(&self, function: FunctionRef) -> bool {
+        let facts = self.facts(function.file);
+        facts.nodes[self.function(function).nodes.range()].iter().any(|node| {
+            let crate::facts::NodeKind::Return(Some(value)) = node.kind else { return false };
+            facts.as_call(value).is_some_and(|call| match facts.expr(call.callee).kind {
+                crate::facts::ExprKind::Local(local) => {
+                    let mut bindings = facts.bindings_of(local);
+                    bindings.any(|(_, binding)| matches!(binding.kind, BindingKind::Class(_) | BindingKind::Import(_)))
+                }
+                _ => false,
+            })
+        })
     }
 
     /// Whether an expression stands where only type checkers look.

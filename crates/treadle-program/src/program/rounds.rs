@@ -4,14 +4,14 @@
 //! program. A chain of unannotated helpers deeper than the number of rounds stays unknown.
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Decoration, Program, SourceFile};
+use super::{Ancestor, Decoration, Program, SourceFile};
 use crate::facts::{
     ArgumentKind, BindingKind, CallId, ExprId, ExprKind, FunctionId, FunctionKind, NodeKind, ParamKind, StoreKind,
     StoreTarget,
 };
-use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In};
+use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::types::Shape;
 use crate::ty::Ty;
@@ -25,6 +25,8 @@ pub(crate) struct Tables {
     pub(crate) params: Vec<Vec<Ty>>,
     /// By file and class: what methods store on `self`.
     pub(crate) attributes: Vec<Vec<FxHashMap<Box<str>, Ty>>>,
+    /// What other modules, and code outside a class, store in variables of modules and classes.
+    pub(crate) patched: FxHashMap<LocalRef, Ty>,
     /// By file and function.
     pub(crate) decorations: Vec<Vec<Decoration>>,
     /// By file and call: the type of what is called.
@@ -38,6 +40,7 @@ impl Tables {
             returns: files.iter().map(|file| unknown(file.facts.functions.len())).collect(),
             params: files.iter().map(|file| unknown(file.facts.params.len())).collect(),
             attributes: files.iter().map(|file| vec![FxHashMap::default(); file.facts.classes.len()]).collect(),
+            patched: FxHashMap::default(),
             decorations: files.iter().map(|file| vec![Decoration::default(); file.facts.functions.len()]).collect(),
             callees: files.iter().map(|_| Vec::new()).collect(),
         }
@@ -70,17 +73,58 @@ impl Program {
             let returns = functions.map(|id| returned(program, &mut infer, file, FunctionId(id))).collect::<Vec<_>>();
             (returns, attributes(program, &mut infer, file))
         });
-        let (returns, attributes) = both.into_iter().unzip();
+        let (returns, stored): (_, Vec<_>) = both.into_iter().unzip();
+        let (attributes, outside): (_, Vec<_>) = stored.into_iter().unzip();
         self.tables.returns = returns;
         self.tables.attributes = attributes;
+        // Whose attributes they are is settled before any of them is entered.
+        let outside: Vec<(Outside, Ty)> =
+            outside.into_iter().flatten().map(|(place, ty)| (self.owned(place), ty)).collect();
+        self.tables.patched = FxHashMap::default();
+        for (place, ty) in outside {
+            let slot = match place {
+                Outside::Variable(local) => self.tables.patched.entry(local).or_insert(Ty::Never),
+                Outside::Attribute(class, name) => {
+                    let attributes = &mut self.tables.attributes[class.file.index()][class.id.index()];
+                    attributes.entry(name).or_insert(Ty::Never)
+                }
+            };
+            *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
+        }
+    }
+
+    /// An attribute by the nearest class that stores it itself.
+    fn owned(&self, place: Outside) -> Outside {
+        let Outside::Attribute(class, name) = place else { return place };
+        let owner = self.classes().order(class).iter().find_map(|ancestor| match ancestor {
+            Ancestor::Own(own) => {
+                self.tables.attributes[own.file.index()][own.id.index()].contains_key(&name).then_some(*own)
+            }
+            _ => None,
+        });
+        Outside::Attribute(owner.unwrap_or(class), name)
     }
 
     fn infer_params(&mut self) {
         let passed: Vec<Vec<(FileId, u32, Ty)>> = self.each_file(passed_by_file);
         let mut params: Vec<Vec<Ty>> = self.files.iter().map(|file| vec![Ty::Never; file.facts.params.len()]).collect();
-        for (file, param, ty) in passed.into_iter().flatten() {
+        let mut doubted: FxHashSet<(FileId, u32)> = FxHashSet::default();
+        let mut enter = |file: FileId, param: u32, ty: Ty| {
             let slot = &mut params[file.index()][param as usize];
             *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
+        };
+        for (file, param, ty) in passed.into_iter().flatten() {
+            if ty.is_unknown() {
+                doubted.insert((file, param));
+            } else {
+                enter(file, param, ty);
+            }
+        }
+        // What calls leave out is the default; where one gives what is not understood, that is what the default is there to be replaced by.
+        for (file, param, ty) in self.each_file(defaults).into_iter().flatten() {
+            if !doubted.contains(&(file, param)) {
+                enter(file, param, ty);
+            }
         }
         params.par_iter_mut().flatten().for_each(|slot| {
             if *slot == Ty::Never {
@@ -167,30 +211,46 @@ fn returned(program: &Program, infer: &mut Infer<'_>, file: FileId, id: Function
     }
     if values.is_empty() {
         // A body that only ever raises returns nothing that could be looked at.
-        let falls_off = facts.nodes[function.nodes.range()]
-            .iter()
-            .any(|node| facts.edges[node.next.range()].contains(&function.exit));
-        return if falls_off { Ty::None } else { Ty::Never };
+        return if facts.reachable_nodes(id).contains(&function.exit) { Ty::None } else { Ty::Never };
     }
     Ty::any(values.into_iter().map(|value| value.map_or(Ty::None, |value| infer.expr(value))))
 }
 
-/// What methods of a file's classes store on `self`, by class and name.
-fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> Vec<FxHashMap<Box<str>, Ty>> {
+/// A place that something is stored in from outside.
+enum Outside {
+    Variable(LocalRef),
+    Attribute(ClassRef, Box<str>),
+}
+
+type Attributes = Vec<FxHashMap<Box<str>, Ty>>;
+
+/// What methods of a file's classes store on `self`, by class and name, and what the file stores elsewhere.
+fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> (Attributes, Vec<(Outside, Ty)>) {
     let facts = program.facts(file);
     let mut found: Vec<FxHashMap<Box<str>, Ty>> = vec![FxHashMap::default(); facts.classes.len()];
-    let mut declared: Vec<FxHashMap<Box<str>, Ty>> = vec![FxHashMap::default(); facts.classes.len()];
+    let mut declared: Attributes = vec![FxHashMap::default(); facts.classes.len()];
+    let mut outside = Vec::new();
+    // The stand-ins of tests say nothing about the program.
+    let is_test = is_test(&program.file(file).path);
     for store in &facts.stores {
         let StoreTarget::Attribute { base, name } = store.target else { continue };
-        let Some(class) = receiver_class(program, file, base) else { continue };
-        let class = class.id.index();
         let name = facts.name(name);
-        let (value, annotation) = match store.kind {
-            StoreKind::Value { value, annotation } => (Some(value), annotation),
-            StoreKind::Declared(annotation) => (None, Some(annotation)),
-            StoreKind::Unpacked { .. } | StoreKind::Opaque | StoreKind::Entered { .. } => (None, None),
+        let annotation = match store.kind {
+            StoreKind::Value { annotation, .. } => annotation,
+            StoreKind::Declared(annotation) => Some(annotation),
+            StoreKind::Unpacked { .. } | StoreKind::Opaque | StoreKind::Entered { .. } => None,
             StoreKind::Augmented { .. } | StoreKind::Deleted => continue,
         };
+        let Some(class) = receiver_class(program, file, base) else {
+            if !is_test {
+                let ty = stored(infer, store.kind);
+                let base = infer.expr(base);
+                let places = base.members().iter().filter_map(|base| outside_place(program, base, name));
+                outside.extend(places.map(|place| (place, ty.clone())));
+            }
+            continue;
+        };
+        let class = class.id.index();
         if let Some(annotation) = annotation {
             let ty = infer.annotation(annotation);
             if !ty.is_unknown() {
@@ -198,18 +258,7 @@ fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> Vec<FxH
                 continue;
             }
         }
-        let ty = match (value, store.kind) {
-            (Some(value), _) => infer.expr(value),
-            (None, StoreKind::Entered { context, is_async }) => {
-                let context = infer.expr(context);
-                infer.entered(&context, is_async)
-            }
-            (None, StoreKind::Unpacked { value, index }) => {
-                let value = infer.expr(value);
-                crate::infer::part(&value, index)
-            }
-            _ => Ty::Unknown,
-        };
+        let ty = stored(infer, store.kind);
         match found[class].get_mut(name) {
             Some(slot) => *slot = std::mem::replace(slot, Ty::Unknown).or(ty),
             None => drop(found[class].insert(name.into(), ty)),
@@ -218,7 +267,68 @@ fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> Vec<FxH
     for (found, declared) in found.iter_mut().zip(declared) {
         found.extend(declared);
     }
-    found
+    (found, outside)
+}
+
+/// What a store gives its target.
+fn stored(infer: &mut Infer<'_>, kind: StoreKind) -> Ty {
+    match kind {
+        StoreKind::Value { value, .. } => infer.expr(value),
+        StoreKind::Entered { context, is_async } => {
+            let context = infer.expr(context);
+            infer.entered(&context, is_async)
+        }
+        StoreKind::Unpacked { value, index } => {
+            let value = infer.expr(value);
+            crate::infer::part(&value, index)
+        }
+        _ => Ty::Unknown,
+    }
+}
+
+/// Where `base.name = …` puts its value, unless an annotation says what is there. On one instance, methods stay what they are.
+fn outside_place(program: &Program, base: &Ty, name: &str) -> Option<Outside> {
+    let variable = match base {
+        Ty::Module(file) => {
+            let local = super::find_by_name(program.facts(*file), &program.scopes[file.index()].module, name)?;
+            In::new(*file, local)
+        }
+        Ty::Class(class) => {
+            let (owner, local) = program.class_member(*class, name)?;
+            owner.with(local)
+        }
+        Ty::Instance(class) => {
+            let variable = program.class_member(*class, name).map(|(owner, local)| owner.with(local));
+            let is_settled = |local| program.function_bound_to(local).is_some() || program.is_annotated(local);
+            let is_settled =
+                variable.is_some_and(is_settled)
+                    || program.classes().order(*class).iter().any(
+                        |ancestor| matches!(ancestor, Ancestor::Own(own) if stores_annotated(program, *own, name)),
+                    );
+            return (!is_settled).then(|| Outside::Attribute(*class, name.into()));
+        }
+        _ => return None,
+    };
+    (!program.is_annotated(variable)).then_some(Outside::Variable(variable))
+}
+
+/// Whether a method of the class says what an attribute is: `self.name: annotation`.
+fn stores_annotated(program: &Program, class: ClassRef, name: &str) -> bool {
+    let facts = program.facts(class.file);
+    facts.stores.iter().any(|store| {
+        let is_annotated = matches!(store.kind, StoreKind::Declared(_) | StoreKind::Value { annotation: Some(_), .. });
+        matches!(store.target, StoreTarget::Attribute { base, name: stored } if is_annotated
+            && facts.name(stored) == name
+            && receiver_class(program, class.file, base) == Some(class))
+    })
+}
+
+fn is_test(path: &std::path::Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem == "conftest"
+        || stem.starts_with("test_")
+        || stem.ends_with("_test")
+        || path.parent().is_some_and(|parent| parent.iter().any(|part| part == "tests" || part == "test"))
 }
 
 /// The class whose instance a name is because it is the first parameter of a method.
@@ -229,13 +339,14 @@ pub(crate) fn receiver_class(program: &Program, file: FileId, base: ExprId) -> O
     let binding = facts.binding(local.first_binding?);
     let BindingKind::Param(position) = binding.kind else { return None };
     let function = facts.function(local.function);
-    let is_first = position == function.params.start && function.kind == FunctionKind::Def;
+    let takes_one = matches!(facts.params[position as usize].kind, ParamKind::PositionalOnly | ParamKind::Normal);
+    let is_first = position == function.params.start && function.kind == FunctionKind::Def && takes_one;
     let class = function.class.filter(|_| is_first)?;
     let decoration = &program.tables.decorations[file.index()][local.function.index()];
     (!decoration.is_static).then_some(In::new(file, class))
 }
 
-/// What the calls of a file pass to parameters without annotations.
+/// What the calls of a file pass to parameters without annotations; unknown where it is not understood.
 fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
@@ -244,15 +355,22 @@ fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         let call = In::new(file, CallId(number));
         passed_by_call(program, &mut infer, call, &mut passed);
     }
-    // `def menu(options, chooser=ask)`: what calls leave out is the default.
+    passed
+}
+
+/// What parameters are when nothing is passed: `def menu(options, chooser=ask)`.
+fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
+    let facts = program.facts(file);
+    let mut infer = Infer::new(program, file);
+    let mut found = Vec::new();
     for (position, param) in facts.params.iter().enumerate() {
         let Some(default) = param.default else { continue };
         let ty = infer.expr(default);
         if matches!(ty, Ty::Function(_) | Ty::Class(_) | Ty::Instance(_) | Ty::KnownInstance(_) | Ty::Known(_)) {
-            passed.push((file, position as u32, ty));
+            found.push((file, position as u32, ty));
         }
     }
-    passed
+    found
 }
 
 fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passed: &mut Vec<(FileId, u32, Ty)>) {
@@ -278,18 +396,17 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
     };
     let Some((function, bound)) = program.callable(&callee) else { return };
     let target = program.facts(function.file);
+    let mut starred = false;
     for (position, argument) in facts.arguments(entry).iter().enumerate().skip(skip) {
-        if argument.kind == ArgumentKind::Star {
-            return;
-        }
-        let Some(param) = program.parameter_of(function, bound, argument.kind, position - skip, call.file) else {
-            continue;
-        };
+        let behind_star = starred && argument.kind == ArgumentKind::Positional;
+        starred |= argument.kind == ArgumentKind::Star;
+        let param = program.parameter_of(function, bound, argument.kind, position - skip, call.file);
+        let Some(param) = param.filter(|_| !behind_star) else { continue };
         if target.params[param as usize].annotation.is_some() {
             continue;
         }
         let ty = infer.expr(argument.value);
-        if !ty.is_unknown() && ty != Ty::None {
+        if ty != Ty::None {
             passed.push((function.file, param, ty));
         }
     }

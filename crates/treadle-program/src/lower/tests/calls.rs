@@ -156,6 +156,8 @@ fn an_expression_says_what_becomes_of_its_parts() {
         ("[f()]", "Element"),
         ("(f(),)", "Element"),
         ("[*f()]", "Element"),
+        ("g(*f())", "Argument"),
+        ("g(**f())", "Argument"),
         ("[f() for x in y]", "Collected"),
         ("(x for x in f())", "Iterated"),
         ("[x for x in y if f()]", "Condition"),
@@ -210,6 +212,12 @@ fn a_call_in_an_annotation_has_no_node() {
     let nodes = |text| lowered(text).calls.iter().map(|call| call.node.is_some()).collect::<Vec<_>>();
     assert_eq!(nodes("x: f(g())"), [false, false]);
     assert_eq!(nodes("x: f() = g()"), [false, true]);
+}
+
+#[test]
+fn a_call_among_the_types_of_a_handler_has_a_node() {
+    let facts = lowered("try: pass\nexcept f(): pass");
+    assert!(facts.calls[0].node.is_some());
 }
 
 #[test]

@@ -89,6 +89,14 @@ fn a_comment_may_speak_for_the_whole_file() {
 }
 
 #[test]
+fn a_malformed_list_of_names_does_not_silence_the_whole_file() {
+    for words in ["ignore-file[a", "ignore-file [a]", "ignore-file[]"] {
+        assert_eq!(directives(&format!("# treadle: {words}\nf()")), [format!("unknown {words}")]);
+    }
+    assert_eq!(directives("# treadle: ignore-file, for a reason [1]"), ["ignore-file "]);
+}
+
+#[test]
 fn other_words_are_kept_as_written() {
     assert_eq!(directives("# treadle: be quiet \n"), ["unknown be quiet"]);
 }

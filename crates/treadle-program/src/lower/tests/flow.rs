@@ -159,6 +159,8 @@ fn and_and_or_may_leave_out_what_comes_later() {
 #[test]
 fn a_ternary_takes_one_arm() {
     assert_eq!(paths("f() if a else g()"), ["a > f() > exit", "not a > g() > exit"]);
+    assert_eq!(paths("f() if True else g()"), ["always True > f() > exit"]);
+    assert_eq!(paths("x = f() if 0 else g()\nh()"), ["always 0 > g() > x= > h() > exit"]);
 }
 
 #[test]

@@ -19,6 +19,13 @@ fn what_follows_a_return_or_a_raise_is_not_reached() {
 }
 
 #[test]
+fn what_a_handler_catches_is_computed_on_its_path() {
+    let body = "try: f()\nexcept g(): h()";
+    assert_eq!(raised(body, "f()"), ["except g(): > g() > h() > exit", "unwind"]);
+    assert_eq!(raised(body, "g()"), ["unwind"]);
+}
+
+#[test]
 fn an_exception_goes_to_the_handlers_in_order_and_then_on() {
     let body = "try: f()\nexcept A: g()\nexcept B as e: h()";
     let expected = ["except A: > g() > exit", "except B as e: > e= > h() > exit", "unwind"];

@@ -201,6 +201,16 @@ fn a_type_alias_has_type_parameters_of_its_own() {
 }
 
 #[test]
+fn a_string_in_literal_is_a_value() {
+    for annotation in ["Literal['a']", "typing.Literal[1, 'a']", "list[Literal['a']]", "Literal['b', 'a'] | None"] {
+        let facts = lowered(&format!("a = 1\nx: {annotation} = 2"));
+        assert_eq!(facts.locals[0].loads, 0, "{annotation}");
+        assert!(facts.exprs.iter().any(|expr| matches!(expr.kind, ExprKind::String(_))), "{annotation}");
+    }
+    assert_eq!(lowered("a = 1\nx: Literal['b'] | 'a' = 2").locals[0].loads, 1);
+}
+
+#[test]
 fn a_string_annotation_is_lowered_as_what_it_spells() {
     let text = "def f(x: 'a.Pool[Row] | None', y: \"b\"): pass";
     let facts = lowered(text);
