@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use treadle_program::facts::{ExprId, ExprKind, NodeKind, RegionId, RegionKind, Usage};
-use treadle_program::ids::{ExprRef, FunctionRef, In};
+use treadle_program::ids::{ExprRef, FileId, FunctionRef, In};
 use treadle_program::knowledge::claim::Primitive;
-use treadle_program::program::{Edge, EdgeKind, Place};
+use treadle_program::program::{Edge, EdgeKind, Place, Wrapping};
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
@@ -63,8 +63,52 @@ impl<'p> Locks<'p> {
                 let on_self = matches!(place, Place::Variable(_)) || is_own_attribute(program, at);
                 held.entry(function).or_default().push(Held { place, at, region, on_self });
             }
+            for (function, taken) in acquired(program, &mut types, file) {
+                held.entry(function).or_default().push(taken);
+            }
         }
-        Self { program, held }
+        let mut locks = Self { program, held };
+        let through = locks.through_context_managers();
+        for (function, taken) in through {
+            locks.held.entry(function).or_default().push(taken);
+        }
+        locks
+    }
+
+    /// `async with self.frozen():` where the generator behind it holds a lock while it yields.
+    fn through_context_managers(&self) -> Vec<(FunctionRef, Held)> {
+        let program = self.program;
+        let mut found = Vec::new();
+        for file in lookup::files(program) {
+            let facts = program.facts(file);
+            for region in (0..facts.regions.len() as u32).map(RegionId) {
+                let RegionKind::With { context, .. } = facts.region(region).kind else { continue };
+                let Some(call) = program.call_of(In::new(file, context)) else { continue };
+                let Some(manager) = program.callee(call).function() else { continue };
+                if !matches!(program.decoration(manager).wrapping, Wrapping::ContextManager { .. }) {
+                    continue;
+                }
+                let function = In::new(file, facts.region(region).function);
+                let own = is_self_call(program, function, context);
+                for held in
+                    self.held.get(&manager).into_iter().flatten().filter(|held| self.is_held_at_yield(manager, held))
+                {
+                    let on_self = held.on_self && own;
+                    found.push((
+                        function,
+                        Held { place: held.place.clone(), at: In::new(file, context), region, on_self },
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    fn is_held_at_yield(&self, manager: FunctionRef, held: &Held) -> bool {
+        let facts = self.program.facts(manager.file);
+        self.program.nodes(manager).any(|(node, kind)| {
+            matches!(kind, NodeKind::Yield(_)) && facts.region_within(facts.node(node.id).region, held.region)
+        })
     }
 
     /// All nestings, in the order of files and functions.
@@ -157,10 +201,46 @@ impl<'p> Locks<'p> {
     }
 }
 
+/// `await lock.acquire()`, and then a `try` whose `finally` releases it: held in the `try`.
+fn acquired(program: &Program, types: &mut Types<'_>, file: FileId) -> Vec<(FunctionRef, Held)> {
+    let facts = program.facts(file);
+    let mut found = Vec::new();
+    for entry in &facts.tries {
+        let Some(finally) = entry.finally else { continue };
+        let function = In::new(file, facts.region(entry.body).function);
+        let in_finally = |region: RegionId| facts.region_within(region, finally);
+        for (_, call) in facts.calls_of(function.id) {
+            let ExprKind::Attribute { base, name } = facts.expr(call.callee).kind else { continue };
+            if facts.name(name) != "release"
+                || !in_finally(facts.expr(call.expr).region)
+                || !is_lock(program, &types.of(base))
+            {
+                continue;
+            }
+            let Some(receiver) = facts.dotted(base) else { continue };
+            let start = facts.region(entry.body).span.start;
+            let taken = facts
+                .calls_of(function.id)
+                .filter(|(_, other)| facts.expr(other.expr).span.end <= start)
+                .find_map(|(_, other)| {
+                    let ExprKind::Attribute { base, name } = facts.expr(other.callee).kind else { return None };
+                    (facts.name(name) == "acquire" && facts.dotted(base).as_deref() == Some(receiver.as_str()))
+                        .then_some(base)
+                });
+            let Some(at) = taken.map(|base| In::new(file, base)) else { continue };
+            let Some(place) = program.place_of(at) else { continue };
+            let on_self = matches!(place, Place::Variable(_)) || is_own_attribute(program, at);
+            found.push((function, Held { place, at, region: entry.body, on_self }));
+        }
+    }
+    found
+}
+
+/// Locks that wait for whoever holds them, their own holder included: a condition's lock is one too.
 fn is_lock(program: &Program, ty: &Ty) -> bool {
     let Ty::KnownInstance(item) = ty else { return false };
     let primitive = program.knowledge().claim(*item).and_then(|known| known.claim.primitive);
-    matches!(primitive, Some(Primitive::AsyncLock | Primitive::ThreadLock))
+    matches!(primitive, Some(Primitive::AsyncLock | Primitive::ThreadLock | Primitive::AsyncCondition))
 }
 
 /// `self.lock` in a method.

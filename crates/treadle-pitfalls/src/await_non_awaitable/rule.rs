@@ -134,7 +134,7 @@ fn gives_no_awaitable(program: &Program, types: &mut Types<'_>, call: CallRef, r
             let is_plain = !entry.is_async || entry.is_generator;
             entry.kind == FunctionKind::Def
                 && is_plain
-                && !entry.is_stub
+                && (!entry.is_stub || entry.returns.is_some())
                 && decoration.wrapping == Wrapping::Same
                 && entry.decorators.is_empty()
                 && !lookup::overridden_differently(program, callee, false)

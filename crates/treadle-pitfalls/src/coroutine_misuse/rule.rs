@@ -1,7 +1,7 @@
 //! A coroutine is used where its result was meant.
 
 use treadle_finding::{Finding, Findings, Fix};
-use treadle_program::facts::{CompareOp, ExprId, ExprKind, FileFacts, Usage};
+use treadle_program::facts::{BindingId, BindingKind, CompareOp, ExprId, ExprKind, FileFacts, Usage};
 use treadle_program::ids::{FileId, In};
 use treadle_program::{Program, Types};
 
@@ -46,6 +46,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     }
 }
 
+/// `first, second = work()`.
+fn is_unpacked(facts: &FileFacts, binding: BindingId, id: ExprId) -> bool {
+    matches!(facts.binding(binding).kind, BindingKind::Unpacked { value, .. } if value == id)
+}
+
 /// `if not iscoroutine(work): raise TypeError(f"{work} …")`: what the value is, is known there better than here.
 fn is_asked_about(facts: &FileFacts, id: ExprId) -> bool {
     let ExprKind::Local(local) = facts.expr(id).kind else { return false };
@@ -78,7 +83,8 @@ fn misuse(program: &Program, file: FileId, id: ExprId) -> Option<&'static str> {
     let expr = facts.expr(id);
     let parent = expr.parent.map(|parent| facts.expr(parent));
     match expr.usage {
-        Usage::Condition => Some("is used as a condition, and is always true"),
+        Usage::Condition | Usage::Junction => Some("is used as a condition, and is always true"),
+        Usage::Bound(binding) if is_unpacked(facts, binding, id) => Some("is unpacked"),
         Usage::SubscriptBase => Some("is indexed"),
         Usage::Formatted => Some("is formatted, not its result"),
         Usage::Iterated => Some("is iterated"),

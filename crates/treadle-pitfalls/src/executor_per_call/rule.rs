@@ -20,6 +20,14 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             if !known.claim.executor || is_once || !lookup::stays_local(program, at) {
                 continue;
             }
+            // One pool for a whole batch is made once for many calls.
+            let from = facts.expr(at.id).span.start;
+            let serves_loop = facts.regions[facts.function(function.id).regions.range()]
+                .iter()
+                .any(|region| matches!(region.kind, RegionKind::Loop { .. }) && region.span.start > from);
+            if serves_loop {
+                continue;
+            }
             let name = program.knowledge().path(item).rsplit('.').next().unwrap_or_default();
             let mut finding = Finding::new(
                 &EXECUTOR_PER_CALL.about,

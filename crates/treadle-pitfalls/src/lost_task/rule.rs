@@ -53,7 +53,10 @@ fn is_dropped(program: &Program, file: FileId, expr: ExprId) -> bool {
         Usage::Bound(binding) => {
             let local = facts.local(facts.binding(binding).local);
             let owner = In::new(file, local.function);
-            if local.loads > 0 || local.captured || facts.function(owner.id).kind != FunctionKind::Def {
+            // `task.add_done_callback(…)` keeps nothing.
+            let mut uses = lookup::uses_of(facts, facts.binding(binding).local);
+            let is_kept = uses.any(|id| facts.expr(id).usage != Usage::AttributeBase);
+            if is_kept || local.captured || facts.function(owner.id).kind != FunctionKind::Def {
                 return false;
             }
             // As long as the function waits, its frame keeps the variable.

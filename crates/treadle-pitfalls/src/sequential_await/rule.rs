@@ -165,8 +165,20 @@ fn depends_on_rounds(facts: &FileFacts, region: RegionId, operand: ExprId) -> bo
     })
 }
 
+/// `(await f(x))["name"]`, `row.json()`: the expression that what is taken from the result ends up in.
+fn whole_of(facts: &FileFacts, id: ExprId) -> ExprId {
+    let mut here = id;
+    while let (Usage::AttributeBase | Usage::SubscriptBase | Usage::Callee, Some(parent)) =
+        (facts.expr(here).usage, facts.expr(here).parent)
+    {
+        here = parent;
+    }
+    here
+}
+
 /// The results go into a list, a dict or a comprehension.
 fn is_collected(facts: &FileFacts, awaits: ExprId, region: RegionId) -> bool {
+    let awaits = whole_of(facts, awaits);
     let entry = facts.expr(awaits);
     match entry.usage {
         Usage::Collected => {

@@ -41,7 +41,6 @@ impl Infer<'_> {
     /// An instance of what a name in an annotation means.
     fn instance_of(&mut self, value: &Ty) -> Ty {
         match value {
-            Ty::Class(class) if self.is_protocol_or_type_variable(*class) => Ty::Unknown,
             Ty::Class(class) => Ty::Instance(*class),
             Ty::Known(item) if self.program.knowledge().is_class(*item) => match self.program.knowledge().path(*item) {
                 "asyncio.Task" => Ty::of(Shape::Task, Ty::Unknown),
@@ -52,18 +51,6 @@ impl Infer<'_> {
             // `Alias = A | B` and `Alias = Optional[A]` evaluate to what `|` and `[]` of classes give: not followed.
             _ => Ty::Unknown,
         }
-    }
-
-    /// A structural protocol says what is needed, not what is there.
-    fn is_protocol_or_type_variable(&self, class: crate::ids::ClassRef) -> bool {
-        let facts = self.program.facts(class.file);
-        facts.arguments[facts.class(class.id).bases.range()].iter().any(|argument| {
-            let base = match facts.expr(argument.value).kind {
-                ExprKind::Subscript { base, .. } => base,
-                _ => argument.value,
-            };
-            facts.dotted(base).is_some_and(|name| name.rsplit('.').next() == Some("Protocol"))
-        })
     }
 
     fn last_name(&self, id: ExprId) -> String {

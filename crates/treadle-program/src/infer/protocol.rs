@@ -225,6 +225,8 @@ impl Program {
         // `__getattr__` does not provide special methods, but a decorator or metaclass may.
         let facts = self.facts(class.file);
         let header = facts.class(class.id);
-        (header.decorators.is_empty() && !self.has_metaclass(&Ty::Class(class))).then_some(false)
+        // What conforms to a protocol may have more than it asks for.
+        (header.decorators.is_empty() && !self.is_protocol(class) && !self.has_metaclass(&Ty::Class(class)))
+            .then_some(false)
     }
 }

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Program;
-use crate::facts::{ArgumentKind, BindingKind, ClassId};
+use crate::facts::{ArgumentKind, BindingKind, ClassId, ExprKind};
 use crate::ids::{ClassRef, FileId, In};
 
 /// Of more classes than this, none can be told to be the one meant.
@@ -40,20 +40,27 @@ pub(super) fn conformers(program: &Program) -> FxHashMap<ClassRef, Vec<ClassRef>
     found
 }
 
+impl Program {
+    /// Whether a class says what others must have, rather than what it is: `class Store(Protocol)`.
+    pub(crate) fn is_protocol(&self, class: ClassRef) -> bool {
+        let facts = self.facts(class.file);
+        let bases = &facts.arguments[facts.class(class.id).bases.range()];
+        bases.iter().filter(|base| base.kind == ArgumentKind::Positional).any(|base| {
+            let base = match facts.expr(base.value).kind {
+                ExprKind::Subscript { base, .. } => base,
+                _ => base.value,
+            };
+            facts.last_name(base) == Some("Protocol")
+        })
+    }
+}
+
 /// Protocols with the names of their methods.
 fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<String>)> {
     let facts = program.facts(file);
     let mut found = Vec::new();
     for class in (0..facts.classes.len() as u32).map(ClassId) {
-        let bases = &facts.arguments[facts.class(class).bases.range()];
-        let is_protocol = bases.iter().filter(|base| base.kind == ArgumentKind::Positional).any(|base| {
-            let base = match facts.expr(base.value).kind {
-                crate::facts::ExprKind::Subscript { base, .. } => base,
-                _ => base.value,
-            };
-            facts.last_name(base) == Some("Protocol")
-        });
-        if is_protocol {
+        if program.is_protocol(In::new(file, class)) {
             found.push((In::new(file, class), methods(program, In::new(file, class))));
         }
     }
