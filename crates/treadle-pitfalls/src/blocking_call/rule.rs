@@ -3,9 +3,10 @@
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
 use treadle_program::Program;
 use treadle_program::facts::ExprKind;
-use treadle_program::ids::{CallRef, FunctionRef, In};
+use treadle_program::ids::{CallRef, ExprRef, FunctionRef, In};
 use treadle_program::knowledge::ItemId;
 use treadle_program::knowledge::claim::Blocking;
+use treadle_program::program::{Context, Edge, EdgeKind};
 
 use super::BLOCKING_CALL;
 use crate::{cure, lookup};
@@ -56,6 +57,9 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
         (None, Some(cure)) => finding.help(cure),
         (None, None) => finding.help(cure::thread_words(program, call)),
     };
+    if !program.function(function).is_async {
+        finding = called_by_the_loop(program, function, finding);
+    }
     if let Some(why) = claim.map(|claim| &claim.why).filter(|_| blocking == Blocking::Wait) {
         finding = finding.note(why.trim_end_matches('.').to_owned());
     }
@@ -66,6 +70,17 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
             _ => finding,
         },
     }
+}
+
+/// In a callback nothing can be awaited; and who else calls it on the loop waits as well.
+fn called_by_the_loop(program: &Program, function: FunctionRef, finding: Finding) -> Finding {
+    let mut finding = finding
+        .note(format!("{} is plain, and the loop calls it", lookup::name_of(program, function)))
+        .help("start a task that waits instead, or hand the call to `loop.run_in_executor(None, …)`");
+    let on_loop = |edge: &&Edge| edge.kind == EdgeKind::Sync && program.context(edge.caller) == Context::Loop;
+    let callers = program.graph().to(function).filter(on_loop);
+    finding.also = callers.map(|edge| program.location_of(ExprRef::of_edge(edge))).collect();
+    finding
 }
 
 /// `time.sleep(1)` becomes `await asyncio.sleep(1)`.

@@ -2,7 +2,9 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Span, Tier};
 use treadle_program::Program;
-use treadle_program::facts::{BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, LocalId, RegionKind, Usage};
+use treadle_program::facts::{
+    BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, FunctionKind, LocalId, RegionKind, Usage,
+};
 use treadle_program::ids::{CallRef, FileId, In};
 
 use super::LOST_EXCEPTION;
@@ -31,7 +33,23 @@ fn dropped(program: &Program, call: CallRef, findings: &mut Findings) {
     let facts = program.facts(call.file);
     let at = program.call_expr(call);
     let value = lookup::awaited_or_self(facts, at.id);
-    if value == at.id || facts.expr(value).usage != Usage::Discarded || winds_down(program, call) {
+    if value == at.id || winds_down(program, call) {
+        return;
+    }
+    if let Some(used) = used_untested(program, call.file, value) {
+        findings.push(
+            Finding::new(
+                &LOST_EXCEPTION.about,
+                program.location_of(In::new(call.file, used)),
+                "this may be an exception: `gather(…, return_exceptions=True)` returns them as results",
+            )
+            .label("used as a result, and nothing asks what it is")
+            .step(program.location_of(at), "the results come from here")
+            .help("test each result with `isinstance(result, BaseException)`, or leave `return_exceptions` out"),
+        );
+        return;
+    }
+    if facts.expr(value).usage != Usage::Discarded && !is_only_counted(facts, value) {
         return;
     }
     findings.push(
@@ -43,6 +61,59 @@ fn dropped(program: &Program, call: CallRef, findings: &mut Findings) {
         .label("a failure here leaves no trace")
         .help("look at the results, or leave `return_exceptions` out and let the first failure be raised"),
     );
+}
+
+/// The results go into a variable of which nothing but the length is asked.
+fn is_only_counted(facts: &FileFacts, value: ExprId) -> bool {
+    let Usage::Bound(binding) = facts.expr(value).usage else { return false };
+    let entry = facts.binding(binding);
+    let local = facts.local(entry.local);
+    let plain = matches!(entry.kind, BindingKind::Value { value: found, .. } if found == value);
+    plain
+        && !local.captured
+        && facts.bindings_of(entry.local).count() == 1
+        && facts.function(local.function).kind == FunctionKind::Def
+        && lookup::uses_of(facts, entry.local).all(|id| {
+            let call = facts
+                .expr(id)
+                .parent
+                .filter(|_| facts.expr(id).usage == Usage::Argument)
+                .and_then(|parent| facts.as_call(parent));
+            call.is_some_and(|call| facts.last_name(call.callee) == Some("len"))
+        })
+}
+
+/// `[row["name"] for row in rows]`: a result that is indexed or asked for an attribute in a function that looks at no type.
+fn used_untested(program: &Program, file: FileId, value: ExprId) -> Option<ExprId> {
+    let facts = program.facts(file);
+    let function = facts.function_of(value);
+    let looks = facts.calls_of(function).any(|(_, call)| {
+        matches!(
+            facts.last_name(call.callee),
+            Some("isinstance" | "type" | "issubclass" | "partition" | "hasattr" | "callable")
+        )
+    });
+    let looks = looks
+        || facts
+            .exprs_of(function)
+            .any(|(_, expr)| matches!(expr.kind, ExprKind::Attribute { name, .. } if facts.name(name) == "__class__"));
+    // In a `try`, what a wrong result raises is expected.
+    let tries = facts.function(function).tries;
+    if looks || tries.start != tries.end {
+        return None;
+    }
+    facts.exprs_of(function).find_map(|(id, expr)| {
+        let ExprKind::Local(local) = expr.kind else { return None };
+        let is_used = matches!(expr.usage, Usage::SubscriptBase | Usage::AttributeBase | Usage::Operand);
+        // Through `zip` it may be something else that stands beside the result.
+        let is_direct = match last_binding(facts, local, id)? {
+            BindingKind::Iterated { iterable, .. } => facts.as_call(iterable).is_none(),
+            BindingKind::Unpacked { .. } => true,
+            _ => false,
+        };
+        let gather = gathered(program, file, id).filter(|_| is_used && is_direct)?;
+        (lookup::awaited_or_self(facts, gather.id) == value).then_some(id)
+    })
 }
 
 /// Waiting for tasks that were cancelled on purpose: their `CancelledError`s are of no interest.

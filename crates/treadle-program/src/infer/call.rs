@@ -49,7 +49,11 @@ impl Infer<'_> {
             }
             "builtins.super" => return self.super_class(call),
             "typing.cast" => return self.cast(call),
-            _ => {}
+            path => {
+                if let Some(found) = path.strip_prefix("builtins.").and_then(|name| self.call_builtin(name, call)) {
+                    return found;
+                }
+            }
         }
         let Some(known) = knowledge.claim(item) else { return Ty::Unknown };
         if known.claim.class {
@@ -60,6 +64,34 @@ impl Infer<'_> {
         }
         let result = self.claimed_type(known.returns.as_ref(), receiver, call);
         if known.claim.is_async { Ty::coroutine(result) } else { result }
+    }
+
+    /// Built-in functions that hand on the elements of what they are given.
+    fn call_builtin(&mut self, name: &str, call: Option<CallId>) -> Option<Ty> {
+        let count = self.facts.arguments(self.facts.call(call?)).len();
+        let elements = |infer: &mut Self, index: usize| {
+            let given = infer.argument_type(call, index);
+            infer.iterated(&given)
+        };
+        Some(match name {
+            "list" | "tuple" | "sorted" | "reversed" if count > 0 => Ty::of(Shape::List, elements(self, 0)),
+            "set" | "frozenset" if count > 0 => Ty::of(Shape::Set, elements(self, 0)),
+            "enumerate" => {
+                let element = elements(self, 0);
+                Ty::of(Shape::Iter, Ty::Tuple([self.builtin("int"), element].into()))
+            }
+            "zip" => {
+                let members: Vec<Ty> = (0..count).map(|index| elements(self, index)).collect();
+                Ty::of(Shape::Iter, Ty::Tuple(members.into()))
+            }
+            "filter" => Ty::of(Shape::Iter, elements(self, 1)),
+            "map" => {
+                let function = self.argument_type(call, 0);
+                Ty::of(Shape::Iter, self.call(&function, None))
+            }
+            "next" if count == 1 => elements(self, 0),
+            _ => return None,
+        })
     }
 
     /// Methods of containers that hand out an element.

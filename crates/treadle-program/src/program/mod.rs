@@ -408,11 +408,18 @@ impl Program {
         }
     }
 
-    /// `sock.setblocking(False)` and `sock.settimeout(0)` on a variable or attribute of that name anywhere in the file.
+    /// `sock.setblocking(False)` and `sock.settimeout(0)`: on the same variable, or on an attribute of that name anywhere in
+    /// the file.
     fn is_nonblocking_receiver(&self, call: CallRef) -> bool {
         let facts = self.facts(call.file);
         let receiver = |call: &crate::facts::Call| match facts.expr(call.callee).kind {
-            ExprKind::Attribute { base, name } => Some((facts.last_name(base)?, name)),
+            ExprKind::Attribute { base, name } => {
+                let local = match facts.expr(base).kind {
+                    ExprKind::Local(local) => Some(local),
+                    _ => None,
+                };
+                Some(((local, facts.last_name(base)?), name))
+            }
             _ => None,
         };
         let Some((wanted, _)) = receiver(facts.call(call.id)) else { return false };

@@ -73,13 +73,19 @@ async def main():
 }
 
 #[test]
-fn elements_through_zip_and_enumerate_are_not_followed() {
+fn elements_go_through_built_in_functions() {
     let text = "
 class A: pass
+def make(text): return A()
 for i, x in enumerate([A()]): reveal(x)
-for x, y in zip([A()], [A()]): reveal(x)
+for x, y in zip([A()], 'ab'): reveal(x)
+for x in sorted(list([A()])): reveal(x)
+for x in filter(None, {A()}): reveal(x)
+for x in map(make, 'ab'): reveal(x)
+reveal(next(reversed([A()])))
+for x in list(unknown): reveal(x)
 ";
-    reveals(text, &["?", "?"]);
+    reveals(text, &["A", "A", "A", "A", "A", "A", "?"]);
 }
 
 #[test]
