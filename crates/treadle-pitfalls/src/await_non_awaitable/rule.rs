@@ -144,9 +144,8 @@ fn gives_no_awaitable(program: &Program, types: &mut Types<'_>, call: CallRef, r
         Ty::KnownMethod(item, _) => {
             // The receiver's class may come from an annotation that `await` proves wrong; asyncio's own are not mistaken.
             let facts = program.facts(call.file);
-            let receiver = match facts.expr(facts.call(call.id).callee).kind {
-                ExprKind::Attribute { base, .. } => base,
-                _ => return false,
+            let ExprKind::Attribute { base: receiver, .. } = facts.expr(facts.call(call.id).callee).kind else {
+                return false;
             };
             let is_sure = program.knowledge().path(*item).starts_with("asyncio.") || is_made_here(facts, receiver);
             is_sure && !types.of(receiver).is_unknown() && refuses(program, *item, result)

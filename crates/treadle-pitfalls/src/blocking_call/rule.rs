@@ -2,7 +2,7 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
 use treadle_program::Program;
-use treadle_program::facts::ExprKind;
+use treadle_program::facts::{ExprKind, Usage};
 use treadle_program::ids::{CallRef, ExprRef, FunctionRef, In};
 use treadle_program::knowledge::ItemId;
 use treadle_program::knowledge::claim::Blocking;
@@ -48,7 +48,10 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
     )
     .label(waits_for(blocking));
     // Starting a process is over in a moment on most machines; waiting for it is not.
-    if path == "subprocess.Popen" || lookup::is_command_line(program, call.file) {
+    // As a statement `future.result()` often only brings up the exception of one that is done.
+    let facts = program.facts(call.file);
+    let only_asks = path == "concurrent.futures.Future.result" && facts.expr(at.id).usage == Usage::Discarded;
+    if only_asks || path == "subprocess.Popen" || lookup::is_command_line(program, call.file) {
         finding = finding.at_tier(Tier::Likely);
     }
     let exact = claim.filter(|claim| claim.twin_is_exact).and_then(|claim| claim.twin.as_deref());

@@ -3,6 +3,7 @@
 use treadle_finding::{Finding, Findings, Fix};
 use treadle_program::facts::{BindingKind, CallId, ExprId, ExprKind, FunctionKind, Usage};
 use treadle_program::ids::{CallRef, FileId, In};
+use treadle_program::program::ParamEffects;
 use treadle_program::{Program, Types};
 
 use super::MISSING_AWAIT;
@@ -48,8 +49,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 fn handed_on(program: &Program, call: CallRef, findings: &mut Findings) {
     let Some(path) = lookup::known_path(program, call) else { return };
     let Some((who, help)) = caller(path) else { return };
-    for (callback, value, _) in program.callbacks(call) {
-        let Some(function) = callback.function() else { continue };
+    for (callback, value, effects) in program.callbacks(call) {
+        let is_called = effects.has(ParamEffects::LOOP_CALLBACK) || effects.has(ParamEffects::OFFLOADED);
+        let Some(function) = callback.function().filter(|_| is_called) else { continue };
         if program.is_coroutine_function(function) != Some(true) || may_be_awaited(program, call, path) {
             continue;
         }
