@@ -51,6 +51,10 @@ fn is_dropped(program: &Program, file: FileId, expr: ExprId) -> bool {
                 && facts.expr(parent).usage == Usage::Discarded
         }),
         Usage::Bound(binding) => {
+            // `tasks.add(task := create_task(…))`: the variable is not all that gets it.
+            if facts.expr(expr).parent.is_some_and(|parent| matches!(facts.expr(parent).kind, ExprKind::Walrus(_))) {
+                return false;
+            }
             let local = facts.local(facts.binding(binding).local);
             let owner = In::new(file, local.function);
             // `task.add_done_callback(…)` keeps nothing.
