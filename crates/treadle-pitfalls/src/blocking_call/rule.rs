@@ -51,7 +51,9 @@ fn finding(program: &Program, function: FunctionRef, call: CallRef, blocking: Bl
     // As a statement `future.result()` often only brings up the exception of one that is done.
     let facts = program.facts(call.file);
     let only_asks = path == "concurrent.futures.Future.result" && facts.expr(at.id).usage == Usage::Discarded;
-    if only_asks || path == "subprocess.Popen" || lookup::is_command_line(program, call.file) {
+    if only_asks {
+        finding = finding.at_tier(Tier::Advisory);
+    } else if path == "subprocess.Popen" || lookup::is_command_line(program, call.file) {
         finding = finding.at_tier(Tier::Likely);
     }
     let exact = claim.filter(|claim| claim.twin_is_exact).and_then(|claim| claim.twin.as_deref());

@@ -33,11 +33,36 @@ impl Program {
 
     fn is_ruled_out(&self, edge: &Edge, site: ExprRef) -> bool {
         let facts = self.facts(site.file);
+        if self.is_taken_back(edge, site) {
+            return true;
+        }
         facts.regions_around(facts.expr(site.id).region).any(|(_, region)| match region.kind {
             RegionKind::Branch { test, when } if region.function == edge.callee.id => {
                 self.condition(edge, test).is_some_and(|holds| holds != when)
             }
             _ => false,
+        })
+    }
+
+    /// `def close(pool, wait): pool.shutdown(wait=wait)`, called with `wait=False`: the argument with which the call at
+    /// `site` does not block comes through a parameter.
+    fn is_taken_back(&self, edge: &Edge, site: ExprRef) -> bool {
+        let facts = self.facts(site.file);
+        let Some(call) = self.call_of(site) else { return false };
+        let Some((_, known)) = self.claim(call) else { return false };
+        known.claim.unless.iter().any(|condition| {
+            let Some((key, wanted)) = condition.split_once('=') else { return false };
+            let entry = facts.call(call.id);
+            let value = match key.parse::<usize>() {
+                Ok(index) => facts.argument(entry, index, "\0"),
+                Err(_) => facts.keyword(entry, key),
+            };
+            let Some(ExprKind::Local(local)) = value.map(|value| facts.expr(value).kind) else { return false };
+            match self.argument(edge, local) {
+                Some(Constant::Bool(value)) => wanted == if value { "True" } else { "False" },
+                Some(Constant::None) => wanted == "None",
+                _ => false,
+            }
         })
     }
 
