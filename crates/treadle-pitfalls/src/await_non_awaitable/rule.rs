@@ -126,6 +126,9 @@ fn is_display(kind: &ExprKind) -> bool {
 /// Whether a call surely gives something that `await` refuses.
 fn gives_no_awaitable(program: &Program, types: &mut Types<'_>, call: CallRef, result: &Ty) -> bool {
     let callee = program.callee(call);
+    if is_guessed(program.facts(call.file), program.facts(call.file).call(call.id).callee) {
+        return false;
+    }
     match callee {
         Ty::Function(function) | Ty::Method(function, _) => {
             let entry = program.function(*function);
@@ -150,6 +153,21 @@ fn gives_no_awaitable(program: &Program, types: &mut Types<'_>, call: CallRef, r
             let is_sure = program.knowledge().path(*item).starts_with("asyncio.") || is_made_here(facts, receiver);
             is_sure && !types.of(receiver).is_unknown() && refuses(program, *item, result)
         }
+        _ => false,
+    }
+}
+
+/// A parameter without annotation, or something of it: what calls in the program pass is not all that may be passed.
+fn is_guessed(facts: &FileFacts, id: ExprId) -> bool {
+    match facts.expr(id).kind {
+        ExprKind::Attribute { base, .. } => is_guessed(facts, base),
+        ExprKind::Local(local) => facts.bindings_of(local).any(|(_, binding)| match binding.kind {
+            BindingKind::Param(param) => {
+                let name = facts.name(facts.local(local).name);
+                facts.params[param as usize].annotation.is_none() && !matches!(name, "self" | "cls")
+            }
+            _ => false,
+        }),
         _ => false,
     }
 }
