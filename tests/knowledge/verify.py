@@ -267,7 +267,11 @@ def is_set_on_instances(owner: str, part: str) -> bool:
         try:
             source = inspect.getsource(cls)
         except (TypeError, OSError):
-            continue
+            # A class that calls itself a member of another module than the one that defines it.
+            try:
+                source = inspect.getsource(cls.__init__)
+            except (TypeError, OSError):
+                continue
         if re.search(rf"\bself\.{part}\b(: [^=\n]+)? = ", source):
             return True
     return False
