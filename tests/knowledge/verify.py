@@ -86,6 +86,11 @@ IN_NAME_ONLY = {
     ("aiomysql.Pool", "iter"): "is there for `yield from`",
     ("asyncio.Future", "iter"): "is there for `yield from`",
     ("asyncio.Task", "iter"): "is there for `yield from`",
+    **{
+        (f"filelock.{name}", "with"): "raises NotImplementedError"
+        for name in ("BaseAsyncFileLock", "AsyncFileLock", "AsyncSoftFileLock", "AsyncUnixFileLock")
+    },
+    ("tenacity.AsyncRetrying", "iter"): "raises TypeError",
 }
 
 # Aliases to another library's function that does the same.
