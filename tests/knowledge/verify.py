@@ -86,6 +86,11 @@ IN_NAME_ONLY = {
     ("aiomysql.Pool", "iter"): "is there for `yield from`",
     ("asyncio.Future", "iter"): "is there for `yield from`",
     ("asyncio.Task", "iter"): "is there for `yield from`",
+    **{
+        (f"filelock.{name}", "with"): "raises NotImplementedError"
+        for name in ("BaseAsyncFileLock", "AsyncFileLock", "AsyncSoftFileLock", "AsyncUnixFileLock")
+    },
+    ("tenacity.AsyncRetrying", "iter"): "raises TypeError",
 }
 
 # Aliases to another library's function that does the same.
@@ -267,7 +272,11 @@ def is_set_on_instances(owner: str, part: str) -> bool:
         try:
             source = inspect.getsource(cls)
         except (TypeError, OSError):
-            continue
+            # A class that calls itself a member of another module than the one that defines it.
+            try:
+                source = inspect.getsource(cls.__init__)
+            except (TypeError, OSError):
+                continue
         if re.search(rf"\bself\.{part}\b(: [^=\n]+)? = ", source):
             return True
     return False
