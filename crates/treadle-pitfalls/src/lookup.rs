@@ -328,6 +328,15 @@ pub(crate) fn is_ready(program: &Program, call: CallRef) -> bool {
     asked || fresh
 }
 
+/// `@functools.cache` and its like: the body runs once for each argument.
+pub(crate) fn is_cached(program: &Program, function: FunctionRef) -> bool {
+    let facts = program.facts(function.file);
+    facts.operands(program.function(function).decorators).iter().any(|decorator| {
+        let name = facts.as_call(*decorator).map_or(*decorator, |call| call.callee);
+        matches!(facts.last_name(name), Some("cache" | "lru_cache" | "cached_property"))
+    })
+}
+
 /// Whether a call stops for a debugger: in a branch it is there on purpose, and a chain to it says nothing.
 pub(crate) fn is_debugger(program: &Program, call: CallRef) -> bool {
     matches!(known_path(program, call), Some("pdb.set_trace" | "builtins.breakpoint" | "code.interact"))

@@ -48,7 +48,8 @@ fn tier(program: &Program, chain: &Chain) -> Tier {
     let first = chain.path[0];
     let is_awaited = program.facts(first.caller.file).expr(first.at).usage == Usage::Awaited;
     let is_command = lookup::is_command_line(program, first.caller.file);
-    if !certain && is_command {
+    let is_cached = chain.path.iter().any(|edge| lookup::is_cached(program, edge.callee));
+    if !certain && (is_command || is_cached) {
         return Tier::Advisory;
     }
     if certain && !is_awaited && !is_command { Tier::Certain } else { Tier::Likely }
