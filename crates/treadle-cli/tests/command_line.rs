@@ -603,6 +603,60 @@ fn users_teach_what_blocks() {
     ");
 }
 
+/// A program in an environment of its own with a library that nobody has claimed anything about.
+fn with_library() -> Project {
+    let project = Project::new(&[(
+        "app.py",
+        "import stocks\nfrom stocks.client import Client\n\n\nasync def main(client: Client):\n    client.fetch()\n    stocks.load()\n",
+    )]);
+    let library = ".venv/lib/python3.12/site-packages/stocks";
+    project.write(".venv/pyvenv.cfg", "version = 3.12.1\n");
+    project.write(&format!("{library}/__init__.py"), "from ._load import load\n");
+    project.write(
+        &format!("{library}/_load.py"),
+        "import time\n\n\ndef load():\n    wait()\n\n\ndef wait():\n    time.sleep(1)\n",
+    );
+    project.write(&format!("{library}/client.py"), "class Client:\n    async def fetch(self): ...\n");
+    project
+}
+
+#[test]
+fn installed_packages_are_known_and_followed_when_asked() {
+    let project = with_library();
+    insta::assert_snapshot!(project.run(&["check", "--output-format", "concise"]), @"
+    exit code 1
+    app.py:6:5: error[missing-await] the coroutine of `client.fetch` is never awaited
+    ");
+    insta::assert_snapshot!(project.run(&["check", "--output-format", "concise", "--follow-installed"]), @"
+    exit code 1
+    app.py:6:5: error[missing-await] the coroutine of `client.fetch` is never awaited
+    app.py:7:5: error[blocking-call-indirect] `load` blocks the event loop: it reaches `time.sleep`
+    ");
+    insta::assert_snapshot!(project.run(&["check", "--output-format", "concise", "--python", "absent"]), @"
+    exit code 2
+    --- standard error
+    treadle: `absent` is no Python environment: it has no `site-packages`
+    ");
+}
+
+#[test]
+fn sources_below_src_are_modules_of_the_project() {
+    let project = Project::new(&[
+        ("pyproject.toml", "[project]\nname = 'shop'\n"),
+        ("src/shop/__init__.py", ""),
+        ("src/shop/work.py", "async def work(): ...\n"),
+        ("tests/test_work.py", "from shop.work import work\n\n\nasync def test():\n    work()\n"),
+    ]);
+    insta::assert_snapshot!(project.run(&["check", "--output-format", "concise"]), @"
+    exit code 1
+    tests/test_work.py:5:5: error[missing-await] the coroutine of `work` is never awaited
+    ");
+    insta::assert_snapshot!(project.run(&["check", "--output-format", "concise", "tests/test_work.py", "src/shop"]), @"
+    exit code 1
+    tests/test_work.py:5:5: error[missing-await] the coroutine of `work` is never awaited
+    ");
+}
+
 #[test]
 fn broken_files_are_findings_and_the_others_are_checked() {
     let project = app();

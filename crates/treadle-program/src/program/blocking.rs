@@ -65,7 +65,8 @@ impl Program {
     /// Whether a chain may go through a function: one that is plain. That a thread runs it at some other place does not
     /// help where it is called.
     fn carries(&self, function: FunctionRef) -> bool {
-        !self.function(function).is_async && !self.is_root(function)
+        let is_followed = !self.file(function.file).installed || self.options().follow_installed;
+        is_followed && !self.function(function).is_async && !self.is_root(function)
     }
 
     /// The plain functions that code on the loop runs.
