@@ -14,9 +14,7 @@ use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for function in lookup::async_functions(program) {
-        if lookup::runs_once(program, function) && is_entry(program, function)
-            || counts_cancellations(program, function)
-        {
+        if decides_for_itself(program, function) || counts_cancellations(program, function) {
             continue;
         }
         let facts = program.facts(function.file);
@@ -32,10 +30,12 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     }
 }
 
-/// The program's outermost coroutine: there is nobody above it to tell.
-fn is_entry(program: &Program, function: FunctionRef) -> bool {
+/// The program's outermost coroutine has nobody above it to tell; and what `__aexit__` returns decides whether the exception
+/// goes on.
+fn decides_for_itself(program: &Program, function: FunctionRef) -> bool {
     let facts = program.facts(function.file);
-    matches!(facts.name(program.function(function).name).trim_start_matches('_'), "main" | "amain" | "async_main")
+    let name = facts.name(program.function(function).name);
+    name == "__aexit__" || matches!(name.trim_start_matches('_'), "main" | "amain" | "async_main")
 }
 
 /// Code that asks `cancelling()` or calls `uncancel()` knows whose cancellation it ends.

@@ -4,7 +4,7 @@ use treadle_finding::{Edit, Finding, Findings, Fix};
 use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind, Usage};
 use treadle_program::ids::{ExprRef, FunctionRef};
 use treadle_program::knowledge::claim::Primitive;
-use treadle_program::program::Paths;
+use treadle_program::program::{Paths, Wrapping};
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
@@ -18,7 +18,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let mut types = Types::new(program, function.file);
         for region in (run.start..run.end).map(RegionId) {
             if let RegionKind::With { context, is_async: false } = facts.region(region).kind
-                && is_thread_lock(program, &types.of(context))
+                && (is_thread_lock(program, &types.of(context)) || yields_under_lock(program, function.with(context)))
                 && let Some((node, _)) = lookup::suspensions_within(program, function, region).first()
             {
                 report(program, function, context, *node, findings);
@@ -43,6 +43,26 @@ fn is_thread_lock(program: &Program, ty: &Ty) -> bool {
         primitive,
         Some(Primitive::ThreadLock | Primitive::ThreadRlock | Primitive::ThreadSemaphore | Primitive::ThreadCondition)
     )
+}
+
+/// `with guard():` where the generator behind it yields while it holds a lock for threads.
+fn yields_under_lock(program: &Program, context: ExprRef) -> bool {
+    let Some(manager) = program.call_of(context).and_then(|call| program.callee(call).function()) else { return false };
+    if !matches!(program.decoration(manager).wrapping, Wrapping::ContextManager { is_async: false }) {
+        return false;
+    }
+    let facts = program.facts(manager.file);
+    let mut types = Types::new(program, manager.file);
+    let run = facts.function(manager.id).regions;
+    (run.start..run.end).map(RegionId).any(|region| match facts.region(region).kind {
+        RegionKind::With { context, is_async: false } => {
+            is_thread_lock(program, &types.of(context))
+                && program.nodes(manager).any(|(node, kind)| {
+                    matches!(kind, NodeKind::Yield(_)) && facts.region_within(facts.node(node.id).region, region)
+                })
+        }
+        _ => false,
+    })
 }
 
 /// The receiver of `lock.acquire()`, as spelled.
