@@ -41,7 +41,7 @@ DUNDERS = {
 TEXTS = {"why", "enters", "iterates", "awaits", "returns", "blocks", "twin", "cure", "primitive", "decorator"}
 FLAGS = {"class", "attribute", "async", "twin-is-exact", "opens", "pooled-client", "executor"}
 LISTS = {"names", "bases", "protocols", "unless", "only-if", "close"}
-TABLES = {"effects", "runs", "legacy"}
+TABLES = {"effects", "passes", "runs", "legacy"}
 SHAPES = {
     "type",
     "list",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use treadle_program::facts::{ExprId, ExprKind, NodeKind, RegionId, RegionKind, Usage};
-use treadle_program::ids::{ExprRef, FileId, FunctionRef, In};
+use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::{Edge, EdgeKind, Place, Wrapping};
 use treadle_program::ty::Ty;
@@ -55,10 +55,11 @@ impl<'p> Locks<'p> {
             for region in (0..facts.regions.len() as u32).map(RegionId) {
                 let RegionKind::With { context, .. } = facts.region(region).kind else { continue };
                 let at = In::new(file, context);
-                if !is_lock(program, &types.of(context)) {
+                let ty = types.of(context);
+                let Some(place) = program.place_of(at) else { continue };
+                if !is_lock(program, &ty) && !is_single(program, &place) {
                     continue;
                 }
-                let Some(place) = program.place_of(at) else { continue };
                 let function = In::new(file, facts.region(region).function);
                 let on_self = matches!(place, Place::Variable(_)) || is_own_attribute(program, at);
                 held.entry(function).or_default().push(Held { place, at, region, on_self });
@@ -241,6 +242,17 @@ fn is_lock(program: &Program, ty: &Ty) -> bool {
     let Ty::KnownInstance(item) = ty else { return false };
     let primitive = program.knowledge().claim(*item).and_then(|known| known.claim.primitive);
     matches!(primitive, Some(Primitive::AsyncLock | Primitive::ThreadLock | Primitive::AsyncCondition))
+}
+
+/// A semaphore with one permit.
+fn is_single(program: &Program, place: &Place) -> bool {
+    let Some(used) = program.primitives().at(place) else { return false };
+    let is_one = |call: &CallRef| {
+        let facts = program.facts(call.file);
+        let value = facts.argument(facts.call(call.id), 0, "value");
+        value.is_none_or(|value| facts.expr(value).kind == ExprKind::Int(1))
+    };
+    used.primitive == Primitive::AsyncSemaphore && !used.created.is_empty() && used.created.iter().all(is_one)
 }
 
 /// `self.lock` in a method.

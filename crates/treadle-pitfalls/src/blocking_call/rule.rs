@@ -19,6 +19,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             if lookup::known_path(program, call).is_some_and(|path| path.ends_with("Lock.acquire")) {
                 continue;
             }
+            // `await time.sleep(1)` is first of all an `await` on nothing.
+            let at = program.call_expr(call);
+            if program.facts(at.file).expr(at.id).usage == Usage::Awaited {
+                continue;
+            }
             if lookup::is_debugger(program, call) && lookup::is_conditional(program, program.call_expr(call)) {
                 continue;
             }

@@ -3,6 +3,8 @@
 use treadle_finding::{Finding, Findings, Fix};
 use treadle_program::facts::{BindingId, BindingKind, CompareOp, ExprId, ExprKind, FileFacts, Usage};
 use treadle_program::ids::{FileId, In};
+use treadle_program::knowledge::types::Shape;
+use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
 use super::COROUTINE_MISUSE;
@@ -18,7 +20,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             }
             let id = ExprId(position as u32);
             let Some(words) = misuse(program, file, id) else { continue };
-            if !types.of(id).is_coroutine() || differs_below(program, file, id) || is_asked_about(facts, id) {
+            let ty = types.of(id);
+            let is_future = matches!(ty, Ty::Of(Shape::Future | Shape::Task, _)) && fits_no_future(expr.usage);
+            if !(ty.is_coroutine() || is_future) || differs_below(program, file, id) || is_asked_about(facts, id) {
                 continue;
             }
             let at = In::new(file, id);
@@ -26,12 +30,13 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 Some(call) => facts.dotted(call.callee).unwrap_or_else(|| "the call".to_owned()),
                 None => facts.dotted(id).unwrap_or_default(),
             };
+            let kind = if is_future { "future" } else { "coroutine" };
             let mut finding = Finding::new(
                 &COROUTINE_MISUSE.about,
                 program.location_of(at),
-                format!("the coroutine of `{name}` {words}"),
+                format!("the {kind} of `{name}` {words}"),
             )
-            .label("this is a coroutine, not its result");
+            .label(format!("this is a {kind}, not its result"));
             if lookup::may_await(program, at) {
                 finding = finding.help(format!(
                     "`await` it: `{}`",
@@ -44,6 +49,11 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             findings.push(finding);
         }
     }
+}
+
+/// Uses that neither a future nor a task is fit for.
+fn fits_no_future(usage: Usage) -> bool {
+    matches!(usage, Usage::Iterated | Usage::SubscriptBase | Usage::Operand)
 }
 
 /// `first, second = work()`.
@@ -85,6 +95,10 @@ fn misuse(program: &Program, file: FileId, id: ExprId) -> Option<&'static str> {
     match expr.usage {
         Usage::Condition | Usage::Junction => Some("is used as a condition, and is always true"),
         Usage::Bound(binding) if is_unpacked(facts, binding, id) => Some("is unpacked"),
+        // `while line := reader.readline():`
+        Usage::Bound(_) if matches!(parent.map(|parent| parent.kind), Some(ExprKind::Walrus(_))) => {
+            misuse(program, file, expr.parent?)
+        }
         Usage::SubscriptBase => Some("is indexed"),
         Usage::Formatted => Some("is formatted, not its result"),
         Usage::Iterated => Some("is iterated"),

@@ -155,7 +155,9 @@ fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findi
     let facts = program.facts(file);
     let entry = facts.call(call.id);
     let (Some(value), Some(class)) = (facts.argument(entry, 0, "\0"), facts.argument(entry, 1, "\0")) else { return };
-    if !matches!(facts.expr(class).kind, ExprKind::Global(name) if facts.name(name) == "Exception") {
+    let is_exception = matches!(facts.expr(class).kind, ExprKind::Global(name) if facts.name(name) == "Exception");
+    if !is_exception {
+        narrow(program, call, value, class, findings);
         return;
     }
     let Some(gather) = gathered(program, file, value) else { return };
@@ -175,6 +177,33 @@ fn filtered(program: &Program, file: FileId, call: CallRef, findings: &mut Findi
         .step(program.location_of(gather), "the results come from here")
         .help("`isinstance(result, BaseException)`")
         .fix(Fix::safe("test for `BaseException`", vec![Edit::replace(span, "BaseException")])),
+    );
+}
+
+/// `isinstance(result, TimeoutError)` as the only test: every other exception passes for a result.
+fn narrow(program: &Program, call: CallRef, value: ExprId, class: ExprId, findings: &mut Findings) {
+    let facts = program.facts(call.file);
+    let names = lookup::exception_names(facts, class);
+    let [name] = names.as_slice() else { return };
+    let is_one_kind = (name.ends_with("Error") || name.ends_with("Exception"))
+        && !matches!(name.as_str(), "BaseException" | "Exception" | "CancelledError");
+    if !is_one_kind || gathered(program, call.file, value).is_none() || winds_down(program, call) {
+        return;
+    }
+    let others = facts.calls_of(facts.function_of(value)).filter(|(id, other)| {
+        *id != call.id && matches!(facts.last_name(other.callee), Some("isinstance" | "type" | "issubclass"))
+    });
+    if others.count() > 0 {
+        return;
+    }
+    findings.push(
+        Finding::new(
+            &LOST_EXCEPTION.about,
+            program.location(call.file, facts.expr(class).span),
+            format!("every other exception than `{name}` passes this test as a result"),
+        )
+        .at_tier(Tier::Likely)
+        .help("`isinstance(result, BaseException)`, and then look which one it is"),
     );
 }
 

@@ -3,7 +3,9 @@
 use treadle_finding::{Finding, Findings, Fix};
 use treadle_program::facts::{BindingKind, CallId, ExprId, ExprKind, FunctionKind, Usage};
 use treadle_program::ids::{CallRef, FileId, In};
+use treadle_program::knowledge::claim::Protocol;
 use treadle_program::program::ParamEffects;
+use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
 use super::MISSING_AWAIT;
@@ -15,7 +17,15 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let mut types = Types::new(program, file);
         for (number, call) in facts.calls.iter().enumerate() {
             let fate = fate(program, file, call.expr);
-            if fate == Fate::Lives || call.node.is_none() || !types.of(call.expr).is_coroutine() {
+            if fate == Fate::Lives || call.node.is_none() {
+                continue;
+            }
+            let ty = types.of(call.expr);
+            // `session.get(…)`: no coroutine, but nothing is sent before it is awaited or entered either.
+            let only_awaited = fate == Fate::Dropped
+                && matches!(ty, Ty::KnownInstance(_))
+                && program.supports(&ty, Protocol::Await) == Some(true);
+            if !ty.is_coroutine() && !only_awaited {
                 continue;
             }
             let reference = In::new(file, CallId(number as u32));
@@ -105,6 +115,10 @@ fn fate(program: &Program, file: FileId, expr: ExprId) -> Fate {
     let entry = facts.expr(expr);
     match entry.usage {
         Usage::Discarded => Fate::Dropped,
+        // `await first(), second()` is a tuple, and awaits the first only.
+        Usage::Element if entry.parent.is_some_and(|parent| facts.expr(parent).usage == Usage::Discarded) => {
+            Fate::Dropped
+        }
         // A list of coroutines as a statement of its own.
         Usage::Collected if entry.parent.is_some_and(|parent| facts.expr(parent).usage == Usage::Discarded) => {
             let parent = entry.parent.map(|parent| facts.expr(parent).kind);

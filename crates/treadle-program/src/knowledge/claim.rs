@@ -106,6 +106,10 @@ pub struct Claim {
     /// What it does as a decorator to the function under it.
     #[serde(default)]
     pub decorator: Option<Decorator>,
+    /// What a callback is called with: types of its parameters, by the argument that is the callback (`"0|handler"`), or by
+    /// `"decorated"` for the function under a decorator.
+    #[serde(default)]
+    pub passes: BTreeMap<String, Vec<String>>,
     /// For base classes: where the framework runs methods that a subclass defines with plain `def`, by method name (`"*"` for all others).
     #[serde(default)]
     pub runs: BTreeMap<String, Place>,

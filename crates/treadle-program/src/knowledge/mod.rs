@@ -46,6 +46,8 @@ pub struct KnownClaim {
     pub iterates: Option<TypeText>,
     /// `awaits`, parsed.
     pub awaits: Option<TypeText>,
+    /// `passes`, parsed.
+    pub passes: Vec<(String, Vec<TypeText>)>,
 }
 
 /// What is wrong with a user's own claim.
@@ -111,7 +113,14 @@ impl Knowledge {
             };
             let (returns, enters) = (parse(&claim.returns)?, parse(&claim.enters)?);
             let (iterates, awaits) = (parse(&claim.iterates)?, parse(&claim.awaits)?);
-            knowledge.claims.push(KnownClaim { claim, returns, enters, iterates, awaits });
+            let passed = |(to, types): (&String, &Vec<String>)| {
+                let types = types.iter().map(|text| TypeText::parse(text));
+                let types: Result<Vec<TypeText>, String> = types.collect();
+                let fail = |error| KnowledgeError(format!("claim about `{}`: {error}", claim.names.join("`, `")));
+                types.map(|types| (to.clone(), types)).map_err(fail)
+            };
+            let passes = claim.passes.iter().map(passed).collect::<Result<_, _>>()?;
+            knowledge.claims.push(KnownClaim { claim, returns, enters, iterates, awaits, passes });
         }
         for (item, names) in bases {
             let ids = names.iter().map(|name| knowledge.insert(name)).filter(|base| *base != item).collect();

@@ -8,12 +8,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Ancestor, Decoration, Program, SourceFile};
 use crate::facts::{
-    ArgumentKind, BindingKind, CallId, ExprId, ExprKind, FunctionId, FunctionKind, NodeKind, ParamKind, StoreKind,
-    StoreTarget,
+    ArgumentKind, BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, NodeKind,
+    ParamKind, StoreKind, StoreTarget,
 };
 use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
-use crate::knowledge::types::Shape;
+use crate::knowledge::types::{Shape, TypeText};
 use crate::ty::Ty;
 
 /// The answers of the last round.
@@ -355,6 +355,7 @@ fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         let call = In::new(file, CallId(number));
         passed_by_call(program, &mut infer, call, &mut passed);
     }
+    passed_by_frameworks(program, &mut infer, file, &mut passed);
     passed
 }
 
@@ -371,6 +372,58 @@ fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         }
     }
     found
+}
+
+/// What a framework calls a handler with, by claims about where the handler is given or how it is decorated.
+fn passed_by_frameworks(program: &Program, infer: &mut Infer<'_>, file: FileId, passed: &mut Vec<(FileId, u32, Ty)>) {
+    let facts = program.facts(file);
+    for call in &facts.calls {
+        let Some(item) = infer.expr(call.callee).item() else { continue };
+        let Some(known) = program.knowledge().claim(item).filter(|known| !known.passes.is_empty()) else { continue };
+        for (to, types) in &known.passes {
+            let Some(value) = callback_of(facts, call, to) else { continue };
+            let callback = infer.expr(value);
+            pass(program, infer, &callback, types, passed);
+        }
+    }
+    for (number, function) in facts.functions.iter().enumerate() {
+        for decorator in facts.operands(function.decorators) {
+            let named = facts.as_call(*decorator).map_or(*decorator, |call| call.callee);
+            let Some(item) = infer.expr(named).item() else { continue };
+            let Some(known) = program.knowledge().claim(item) else { continue };
+            let Some((_, types)) = known.passes.iter().find(|(to, _)| to == "decorated") else { continue };
+            let function = In::new(file, FunctionId(number as u32));
+            let callback = match facts.function(function.id).class {
+                Some(class) => Ty::Method(function, Ty::Instance(In::new(file, class)).into()),
+                None => Ty::Function(function),
+            };
+            pass(program, infer, &callback, types, passed);
+        }
+    }
+}
+
+/// The argument that a key such as `"0|handler"` names.
+fn callback_of(facts: &FileFacts, call: &Call, key: &str) -> Option<ExprId> {
+    key.split('|').find_map(|part| match part.parse::<usize>() {
+        Ok(index) => facts.argument(call, index, "\0"),
+        Err(_) => facts.keyword(call, part),
+    })
+}
+
+fn pass(
+    program: &Program,
+    infer: &mut Infer<'_>,
+    callback: &Ty,
+    types: &[TypeText],
+    passed: &mut Vec<(FileId, u32, Ty)>,
+) {
+    let Some((function, bound)) = program.callable(callback) else { return };
+    for (position, text) in types.iter().enumerate() {
+        let param = program.parameter_of(function, bound, ArgumentKind::Positional, position, function.file);
+        if let Some(param) = param {
+            passed.push((function.file, param, infer.claimed_type(Some(text), &Ty::Unknown, None)));
+        }
+    }
 }
 
 fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passed: &mut Vec<(FileId, u32, Ty)>) {
