@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use treadle_check::fix;
 use treadle_finding::{About, Applicability, Finding};
 use treadle_pitfalls::CATALOGUE;
@@ -86,32 +87,41 @@ fn compile_errors(texts: &[(String, String)]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn check_all(unsafe_too: bool) {
-    let mut texts: Vec<(String, String)> = Vec::new();
-    let mut wrong = Vec::new();
-    let mut total = 0;
-    for (name, mut files) in programs() {
-        let found = findings(&files);
-        let before = found.len();
-        let is_fixable = |finding: &&Finding| {
-            finding.fix.as_ref().is_some_and(|fix| unsafe_too || fix.applicability == Applicability::Safe)
-        };
-        let fixable = found.iter().filter(is_fixable).count();
-        let count = fixed(&mut files, unsafe_too);
-        let after = findings(&files);
-        let left = after.iter().filter(is_fixable);
-        wrong.extend(left.map(|finding| format!("{name}: not fixed: {}", finding.message)));
-        // A fix may bring to light what stood behind it; that is fixed in its turn, or it would be among those left.
-        if after.len() > before - fixable {
-            let messages: Vec<&str> = after.iter().map(|finding| finding.message.as_str()).collect();
-            wrong.push(format!("{name}: {before} findings, {count} fixed, and then {messages:?}\n{files:?}"));
-        }
-        total += count;
-        texts.extend(files.into_iter().map(|(path, text)| (format!("{name} {}", path.display()), text)));
+/// What became of one program.
+struct Tried {
+    wrong: Vec<String>,
+    fixed: usize,
+    texts: Vec<(String, String)>,
+}
+
+fn try_fixes(name: &str, mut files: Files, unsafe_too: bool) -> Tried {
+    let is_fixable = |finding: &&Finding| {
+        finding.fix.as_ref().is_some_and(|fix| unsafe_too || fix.applicability == Applicability::Safe)
+    };
+    let before = findings(&files);
+    let fixable = before.iter().filter(is_fixable).count();
+    let count = if fixable > 0 { fixed(&mut files, unsafe_too) } else { 0 };
+    let after = if fixable > 0 { findings(&files) } else { Vec::new() };
+    let left = after.iter().filter(is_fixable);
+    let mut wrong: Vec<String> = left.map(|finding| format!("{name}: not fixed: {}", finding.message)).collect();
+    // A fix may bring to light what stood behind it; that is fixed in its turn, or it would be among those left.
+    if after.len() > before.len() - fixable {
+        let messages: Vec<&str> = after.iter().map(|finding| finding.message.as_str()).collect();
+        wrong.push(format!("{name}: {} findings, {count} fixed, and then {messages:?}\n{files:?}", before.len()));
     }
+    let texts = files.into_iter().map(|(path, text)| (format!("{name} {}", path.display()), text)).collect();
+    Tried { wrong, fixed: count, texts }
+}
+
+fn check_all(unsafe_too: bool) {
+    let programs = programs().into_par_iter();
+    let tried: Vec<Tried> = programs.map(|(name, files)| try_fixes(&name, files, unsafe_too)).collect();
+    let wrong: Vec<&str> = tried.iter().flat_map(|tried| &tried.wrong).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(compile_errors(&texts), "");
+    let total: usize = tried.iter().map(|tried| tried.fixed).sum();
     assert!(total > 30, "only {total} fixes were tried");
+    let texts: Vec<(String, String)> = tried.into_iter().flat_map(|tried| tried.texts).collect();
+    assert_eq!(compile_errors(&texts), "");
 }
 
 #[test]
