@@ -156,6 +156,10 @@ impl<'p> Locks<'p> {
                 let own = outer.on_self
                     && (matches!(outer.place, Place::Variable(_)) || is_self_call(self.program, function, edge.at));
                 for (inner, on_same) in self.taken_by(edge.callee, own) {
+                    let function_of_inner = self.program.function_of(inner.at);
+                    if function_of_inner == edge.callee && self.program.is_kept_away(edge, &[inner.at.id]) {
+                        continue;
+                    }
                     found.push(Nesting {
                         outer: outer.place.clone(),
                         inner: inner.place.clone(),

@@ -337,6 +337,19 @@ pub(crate) fn is_cached(program: &Program, function: FunctionRef) -> bool {
     })
 }
 
+/// `with patch("requests.get"):` or `@patch("requests.get")`: a test's stand-in is called, not the function.
+pub(crate) fn is_replaced(program: &Program, function: FunctionRef, path: &str) -> bool {
+    let facts = program.facts(function.file);
+    let names_it = |id: ExprId| matches!(facts.expr(id).kind, ExprKind::String(text) if facts.name(text) == path);
+    let inside = facts.exprs_of(function.id).any(|(id, expr)| expr.usage == Usage::Argument && names_it(id));
+    let above = facts.operands(program.function(function).decorators).iter().any(|decorator| {
+        facts
+            .as_call(*decorator)
+            .is_some_and(|call| facts.arguments(call).iter().any(|argument| names_it(argument.value)))
+    });
+    inside || above
+}
+
 /// Whether a call stops for a debugger: in a branch it is there on purpose, and a chain to it says nothing.
 pub(crate) fn is_debugger(program: &Program, call: CallRef) -> bool {
     matches!(known_path(program, call), Some("pdb.set_trace" | "builtins.breakpoint" | "code.interact"))

@@ -174,8 +174,9 @@ fn is_guessed(facts: &FileFacts, id: ExprId) -> bool {
 
 fn refuses(program: &Program, item: ItemId, result: &Ty) -> bool {
     program.knowledge().claim(item).is_some_and(|known| {
+        let is_plain = !known.claim.class || program.knowledge().path(item).starts_with("builtins.");
         !known.claim.is_async
-            && !known.claim.class
+            && is_plain
             && (known.claim.blocks.is_some() || program.supports(result, Protocol::Await) == Some(false))
     })
 }

@@ -24,6 +24,9 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             if program.facts(at.file).expr(at.id).usage == Usage::Awaited {
                 continue;
             }
+            if lookup::is_replaced(program, function, program.knowledge().path(item)) {
+                continue;
+            }
             if lookup::is_debugger(program, call) && lookup::is_conditional(program, program.call_expr(call)) {
                 continue;
             }

@@ -45,6 +45,9 @@ fn is_for_one_operation(program: &Program, function: FunctionRef, at: ExprId) ->
     if !lookup::stays_local(program, function.with(value)) {
         return false;
     }
+    if may_be_given(facts, value) {
+        return false;
+    }
     let is_loop = |kind: &RegionKind| matches!(kind, RegionKind::Loop { .. });
     let from = facts.expr(at).span.start;
     let serves_loop = facts.regions[facts.function(function.id).regions.range()]
@@ -64,5 +67,15 @@ fn is_for_one_operation(program: &Program, function: FunctionRef, at: ExprId) ->
         }
         _ => false,
     };
-    !serves_loop && !handed_on
+    // A route or handler makes it for each request, however many it sends.
+    let is_handler = !facts.function(function.id).decorators.is_empty();
+    (!serves_loop || is_handler) && !handed_on
+}
+
+/// `if session is None: session = ClientSession()` where `session` is a parameter.
+fn may_be_given(facts: &treadle_program::facts::FileFacts, value: ExprId) -> bool {
+    use treadle_program::facts::BindingKind;
+    let Usage::Bound(binding) = facts.expr(value).usage else { return false };
+    let local = facts.binding(binding).local;
+    facts.bindings_of(local).any(|(_, binding)| matches!(binding.kind, BindingKind::Param(_)))
 }

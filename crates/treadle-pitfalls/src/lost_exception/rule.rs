@@ -104,6 +104,11 @@ fn used_untested(program: &Program, file: FileId, value: ExprId) -> Option<ExprI
     }
     facts.exprs_of(function).find_map(|(id, expr)| {
         let ExprKind::Local(local) = expr.kind else { return None };
+        if is_summed(facts, id)
+            && results(program, file, id).is_some_and(|gather| lookup::awaited_or_self(facts, gather.id) == value)
+        {
+            return Some(id);
+        }
         let is_used = matches!(expr.usage, Usage::SubscriptBase | Usage::AttributeBase | Usage::Operand);
         // Through `zip` it may be something else that stands beside the result.
         let is_direct = match last_binding(facts, local, id)? {
@@ -114,6 +119,13 @@ fn used_untested(program: &Program, file: FileId, value: ExprId) -> Option<ExprI
         let gather = gathered(program, file, id).filter(|_| is_used && is_direct)?;
         (lookup::awaited_or_self(facts, gather.id) == value).then_some(id)
     })
+}
+
+/// `sum(results)`.
+fn is_summed(facts: &FileFacts, id: ExprId) -> bool {
+    let expr = facts.expr(id);
+    let call = expr.parent.filter(|_| expr.usage == Usage::Argument).and_then(|parent| facts.as_call(parent));
+    call.is_some_and(|call| matches!(facts.last_name(call.callee), Some("sum" | "min" | "max" | "join")))
 }
 
 /// Waiting for tasks that were cancelled on purpose: their `CancelledError`s are of no interest.

@@ -51,7 +51,11 @@ fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
         lookup::known_path(program, *call).is_some_and(|path| {
             matches!(
                 path,
-                "asyncio.run" | "asyncio.AbstractEventLoop.run_until_complete" | "asyncio.Runner.run" | "anyio.run"
+                "asyncio.run"
+                    | "asyncio.AbstractEventLoop.run_until_complete"
+                    | "asyncio.AbstractEventLoop.run_forever"
+                    | "asyncio.Runner.run"
+                    | "anyio.run"
             )
         })
     };

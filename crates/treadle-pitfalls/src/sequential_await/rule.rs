@@ -242,8 +242,10 @@ fn does_independent_work(program: &Program, call: treadle_program::ids::CallRef)
 
 fn is_request(path: &str) -> bool {
     let Some((owner, method)) = path.rsplit_once('.') else { return false };
-    matches!(owner, "aiohttp.ClientSession" | "httpx.AsyncClient")
-        && matches!(method, "get" | "head" | "options" | "request" | "post" | "put" | "patch" | "delete")
+    // Each call on a pool takes a connection of its own.
+    (owner == "asyncpg.Pool" && matches!(method, "fetch" | "fetchrow" | "fetchval"))
+        || matches!(owner, "aiohttp.ClientSession" | "httpx.AsyncClient")
+            && matches!(method, "get" | "head" | "options" | "request" | "post" | "put" | "patch" | "delete")
 }
 
 /// Work whose order others see: writes, queues, locks, statements on a connection.

@@ -2,10 +2,13 @@
 
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
+use treadle_program::facts::{FileFacts, Usage};
+use treadle_program::ids::In;
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::{Operation, Place, PrimitiveUse};
 
 use super::STALLED_WAIT;
+use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     for (place, used) in program.primitives().iter() {
@@ -21,18 +24,33 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
     }
 }
 
-/// An event or future of one function that only waits for it is how people write "until cancelled".
+/// An event or future of one function that only waits for it, under a name that says so, or in a function that runs for as long
+/// as the program: how people write "until cancelled".
 fn sleeps_for_ever(program: &Program, place: &Place, used: &PrimitiveUse) -> bool {
     let Place::Variable(local) = place else { return false };
-    let owner = program.facts(local.file).local(local.id).function;
-    matches!(used.primitive, Primitive::AsyncEvent | Primitive::AsyncFuture)
-        && owner != treadle_program::facts::FileFacts::MODULE
+    let facts = program.facts(local.file);
+    let entry = facts.local(local.id);
+    let owner = entry.function;
+    if owner == FileFacts::MODULE || !matches!(used.primitive, Primitive::AsyncEvent | Primitive::AsyncFuture) {
+        return false;
+    }
+    let words =
+        ["forever", "ever", "stop", "shut", "exit", "quit", "sleep", "term", "block", "cancel", "clos", "hang", "idle"];
+    let says_so = |name: &str| words.iter().any(|word| name.contains(word));
+    let function = facts.name(facts.function(owner).name);
+    let runs_on = ["run", "serve", "main", "start", "listen", "watch", "loop", "wait", "poll", "work"];
+    says_so(facts.name(entry.name))
+        || says_so(function)
+        || runs_on.iter().any(|word| function.contains(word))
+        || lookup::runs_once(program, In::new(local.file, owner))
 }
 
 /// The wait that cannot end, what is missing, and the cure.
 fn stalled<'u>(program: &Program, used: &'u PrimitiveUse) -> Option<(&'u Operation, String, &'static str)> {
-    let first = |names: &[&str]| used.operations.iter().find(|operation| names.contains(&&*operation.name));
-    let none = |names: &[&str]| first(names).is_none();
+    let first = |names: &[&str]| {
+        used.operations.iter().find(|operation| names.contains(&&*operation.name) && !has_a_limit(program, operation))
+    };
+    let none = |names: &[&str]| !used.operations.iter().any(|operation| names.contains(&&*operation.name));
     match used.primitive {
         Primitive::AsyncEvent => {
             let wait = first(&["wait"]).filter(|_| none(&["set"]))?;
@@ -75,6 +93,14 @@ fn stalled<'u>(program: &Program, used: &'u PrimitiveUse) -> Option<(&'u Operati
     }
 }
 
+/// `wait_for(event.wait(), 5)` ends.
+fn has_a_limit(program: &Program, operation: &Operation) -> bool {
+    let facts = program.facts(operation.at.file);
+    let expr = facts.expr(operation.at.id);
+    let outer = expr.parent.filter(|_| expr.usage == Usage::Argument).and_then(|parent| facts.as_call(parent));
+    outer.is_some_and(|call| facts.last_name(call.callee) == Some("wait_for"))
+}
+
 fn finding(
     program: &Program,
     place: &Place,
@@ -97,5 +123,9 @@ fn finding(
     // A public event or queue may be somebody else's to set or fill; nobody refills another one's semaphore.
     let public = matches!(place, Place::Attribute(_, name) if !name.starts_with('_'));
     let is_semaphore = used.primitive == Primitive::AsyncSemaphore;
+    if matches!(place, Place::Variable(local) if program.facts(local.file).local(local.id).function != FileFacts::MODULE)
+    {
+        return finding.at_tier(Tier::Likely);
+    }
     if public && !is_semaphore { finding.at_tier(Tier::Advisory) } else { finding }
 }

@@ -4,7 +4,7 @@
 //! defaults count, and only parameters that the callee does not rebind.
 
 use super::{Edge, Program};
-use crate::facts::{ArgumentKind, BindingKind, CompareOp, ExprId, ExprKind, LocalId, RegionKind};
+use crate::facts::{ArgumentKind, BindingKind, CompareOp, ExprId, ExprKind, LocalId, NodeKind, RegionId, RegionKind};
 use crate::ids::{ExprRef, FileId, FunctionRef, In};
 
 /// A value as far as a condition sees it.
@@ -27,7 +27,7 @@ impl Constant {
 
 impl Program {
     /// Whether none of `sites`, expressions in the body of the edge's callee, is reached through the edge.
-    pub(super) fn is_kept_away(&self, edge: &Edge, sites: &[ExprId]) -> bool {
+    pub fn is_kept_away(&self, edge: &Edge, sites: &[ExprId]) -> bool {
         !sites.is_empty() && sites.iter().all(|site| self.is_ruled_out(edge, edge.callee.with(*site)))
     }
 
@@ -36,12 +36,38 @@ impl Program {
         if self.is_taken_back(edge, site) {
             return true;
         }
+        if self.returns_before(edge, site) {
+            return true;
+        }
         facts.regions_around(facts.expr(site.id).region).any(|(_, region)| match region.kind {
             RegionKind::Branch { test, when } if region.function == edge.callee.id => {
                 self.condition(edge, test).is_some_and(|holds| holds != when)
             }
             _ => false,
         })
+    }
+
+    /// `if locked: return` above the site, in a block the site stands in.
+    fn returns_before(&self, edge: &Edge, site: ExprRef) -> bool {
+        let facts = self.facts(site.file);
+        let at = facts.expr(site.id);
+        let run = facts.function(edge.callee.id).regions;
+        (run.start..run.end).map(RegionId).any(|id| {
+            let region = facts.region(id);
+            let RegionKind::Branch { test, when: true } = region.kind else { return false };
+            let is_above = region.span.end <= at.span.start
+                && region.parent.is_some_and(|parent| facts.region_within(at.region, parent));
+            is_above && self.condition(edge, test) == Some(true) && self.leaves(edge.callee, id)
+        })
+    }
+
+    /// Whether a block itself, not a block within it, returns or raises.
+    fn leaves(&self, function: FunctionRef, region: RegionId) -> bool {
+        let facts = self.facts(function.file);
+        let nodes = facts.function(function.id).nodes;
+        facts.nodes[nodes.range()]
+            .iter()
+            .any(|node| node.region == region && matches!(node.kind, NodeKind::Return(_) | NodeKind::Raise(_)))
     }
 
     /// `def close(pool, wait): pool.shutdown(wait=wait)`, called with `wait=False`: the argument with which the call at
