@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use rayon::prelude::*;
 use treadle_finding::{Finding, Location, Problem, Tier};
 use treadle_program::{Options, Program, SourceFile, lower};
 
@@ -126,10 +127,12 @@ fn add_installed(
         return Ok(());
     }
     let mut tried: BTreeSet<String> = BTreeSet::new();
+    let mut asked = 0;
     for _ in 0..INSTALLED_ROUNDS {
-        let wanted = Program::wanted(files, options)?;
+        let wanted = Program::wanted(files, asked, options)?;
+        asked = files.len();
         let missing: Vec<String> = wanted.into_iter().filter(|module| tried.insert(module.clone())).collect();
-        let found: Vec<Found> = missing.iter().filter_map(|module| environment.locate(module)).collect();
+        let found: Vec<Found> = missing.par_iter().filter_map(|module| environment.locate(module)).collect();
         if found.is_empty() {
             break;
         }

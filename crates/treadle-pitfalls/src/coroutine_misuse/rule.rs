@@ -1,7 +1,7 @@
 //! A coroutine is used where its result was meant.
 
 use treadle_finding::{Finding, Findings, Fix};
-use treadle_program::facts::{BindingId, BindingKind, CompareOp, ExprId, ExprKind, FileFacts, Usage};
+use treadle_program::facts::{BindingId, BindingKind, CompareOp, ExprId, ExprKind, FileFacts, LocalId, Usage};
 use treadle_program::ids::{FileId, In};
 use treadle_program::knowledge::types::Shape;
 use treadle_program::ty::Ty;
@@ -15,7 +15,12 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         let facts = program.facts(file);
         let mut types = Types::new(program, file);
         for (position, expr) in facts.exprs.iter().enumerate() {
-            if !matches!(expr.kind, ExprKind::Call(_) | ExprKind::Local(_)) {
+            let may_be_one = match expr.kind {
+                ExprKind::Call(_) => true,
+                ExprKind::Local(local) => holds_a_value(facts, local),
+                _ => false,
+            };
+            if !may_be_one {
                 continue;
             }
             let id = ExprId(position as u32);
@@ -49,6 +54,16 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             findings.push(finding);
         }
     }
+}
+
+/// Whether a variable is bound by more than a parameter or an import: most reads in a program are of those, `self` first.
+fn holds_a_value(facts: &FileFacts, local: LocalId) -> bool {
+    facts.bindings_of(local).any(|(_, binding)| {
+        !matches!(
+            binding.kind,
+            BindingKind::Param(_) | BindingKind::Import(_) | BindingKind::Function(_) | BindingKind::Class(_)
+        )
+    })
 }
 
 /// Uses that neither a future nor a task is fit for.

@@ -1,6 +1,8 @@
 //! The class table: bases, method resolution order, members, subclasses.
 
-use rustc_hash::FxHashMap;
+use std::hash::BuildHasher;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::facts::{ArgumentKind, ClassId, FileFacts, FunctionId, LocalId};
 use crate::ids::{ClassRef, FileId, In};
@@ -116,22 +118,29 @@ fn visit(bases: &[Vec<Vec<Ancestor>>], here: Ancestor, path: &mut Vec<Ancestor>,
     }
 }
 
-/// The variable named `name` of a scope whose sorted variables are `sorted`.
-pub(crate) fn find_by_name(facts: &FileFacts, sorted: &[LocalId], name: &str) -> Option<LocalId> {
-    let text = |local: &LocalId| facts.name(facts.local(*local).name);
-    sorted.binary_search_by(|local| text(local).cmp(name)).ok().map(|position| sorted[position])
+/// A variable under the hash of its name: comparing numbers first spares most of the walks to the texts, which are a tenth
+/// of linking a large program.
+pub(crate) type Named = (u32, LocalId);
+
+fn hash_of(name: &str) -> u32 {
+    FxBuildHasher.hash_one(name) as u32
 }
 
-/// The variables of a scope, sorted by name.
-pub(crate) fn sorted_locals(facts: &FileFacts, function: FunctionId) -> Box<[LocalId]> {
+/// The variable named `name` of a scope whose variables are `sorted`.
+pub(crate) fn find_by_name(facts: &FileFacts, sorted: &[Named], name: &str) -> Option<LocalId> {
+    let hash = hash_of(name);
+    let first = sorted.partition_point(|(other, _)| *other < hash);
+    let same_hash = sorted[first..].iter().take_while(|(other, _)| *other == hash);
+    same_hash.map(|(_, local)| *local).find(|local| facts.name(facts.local(*local).name) == name)
+}
+
+/// The variables of a scope, sorted by the hash of their name.
+pub(crate) fn sorted_locals(facts: &FileFacts, function: FunctionId) -> Box<[Named]> {
     let run = facts.function(function).locals;
-    let mut locals: Vec<LocalId> = (run.start..run.end).map(LocalId).collect();
-    locals.sort_by(|left, right| {
-        let text = |local: &LocalId| facts.name(facts.local(*local).name);
-        text(left).cmp(text(right)).then(left.cmp(right))
-    });
+    let named = |local: LocalId| (hash_of(facts.name(facts.local(local).name)), local);
+    let mut locals: Vec<Named> = (run.start..run.end).map(LocalId).map(named).collect();
     // Comprehension variables may repeat a name of their scope; the scope's own comes first.
-    locals.dedup_by(|later, earlier| facts.local(*later).name == facts.local(*earlier).name);
+    locals.sort_unstable();
     locals.into()
 }
 

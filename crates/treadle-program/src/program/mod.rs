@@ -26,8 +26,8 @@ use treadle_finding::{Location, Span};
 
 pub use blocking::Chain;
 pub use callgraph::{CallGraph, Edge, EdgeKind};
-pub(crate) use classes::find_by_name;
 pub use classes::{Ancestor, Classes};
+pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
 pub(crate) use modules::absolute;
@@ -37,7 +37,7 @@ pub use places::{Operation, Place, PrimitiveUse, Primitives};
 pub(crate) use rounds::Tables;
 pub use walk::Paths;
 
-use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, LocalId, RegionKind};
+use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, RegionKind};
 use crate::ids::{BindingRef, CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::{Blocking, Book, Claim};
@@ -80,8 +80,8 @@ pub struct Program {
 /// Variables of a file's module body and classes, sorted by name.
 #[derive(Debug)]
 pub(crate) struct Scopes {
-    pub(crate) module: Box<[LocalId]>,
-    pub(crate) classes: Vec<Box<[LocalId]>>,
+    pub(crate) module: Box<[Named]>,
+    pub(crate) classes: Vec<Box<[Named]>>,
 }
 
 impl Program {

@@ -374,18 +374,9 @@ fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
     found
 }
 
-/// What a framework calls a handler with, by claims about where the handler is given or how it is decorated.
+/// What a framework calls a handler with, by claims about how it is decorated.
 fn passed_by_frameworks(program: &Program, infer: &mut Infer<'_>, file: FileId, passed: &mut Vec<(FileId, u32, Ty)>) {
     let facts = program.facts(file);
-    for call in &facts.calls {
-        let Some(item) = infer.expr(call.callee).item() else { continue };
-        let Some(known) = program.knowledge().claim(item).filter(|known| !known.passes.is_empty()) else { continue };
-        for (to, types) in &known.passes {
-            let Some(value) = callback_of(facts, call, to) else { continue };
-            let callback = infer.expr(value);
-            pass(program, infer, &callback, types, passed);
-        }
-    }
     for (number, function) in facts.functions.iter().enumerate() {
         for decorator in facts.operands(function.decorators) {
             let named = facts.as_call(*decorator).map_or(*decorator, |call| call.callee);
@@ -433,6 +424,12 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
         return;
     }
     let callee = infer.expr(entry.callee);
+    let known = callee.item().and_then(|item| program.knowledge().claim(item));
+    for (to, types) in known.iter().flat_map(|known| &known.passes) {
+        let Some(value) = callback_of(facts, entry, to) else { continue };
+        let callback = infer.expr(value);
+        pass(program, infer, &callback, types, passed);
+    }
     let (callee, skip) = match &callee {
         // `create_task(worker(queue))` passes through the inner call; `to_thread(f, x)` and `partial(f, x)` hand `x` to `f`.
         Ty::Known(item) | Ty::KnownMethod(item, _) => {
