@@ -66,7 +66,7 @@ impl Infer<'_> {
     fn module_attribute(&mut self, file: FileId, name: &str) -> Ty {
         let program = self.program;
         let facts = program.facts(file);
-        let sorted = &program.scopes[file.index()].module;
+        let sorted = &program.scopes(file).module;
         if let Some(local) = crate::program::find_by_name(facts, sorted, name)
             && !self.is_import_of_own_submodule(file, local)
         {

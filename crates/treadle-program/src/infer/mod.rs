@@ -324,7 +324,7 @@ impl<'p> Infer<'p> {
                 break;
             }
         }
-        if let Some(patched) = self.program.tables.patched.get(&In::new(self.file, local)) {
+        if let Some(patched) = self.program.patched(In::new(self.file, local)) {
             found = found.or(patched.clone());
         }
         if found == Ty::Never { Ty::Unknown } else { found }
@@ -413,7 +413,7 @@ impl<'p> Infer<'p> {
             return if on_class { Ty::Class(class) } else { Ty::Instance(class) };
         }
         let index = (entry.params.start + position) as usize;
-        program.tables.params[function.file.index()].get(index).cloned().unwrap_or(Ty::Unknown)
+        program.passed(function.file, index).clone()
     }
 
     fn variadic(param: &Param, element: Ty) -> Ty {
@@ -498,7 +498,7 @@ impl<'p> Infer<'p> {
             return names.iter().any(|exported| facts.name(*exported) == name);
         }
         // An `__all__` that is computed may name anything.
-        let module = &self.program.scopes[file.index()].module;
+        let module = &self.program.scopes(file).module;
         !name.starts_with('_') || find_by_name(facts, module, "__all__").is_some()
     }
 

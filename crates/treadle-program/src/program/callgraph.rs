@@ -1,8 +1,7 @@
 //! Who calls whom, and how.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::{ParamEffects, Program, Wrapping, protocols};
+use super::reads::{Parts, note};
+use super::{ParamEffects, Program, Wrapping};
 use crate::facts::{ArgumentKind, CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
 use crate::ids::{CallRef, ClassRef, ExprRef, FileId, FunctionRef, In};
 use crate::infer::Infer;
@@ -35,18 +34,6 @@ pub enum EdgeKind {
     LoopCallback,
 }
 
-/// All edges, by caller and by callee.
-#[derive(Debug, Default)]
-pub struct CallGraph {
-    edges: Vec<Edge>,
-    /// First function number of each file.
-    offsets: Vec<u32>,
-    /// By caller: a run of `edges`.
-    outgoing: Vec<(u32, u32)>,
-    /// By callee: positions in `edges`.
-    incoming: Vec<Vec<u32>>,
-}
-
 impl ExprRef {
     /// Where an edge's expression is.
     pub fn of_edge(edge: &Edge) -> Self {
@@ -54,83 +41,63 @@ impl ExprRef {
     }
 }
 
-impl CallGraph {
-    pub(super) fn new(program: &Program) -> Self {
-        let properties = property_names(program);
-        let protocols = protocols::conformers(program);
-        let by_file = program.each_file(|program, file| edges_of_file(program, file, &properties, &protocols));
-        let mut offsets = Vec::with_capacity(by_file.len());
-        let mut total = 0;
-        for file in program.files() {
-            offsets.push(total);
-            total += file.facts.functions.len() as u32;
-        }
-        let edges: Vec<Edge> = by_file.into_iter().flatten().collect();
-        let mut graph =
-            Self { edges, offsets, outgoing: vec![(0, 0); total as usize], incoming: vec![Vec::new(); total as usize] };
-        let mut start = 0;
-        while start < graph.edges.len() {
-            let caller = graph.edges[start].caller;
-            let end = start + graph.edges[start..].partition_point(|edge| edge.caller == caller);
-            let number = graph.number(caller);
-            graph.outgoing[number] = (start as u32, end as u32);
-            start = end;
-        }
-        for (position, edge) in graph.edges.iter().enumerate() {
-            let number = (graph.offsets[edge.callee.file.index()] + edge.callee.id.0) as usize;
-            graph.incoming[number].push(position as u32);
-        }
-        graph
-    }
+/// All edges, by caller and by callee.
+#[derive(Clone, Copy, Debug)]
+pub struct CallGraph<'p>(&'p Program);
 
-    /// A dense number for a function, for tables over all functions.
-    pub fn number(&self, function: FunctionRef) -> usize {
-        (self.offsets[function.file.index()] + function.id.0) as usize
-    }
-
-    /// How many functions there are.
-    pub fn function_count(&self) -> usize {
-        self.outgoing.len()
+impl<'p> CallGraph<'p> {
+    pub(super) fn new(program: &'p Program) -> Self {
+        Self(program)
     }
 
     /// What a function leads to, in source order.
-    pub fn from(&self, function: FunctionRef) -> &[Edge] {
-        let (start, end) = self.outgoing[self.number(function)];
-        &self.edges[start as usize..end as usize]
+    pub fn from(self, function: FunctionRef) -> &'p [Edge] {
+        note(function.file, Parts::EDGES);
+        run(&self.0.tables(function.file).edges, |edge| edge.caller.id, function.id)
     }
 
     /// What leads to a function, in the order of files.
-    pub fn to(&self, function: FunctionRef) -> impl Iterator<Item = &Edge> {
-        self.incoming[self.number(function)].iter().map(|position| &self.edges[*position as usize])
+    pub fn to(self, function: FunctionRef) -> std::slice::Iter<'p, Edge> {
+        run(self.into_file(function.file), |edge| edge.callee.id, function.id).iter()
     }
 
     /// All edges.
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
+    pub fn edges(self) -> impl Iterator<Item = &'p Edge> {
+        (0..self.0.files().len() as u32).flat_map(move |file| &self.0.tables(FileId(file)).edges)
+    }
+
+    /// What leads to the functions of a file.
+    pub(super) fn into_file(self, file: FileId) -> &'p [Edge] {
+        note(file, Parts::INCOMING);
+        &self.0.tables(file).incoming
     }
 }
 
-/// Names of properties: attributes by other names need no look.
-fn property_names(program: &Program) -> FxHashSet<Box<str>> {
-    let by_file = program.each_file(|program, file| {
-        let facts = program.facts(file);
-        let is_property = |position: usize| {
-            program.decoration(In::new(file, FunctionId(position as u32))).wrapping == Wrapping::Property
-        };
-        let names = facts.functions.iter().enumerate().filter(|(position, _)| is_property(*position));
-        names.map(|(_, function)| facts.name(function.name).into()).collect::<Vec<Box<str>>>()
-    });
-    by_file.into_iter().flatten().collect()
+/// The edges of one function among those of a file, which are sorted by it.
+fn run(edges: &[Edge], key: impl Fn(&Edge) -> FunctionId, function: FunctionId) -> &[Edge] {
+    let start = edges.partition_point(|edge| key(edge) < function);
+    &edges[start..start + edges[start..].partition_point(|edge| key(edge) == function)]
 }
 
-fn edges_of_file(
-    program: &Program,
-    file: FileId,
-    properties: &FxHashSet<Box<str>>,
-    protocols: &FxHashMap<ClassRef, Vec<ClassRef>>,
-) -> Vec<Edge> {
+/// Names of the properties of a file.
+pub(super) fn properties_of_file(program: &Program, file: FileId) -> Vec<Box<str>> {
     let facts = program.facts(file);
-    let mut found = Found { program, file, protocols, edges: Vec::new() };
+    let is_property = |position: usize| {
+        program.decoration(In::new(file, FunctionId(position as u32))).wrapping == Wrapping::Property
+    };
+    let names = facts.functions.iter().enumerate().filter(|(position, _)| is_property(*position));
+    let mut names: Vec<Box<str>> = names.map(|(_, function)| facts.name(function.name).into()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What the functions of a file lead to, by caller and place.
+pub(super) fn edges_of_file(program: &Program, file: FileId) -> Vec<Edge> {
+    let facts = program.facts(file);
+    let mut found = Found { program, file, edges: Vec::new() };
+    // Attributes by other names than those of properties need no look.
+    let properties = &program.whole.properties;
     if program.file(file).installed && !program.options().follow_installed {
         return found.edges;
     }
@@ -163,8 +130,6 @@ fn edges_of_file(
 struct Found<'p> {
     program: &'p Program,
     file: FileId,
-    /// The classes that do what a `Protocol` asks.
-    protocols: &'p FxHashMap<ClassRef, Vec<ClassRef>>,
     edges: Vec<Edge>,
 }
 
@@ -308,7 +273,7 @@ impl Found<'_> {
         let Ty::Instance(class) = receiver else { return };
         let name = program.facts(function.file).name(entry.name);
         let mut overrides: Vec<FunctionRef> = Vec::new();
-        let like_it = self.protocols.get(class).into_iter().flatten();
+        let like_it = program.whole.conformers.get(class).into_iter().flatten();
         for subclass in program.classes().subclasses(*class).iter().chain(like_it) {
             if let Some(found) = program.method(*subclass, name)
                 && !program.function(found).is_stub

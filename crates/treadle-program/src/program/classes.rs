@@ -2,13 +2,14 @@
 
 use std::hash::BuildHasher;
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxBuildHasher;
 
 use crate::facts::{ArgumentKind, ClassId, FileFacts, FunctionId, LocalId};
 use crate::ids::{ClassRef, FileId, In};
 use crate::infer::Infer;
 use crate::knowledge::ItemId;
 use crate::program::Program;
+use crate::program::reads::{Parts, note};
 use crate::ty::Ty;
 
 /// One entry of a method resolution order.
@@ -23,54 +24,37 @@ pub enum Ancestor {
 }
 
 /// Every class of the program.
-#[derive(Debug, Default)]
-pub struct Classes {
-    /// By file and class: the class itself, then its ancestors, nearest first.
-    orders: Vec<Vec<Box<[Ancestor]>>>,
-    subclasses: FxHashMap<ClassRef, Vec<ClassRef>>,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Classes<'p>(&'p Program);
 
-impl Classes {
-    /// Resolves the bases of every class and lines up their ancestors.
-    pub(crate) fn new(program: &Program) -> Self {
-        let bases: Vec<Vec<Vec<Ancestor>>> = program.each_file(direct_bases);
-        let mut subclasses: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
-        let mut orders = Vec::with_capacity(bases.len());
-        for (file, classes) in bases.iter().enumerate() {
-            let file = FileId(file as u32);
-            let mut of_file = Vec::with_capacity(classes.len());
-            for class in 0..classes.len() as u32 {
-                let class = In::new(file, ClassId(class));
-                let order = order(&bases, class);
-                for ancestor in &order[1..] {
-                    if let Ancestor::Own(base) = ancestor {
-                        subclasses.entry(*base).or_default().push(class);
-                    }
-                }
-                of_file.push(order.into_boxed_slice());
-            }
-            orders.push(of_file);
-        }
-        Self { orders, subclasses }
+impl<'p> Classes<'p> {
+    pub(super) fn new(program: &'p Program) -> Self {
+        Self(program)
     }
 
     /// The class itself, then its ancestors, nearest first.
-    pub fn order(&self, class: ClassRef) -> &[Ancestor] {
-        self.orders.get(class.file.index()).map_or(&[], |classes| &classes[class.id.index()])
+    pub fn order(self, class: ClassRef) -> &'p [Ancestor] {
+        note(class.file, Parts::CLASSES);
+        if !self.0.progress.classes {
+            return &[];
+        }
+        &self.0.tables(class.file).orders[class.id.index()]
     }
 
     /// Every class of the program that inherits from `class`, at any distance.
-    pub fn subclasses(&self, class: ClassRef) -> &[ClassRef] {
-        self.subclasses.get(&class).map_or(&[], Vec::as_slice)
+    pub fn subclasses(self, class: ClassRef) -> &'p [ClassRef] {
+        note(class.file, Parts::SUBCLASSES);
+        self.0.tables(class.file).subclasses.get(class.id.index()).map_or(&[], Vec::as_slice)
     }
 
     /// Whether every ancestor is visible.
-    pub fn is_fully_known(&self, class: ClassRef) -> bool {
+    pub fn is_fully_known(self, class: ClassRef) -> bool {
         !self.order(class).contains(&Ancestor::Unknown)
     }
 }
 
-fn direct_bases(program: &Program, file: FileId) -> Vec<Vec<Ancestor>> {
+/// What stands in the headers of a file's classes.
+pub(super) fn direct_bases(program: &Program, file: FileId) -> Vec<Vec<Ancestor>> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let of_class = |infer: &mut Infer<'_>, class: ClassId| {
@@ -81,12 +65,18 @@ fn direct_bases(program: &Program, file: FileId) -> Vec<Vec<Ancestor>> {
     (0..facts.classes.len() as u32).map(|class| of_class(&mut infer, ClassId(class))).collect()
 }
 
+/// Lines up the ancestors of a file's classes.
+pub(super) fn orders(program: &Program, file: FileId) -> Vec<Box<[Ancestor]>> {
+    let classes = 0..program.facts(file).classes.len() as u32;
+    classes.map(|class| order(program, In::new(file, ClassId(class))).into_boxed_slice()).collect()
+}
+
 /// Depth first, left to right, a class met twice kept at its last place: Python's order for every hierarchy whose order
 /// does not depend on the finer rules of C3.
-fn order(bases: &[Vec<Vec<Ancestor>>], class: ClassRef) -> Vec<Ancestor> {
+fn order(program: &Program, class: ClassRef) -> Vec<Ancestor> {
     let mut met = Vec::new();
     let mut path = Vec::new();
-    visit(bases, Ancestor::Own(class), &mut path, &mut met);
+    visit(program, Ancestor::Own(class), &mut path, &mut met);
     let mut order: Vec<Ancestor> = Vec::with_capacity(met.len());
     for (position, ancestor) in met.iter().enumerate() {
         // Two classes that cannot be seen are not the same.
@@ -103,7 +93,7 @@ fn order(bases: &[Vec<Vec<Ancestor>>], class: ClassRef) -> Vec<Ancestor> {
 /// More ancestors than this mean generated code; the rest is unknown.
 const MOST_ANCESTORS: usize = 200;
 
-fn visit(bases: &[Vec<Vec<Ancestor>>], here: Ancestor, path: &mut Vec<Ancestor>, met: &mut Vec<Ancestor>) {
+fn visit(program: &Program, here: Ancestor, path: &mut Vec<Ancestor>, met: &mut Vec<Ancestor>) {
     if path.contains(&here) || met.len() >= MOST_ANCESTORS {
         met.push(Ancestor::Unknown);
         return;
@@ -111,8 +101,9 @@ fn visit(bases: &[Vec<Vec<Ancestor>>], here: Ancestor, path: &mut Vec<Ancestor>,
     met.push(here);
     if let Ancestor::Own(class) = here {
         path.push(here);
-        for base in &bases[class.file.index()][class.id.index()] {
-            visit(bases, *base, path, met);
+        note(class.file, Parts::CLASSES);
+        for base in &program.tables(class.file).bases[class.id.index()] {
+            visit(program, *base, path, met);
         }
         path.pop();
     }
@@ -164,8 +155,8 @@ impl Program {
 
     /// The variable of a class's own body.
     pub fn own_member(&self, class: ClassRef, name: &str) -> Option<LocalId> {
-        let sorted = &self.scopes[class.file.index()].classes[class.id.index()];
-        find_by_name(self.facts(class.file), sorted, name)
+        let facts = self.facts(class.file);
+        find_by_name(facts, &self.scopes(class.file).classes[class.id.index()], name)
     }
 
     /// The method a class's own body or an ancestor of the program defines.
@@ -187,7 +178,7 @@ impl Program {
     /// The type an attribute of an instance has, looked up along the order of its class.
     pub fn instance_attribute(&self, class: ClassRef, name: &str) -> Option<Ty> {
         self.classes().order(class).iter().find_map(|ancestor| match ancestor {
-            Ancestor::Own(own) => self.tables.attributes[own.file.index()][own.id.index()].get(name).cloned(),
+            Ancestor::Own(own) => self.attributes(*own)?.get(name).cloned(),
             _ => None,
         })
     }

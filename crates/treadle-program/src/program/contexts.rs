@@ -4,6 +4,7 @@ use super::{Ancestor, EdgeKind, Program};
 use crate::facts::{FunctionId, FunctionKind, ImportKind};
 use crate::ids::{FileId, FunctionRef, In};
 use crate::knowledge::claim::{Decorator, Place};
+use crate::program::reads::{Parts, note};
 
 /// Where a function runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,40 +18,33 @@ pub enum Context {
     Caller,
 }
 
-/// The context of every function.
-#[derive(Debug, Default)]
-pub(crate) struct Contexts {
-    by_file: Vec<Vec<Context>>,
-    foreign: Vec<bool>,
-}
-
-impl Contexts {
-    pub(super) fn new(program: &Program) -> Self {
-        let mut by_file = program.each_file(|program, file| {
-            let functions = 0..program.facts(file).functions.len() as u32;
-            functions.map(|id| declared(program, In::new(file, FunctionId(id)))).collect::<Vec<_>>()
-        });
-        for edge in program.graph().edges() {
-            let slot = &mut by_file[edge.callee.file.index()][edge.callee.id.index()];
-            match edge.kind {
-                EdgeKind::Offloaded if *slot == Context::Caller => *slot = Context::Elsewhere,
-                EdgeKind::LoopCallback if !program.function(edge.callee).is_async => *slot = Context::Loop,
-                _ => {}
-            }
+/// Where the functions of a file run.
+pub(super) fn contexts_of_file(program: &Program, file: FileId) -> Vec<Context> {
+    let functions = 0..program.facts(file).functions.len() as u32;
+    let declared = functions.map(|id| declared(program, In::new(file, FunctionId(id))));
+    let mut contexts: Vec<Context> = declared.collect();
+    for edge in program.graph().into_file(file) {
+        let slot = &mut contexts[edge.callee.id.index()];
+        match edge.kind {
+            EdgeKind::Offloaded if *slot == Context::Caller => *slot = Context::Elsewhere,
+            EdgeKind::LoopCallback if !program.function(edge.callee).is_async => *slot = Context::Loop,
+            _ => {}
         }
-        let foreign = program.each_file(is_foreign);
-        Self { by_file, foreign }
     }
-
-    pub(super) fn of(&self, function: FunctionRef) -> Context {
-        self.by_file[function.file.index()][function.id.index()]
-    }
+    contexts
 }
 
 impl Program {
+    /// Where a function runs.
+    pub fn context(&self, function: FunctionRef) -> Context {
+        note(function.file, Parts::CONTEXTS);
+        self.tables(function.file).contexts[function.id.index()]
+    }
+
     /// Whether a file's coroutines belong to another library's loop (trio, curio): asyncio's pitfalls and cures do not apply.
     pub fn is_foreign(&self, file: FileId) -> bool {
-        self.contexts.foreign[file.index()]
+        note(file, Parts::CONTEXTS);
+        self.tables(file).is_foreign
     }
 }
 
@@ -86,7 +80,8 @@ fn declared(program: &Program, function: FunctionRef) -> Context {
     Context::Caller
 }
 
-fn is_foreign(program: &Program, file: FileId) -> bool {
+/// Whether a file imports trio or curio and nothing of asyncio.
+pub(super) fn is_foreign(program: &Program, file: FileId) -> bool {
     let facts = program.facts(file);
     let mut foreign = false;
     for import in &facts.imports {

@@ -48,6 +48,12 @@ pub enum Wrapping {
     Opaque,
 }
 
+impl Decoration {
+    /// That of a function without decorators.
+    pub(super) const PLAIN: Self =
+        Self { wrapping: Wrapping::Same, is_static: false, is_class: false, role: None, wrapper: None };
+}
+
 impl Program {
     pub(super) fn decorations_of_file(&self, file: FileId) -> Vec<Decoration> {
         let facts = self.facts(file);

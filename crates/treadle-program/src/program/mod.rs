@@ -9,19 +9,21 @@ mod classes;
 mod contexts;
 mod decoration;
 mod guards;
+mod link;
 mod modules;
 mod parameters;
 mod places;
 mod protocols;
+mod reads;
 mod rounds;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod wanted;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
 use treadle_finding::{Location, Span};
 
 pub use blocking::Chain;
@@ -33,15 +35,18 @@ pub use decoration::{Decoration, Wrapping};
 pub(crate) use modules::absolute;
 pub use modules::{Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
+use link::{Link, Whole};
+use places::Used;
 pub use places::{Operation, Place, PrimitiveUse, Primitives};
-pub(crate) use rounds::Tables;
+use reads::{Parts, note};
+use tables::{Progress, Tables};
 pub use walk::Paths;
 
 use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, RegionKind};
 use crate::ids::{BindingRef, CallRef, ExprRef, FileId, FunctionRef, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::{Blocking, Book, Claim};
-use crate::knowledge::{ItemId, Knowledge, KnowledgeError, KnownClaim};
+use crate::knowledge::{ItemId, Knowledge, KnownClaim};
 use crate::ty::Ty;
 
 /// What the whole program is told before it is linked.
@@ -68,13 +73,11 @@ pub struct Program {
     options: Options,
     knowledge: Knowledge,
     modules: Modules,
-    classes: Classes,
-    pub(crate) scopes: Vec<Scopes>,
-    pub(crate) tables: Tables,
-    graph: CallGraph,
-    contexts: contexts::Contexts,
-    effects: parameters::Effects,
-    primitives: Primitives,
+    scopes: Vec<OnceLock<Scopes>>,
+    tables: Vec<OnceLock<Box<Tables>>>,
+    whole: Whole,
+    progress: Progress,
+    link: Link,
 }
 
 /// Variables of a file's module body and classes, sorted by name.
@@ -85,38 +88,6 @@ pub(crate) struct Scopes {
 }
 
 impl Program {
-    /// Links files into a program.
-    pub fn link(files: Vec<SourceFile>, options: Options) -> Result<Self, KnowledgeError> {
-        let knowledge = Knowledge::new(&options.books)?;
-        let modules = Modules::new(&files);
-        let scopes = files.par_iter().map(|file| Scopes::new(&file.facts)).collect();
-        let mut program = Self {
-            tables: Tables::empty(&files),
-            files,
-            options,
-            knowledge,
-            modules,
-            scopes,
-            classes: Classes::default(),
-            graph: CallGraph::default(),
-            contexts: contexts::Contexts::default(),
-            effects: parameters::Effects::default(),
-            primitives: Primitives::default(),
-        };
-        program.classes = Classes::new(&program);
-        program.infer_types();
-        program.effects = parameters::Effects::new(&program);
-        program.graph = CallGraph::new(&program);
-        program.contexts = contexts::Contexts::new(&program);
-        program.primitives = Primitives::new(&program);
-        Ok(program)
-    }
-
-    /// Runs `job` for every file in parallel; results in file order.
-    pub(crate) fn each_file<T: Send>(&self, job: impl Fn(&Self, FileId) -> T + Sync + Send) -> Vec<T> {
-        (0..self.files.len() as u32).into_par_iter().map(|file| job(self, FileId(file))).collect()
-    }
-
     /// All files, in the order given to [`Program::link`].
     pub fn files(&self) -> &[SourceFile] {
         &self.files
@@ -134,7 +105,12 @@ impl Program {
 
     /// What a file says.
     pub fn facts(&self, file: FileId) -> &FileFacts {
+        note(file, Parts::FACTS);
         &self.files[file.index()].facts
+    }
+
+    pub(crate) fn scopes(&self, file: FileId) -> &Scopes {
+        self.scopes[file.index()].get_or_init(|| Scopes::new(self.facts(file)))
     }
 
     /// What the program was linked with.
@@ -148,8 +124,8 @@ impl Program {
     }
 
     /// The class table.
-    pub fn classes(&self) -> &Classes {
-        &self.classes
+    pub fn classes(&self) -> Classes<'_> {
+        Classes::new(self)
     }
 
     /// Module names.
@@ -158,23 +134,19 @@ impl Program {
     }
 
     /// Who calls whom.
-    pub fn graph(&self) -> &CallGraph {
-        &self.graph
+    pub fn graph(&self) -> CallGraph<'_> {
+        CallGraph::new(self)
     }
 
     /// Locks, events, queues and the like: where they are kept and what is done with them.
-    pub fn primitives(&self) -> &Primitives {
-        &self.primitives
-    }
-
-    /// Where a function runs.
-    pub fn context(&self, function: FunctionRef) -> Context {
-        self.contexts.of(function)
+    pub fn primitives(&self) -> Primitives<'_> {
+        Primitives::new(self)
     }
 
     /// What becomes of a function's parameters; indexed like its `params`.
     pub fn param_effects(&self, function: FunctionRef) -> &[ParamEffects] {
-        self.effects.of(self, function)
+        let run = self.function(function).params;
+        self.effects_in(function.file).get(run.range()).unwrap_or_default()
     }
 
     /// A place in a file.
@@ -223,11 +195,6 @@ impl Program {
         (0..self.facts(file).calls.len() as u32).map(move |call| In::new(file, CallId(call)))
     }
 
-    /// The type of what a call calls.
-    pub fn callee(&self, call: CallRef) -> &Ty {
-        &self.tables.callees[call.file.index()][call.id.index()]
-    }
-
     /// The claim about what a call calls, if a claim speaks of it.
     pub fn claim(&self, call: CallRef) -> Option<(ItemId, &KnownClaim)> {
         let item = self.callee(call).item()?;
@@ -260,16 +227,6 @@ impl Program {
         Infer::new(self, local.file).local(local.id)
     }
 
-    /// What a function's name calls: decorators as treadle understands them.
-    pub fn decoration(&self, function: FunctionRef) -> &Decoration {
-        &self.tables.decorations[function.file.index()][function.id.index()]
-    }
-
-    /// What a call of the undecorated function returns, awaited if it is a coroutine function.
-    pub fn returns(&self, function: FunctionRef) -> &Ty {
-        &self.tables.returns[function.file.index()][function.id.index()]
-    }
-
     /// Whether calling a function by its name gives a coroutine that must be awaited: `async def` without `yield`, as its decorators leave it.
     /// `None` when its decorators hide it.
     pub fn is_coroutine_function(&self, function: FunctionRef) -> Option<bool> {
@@ -288,7 +245,7 @@ impl Program {
     pub fn function_bound_to(&self, local: LocalRef) -> Option<FunctionRef> {
         let facts = self.facts(local.file);
         let mut found: Option<FunctionRef> = None;
-        if self.tables.patched.contains_key(&local) {
+        if self.patched(local).is_some() {
             return None;
         }
         for (_, binding) in facts.bindings_of(local.id) {

@@ -3,9 +3,11 @@
 //! A project's own offload helper (`async def in_thread(f, *a): return await loop.run_in_executor(None, f, *a)`) is
 //! understood from its body: a few rounds carry the effects of what it calls to its own parameters.
 
+use std::sync::Arc;
+
 use super::Program;
 use crate::facts::{ArgumentKind, Call, ExprId, ExprKind, Usage};
-use crate::ids::{CallRef, FileId, FunctionRef, In};
+use crate::ids::{CallRef, FileId, In};
 use crate::knowledge::claim::{Claim, Effect};
 use crate::ty::Ty;
 
@@ -69,34 +71,8 @@ impl From<Effect> for ParamEffects {
     }
 }
 
-/// Effects of every parameter of the program.
-#[derive(Debug, Default)]
-pub(crate) struct Effects(Vec<Vec<ParamEffects>>);
-
-/// Helpers that hand a value to helpers deeper than this are not followed further.
-const ROUNDS: usize = 4;
-
-impl Effects {
-    pub(crate) fn new(program: &Program) -> Self {
-        let none = |file| vec![ParamEffects::default(); program.facts(file).params.len()];
-        let mut effects = Self((0..program.files().len() as u32).map(|file| none(FileId(file))).collect());
-        for _ in 0..ROUNDS {
-            let next = Self(program.each_file(|program, file| of_file(program, file, &effects)));
-            if next.0 == effects.0 {
-                break;
-            }
-            effects = next;
-        }
-        effects
-    }
-
-    pub(crate) fn of(&self, program: &Program, function: FunctionRef) -> &[ParamEffects] {
-        let run = program.function(function).params;
-        self.0.get(function.file.index()).map_or(&[], |params| &params[run.range()])
-    }
-}
-
-fn of_file(program: &Program, file: FileId, before: &Effects) -> Vec<ParamEffects> {
+/// One round of the effects of a file's parameters, by what the round before came to.
+pub(super) fn effects_of_file(program: &Program, file: FileId) -> Arc<[ParamEffects]> {
     let facts = program.facts(file);
     let mut found = vec![ParamEffects::default(); facts.params.len()];
     let mut by_local = rustc_hash::FxHashMap::default();
@@ -109,22 +85,18 @@ fn of_file(program: &Program, file: FileId, before: &Effects) -> Vec<ParamEffect
         let id = ExprId(position as u32);
         let owner = facts.local(local).function;
         let here = facts.function_of(id);
-        let effect = program.effect_of_use_within(In::new(file, id), before);
+        let effect = program.effect_of_use(In::new(file, id));
         // Within a nested function the use happens whenever that one is called: known only for what outlives it anyway.
         let effect =
             if here == owner || effect == ParamEffects::USED { effect } else { effect.and(ParamEffects::ESCAPES) };
         found[*param] = found[*param].and(effect);
     }
-    found
+    found.into()
 }
 
 impl Program {
     /// What becomes of the value of an expression, judged by its use.
     pub fn effect_of_use(&self, expr: crate::ids::ExprRef) -> ParamEffects {
-        self.effect_of_use_within(expr, &self.effects)
-    }
-
-    fn effect_of_use_within(&self, expr: crate::ids::ExprRef, effects: &Effects) -> ParamEffects {
         let facts = self.facts(expr.file);
         let entry = facts.expr(expr.id);
         match entry.usage {
@@ -145,12 +117,12 @@ impl Program {
             | Usage::AsyncIterated
             | Usage::Discarded => ParamEffects::USED,
             Usage::Argument => match entry.parent.and_then(|parent| self.call_of(expr.with(parent))) {
-                Some(call) => self.effect_of_argument(call, expr.id, effects),
+                Some(call) => self.argument_effect(call, expr.id),
                 None => ParamEffects::ESCAPES,
             },
             Usage::Element | Usage::Junction | Usage::Result | Usage::Collected => match entry.parent {
                 Some(parent) if matches!(facts.expr(parent).kind, ExprKind::Starred(_)) => ParamEffects::USED,
-                Some(parent) => self.effect_of_use_within(expr.with(parent), effects),
+                Some(parent) => self.effect_of_use(expr.with(parent)),
                 None => ParamEffects::ESCAPES,
             },
             Usage::Annotation | Usage::Caught => ParamEffects::default(),
@@ -160,10 +132,6 @@ impl Program {
 
     /// What a call does with the argument whose value is `value`.
     pub fn argument_effect(&self, call: CallRef, value: ExprId) -> ParamEffects {
-        self.effect_of_argument(call, value, &self.effects)
-    }
-
-    fn effect_of_argument(&self, call: CallRef, value: ExprId, effects: &Effects) -> ParamEffects {
         let facts = self.facts(call.file);
         let entry = facts.call(call.id);
         let arguments = facts.arguments(entry);
@@ -179,7 +147,7 @@ impl Program {
         let Some((function, bound)) = self.callable(callee) else { return ParamEffects::ESCAPES };
         let param = self.parameter_of(function, bound, kind, position, call.file);
         match param {
-            Some(param) => effects.0[function.file.index()][param as usize],
+            Some(param) => self.effects_in(function.file).get(param as usize).copied().unwrap_or_default(),
             None => ParamEffects::ESCAPES,
         }
     }

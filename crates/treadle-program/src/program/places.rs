@@ -1,9 +1,12 @@
 //! Where long-lived objects are kept, and what is done with them there.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 
+use rustc_hash::FxHashSet;
+
+use super::reads::{Parts, note};
 use super::{Ancestor, Program};
-use crate::facts::{BindingKind, CallId, ExprId, ExprKind, NameId, StoreTarget, Usage};
+use crate::facts::{BindingKind, CallId, ExprId, ExprKind, FunctionKind, NameId, StoreTarget, Usage};
 use crate::ids::{CallRef, ClassRef, ExprRef, FileId, In, LocalRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::Primitive;
@@ -18,8 +21,18 @@ pub enum Place {
     Attribute(ClassRef, Box<str>),
 }
 
+impl Place {
+    /// The file of the variable or class.
+    pub fn file(&self) -> FileId {
+        match self {
+            Self::Variable(local) => local.file,
+            Self::Attribute(class, _) => class.file,
+        }
+    }
+}
+
 /// Everything the program does with the primitive at one place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimitiveUse {
     /// What kind of primitive.
     pub primitive: Primitive,
@@ -29,10 +42,14 @@ pub struct PrimitiveUse {
     pub operations: Vec<Operation>,
     /// Whether it is handed to code, or to another place, where treadle does not follow it.
     pub escapes: bool,
+    /// The files that hand it on, in their order.
+    pub(super) escapes_in: Vec<FileId>,
+    /// Whether different kinds are put there.
+    pub(super) is_mixed: bool,
 }
 
 /// One thing done with a primitive.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// The method's name, or `with`, `async with`, `for`, `async for`.
     pub name: Box<str>,
@@ -41,66 +58,45 @@ pub struct Operation {
 }
 
 /// All primitives of the program by place.
-#[derive(Debug, Default)]
-pub struct Primitives {
-    by_place: FxHashMap<Place, PrimitiveUse>,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Primitives<'p>(&'p Program);
 
-impl Primitives {
-    pub(super) fn new(program: &Program) -> Self {
-        let mut by_place: FxHashMap<Place, PrimitiveUse> = FxHashMap::default();
-        for (place, primitive, call) in program.each_file(created_in).into_iter().flatten() {
-            let entry = by_place.entry(place).or_insert_with(|| PrimitiveUse {
-                primitive,
-                created: Vec::new(),
-                operations: Vec::new(),
-                escapes: false,
-            });
-            entry.escapes |= entry.primitive != primitive;
-            entry.created.push(call);
-        }
-        let mut names: FxHashSet<&str> = FxHashSet::default();
-        let mut variables: FxHashSet<LocalRef> = FxHashSet::default();
-        for place in by_place.keys() {
-            match place {
-                Place::Attribute(_, name) => drop(names.insert(name)),
-                Place::Variable(local) => drop(variables.insert(*local)),
-            }
-        }
-        let uses = program.each_file(|program, file| uses_in(program, file, &names, &variables));
-        let mut unresolved: FxHashSet<Box<str>> = FxHashSet::default();
-        for used in uses.into_iter().flatten() {
-            match used {
-                Used::Done(place, operation) => {
-                    if let Some(entry) = by_place.get_mut(&place) {
-                        entry.operations.push(operation);
-                    }
-                }
-                Used::Escapes(place) => {
-                    if let Some(entry) = by_place.get_mut(&place) {
-                        entry.escapes = true;
-                    }
-                }
-                Used::Unresolved(name) => drop(unresolved.insert(name)),
-            }
-        }
-        for (place, entry) in &mut by_place {
-            entry.escapes |= matches!(place, Place::Attribute(_, name) if unresolved.contains(name));
-        }
-        Self { by_place }
+impl<'p> Primitives<'p> {
+    pub(super) fn new(program: &'p Program) -> Self {
+        Self(program)
     }
 
     /// What is known of the primitive at a place.
-    pub fn at(&self, place: &Place) -> Option<&PrimitiveUse> {
-        self.by_place.get(place)
+    pub fn at(self, place: &Place) -> Option<&'p PrimitiveUse> {
+        let primitives = self.in_file(place.file());
+        primitives.binary_search_by(|(other, _)| other.cmp(place)).ok().map(|at| &primitives[at].1)
     }
 
-    /// Every place with a primitive, in a stable order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Place, &PrimitiveUse)> {
-        let mut places: Vec<_> = self.by_place.iter().collect();
-        places.sort_by_key(|(place, _)| *place);
-        places.into_iter()
+    /// The primitives that are kept in a file's variables and classes, sorted by place.
+    pub fn in_file(self, file: FileId) -> &'p [(Place, PrimitiveUse)] {
+        note(file, Parts::PRIMITIVES);
+        &self.0.tables(file).primitives
     }
+}
+
+/// The primitives of one file by what makes them, in the order of files.
+pub(super) fn made<'c>(
+    created: impl Iterator<Item = &'c (Place, Primitive, CallRef)>,
+) -> Vec<(Place, PrimitiveUse)> {
+    let mut by_place: BTreeMap<Place, PrimitiveUse> = BTreeMap::new();
+    for (place, primitive, call) in created {
+        let entry = by_place.entry(place.clone()).or_insert_with(|| PrimitiveUse {
+            primitive: *primitive,
+            created: Vec::new(),
+            operations: Vec::new(),
+            escapes: false,
+            escapes_in: Vec::new(),
+            is_mixed: false,
+        });
+        entry.is_mixed |= entry.primitive != *primitive;
+        entry.created.push(*call);
+    }
+    by_place.into_iter().collect()
 }
 
 impl Program {
@@ -145,8 +141,7 @@ impl Program {
     }
 
     fn module_place(&self, file: FileId, name: &str) -> Option<Place> {
-        let sorted = &self.scopes[file.index()].module;
-        let local = super::find_by_name(self.facts(file), sorted, name)?;
+        let local = super::find_by_name(self.facts(file), &self.scopes(file).module, name)?;
         Some(Place::Variable(In::new(file, local)))
     }
 
@@ -154,7 +149,7 @@ impl Program {
         // The class furthest up that has it: what its methods do, they do to the same object.
         let mut having = self.classes().order(class).iter().filter_map(|ancestor| match ancestor {
             Ancestor::Own(own) => {
-                let stored = self.tables.attributes[own.file.index()][own.id.index()].contains_key(name);
+                let stored = self.attributes(*own).is_some_and(|attributes| attributes.contains_key(name));
                 (stored || self.own_member(*own, name).is_some()).then_some(*own)
             }
             _ => None,
@@ -177,7 +172,8 @@ impl Program {
     }
 }
 
-fn created_in(program: &Program, file: FileId) -> Vec<(Place, Primitive, CallRef)> {
+/// What a file makes, and where it puts it.
+pub(super) fn created_in(program: &Program, file: FileId) -> Vec<(Place, Primitive, CallRef)> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();
@@ -217,7 +213,43 @@ fn stored_place(program: &Program, infer: &mut Infer<'_>, file: FileId, base: Ex
     }
 }
 
-fn uses_in(program: &Program, file: FileId, names: &FxHashSet<&str>, variables: &FxHashSet<LocalRef>) -> Vec<Used> {
+/// Enters one use among the primitives of the file it is about.
+pub(super) fn enter(primitives: &mut [(Place, PrimitiveUse)], user: FileId, used: Used) {
+    let Some(place) = used.place() else { return };
+    let Ok(at) = primitives.binary_search_by(|(other, _)| other.cmp(place)) else { return };
+    let entry = &mut primitives[at].1;
+    match used {
+        Used::Done(_, operation) => entry.operations.push(operation),
+        Used::Escapes(_) if entry.escapes_in.last() != Some(&user) => entry.escapes_in.push(user),
+        Used::Escapes(_) | Used::Unresolved(_) => {}
+    }
+}
+
+/// The names of places with primitives: attributes, and variables of modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) attributes: FxHashSet<Box<str>>,
+    pub(super) variables: FxHashSet<Box<str>>,
+}
+
+impl Names {
+    /// Adds the name of a place.
+    pub(super) fn add(&mut self, program: &Program, place: &Place) {
+        match place {
+            Place::Attribute(_, name) => drop(self.attributes.insert(name.clone())),
+            Place::Variable(local) => {
+                let facts = program.facts(local.file);
+                let entry = facts.local(local.id);
+                if facts.function(entry.function).kind == FunctionKind::Module {
+                    self.variables.insert(facts.name(entry.name).into());
+                }
+            }
+        }
+    }
+}
+
+/// What a file does with primitives.
+pub(super) fn uses_in(program: &Program, file: FileId, names: &Names) -> Vec<Used> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();
@@ -229,17 +261,19 @@ fn uses_in(program: &Program, file: FileId, names: &FxHashSet<&str>, variables: 
                     .local(local)
                     .first_binding
                     .is_some_and(|binding| matches!(facts.binding(binding).kind, BindingKind::Import(_)));
-                imported || variables.contains(&In::new(file, local))
+                imported || program.primitives().at(&Place::Variable(In::new(file, local))).is_some()
             }
-            ExprKind::Attribute { name, .. } => names.contains(facts.name(name)) || !variables.is_empty(),
+            ExprKind::Attribute { name, .. } => {
+                let name = facts.name(name);
+                names.attributes.contains(name) || names.variables.contains(name)
+            }
             _ => false,
         };
         if !candidate || matches!(expr.usage, Usage::Annotation | Usage::Callee) {
             continue;
         }
         if let Some(place) = program.place_with(&mut infer, here)
-            && (matches!(&place, Place::Variable(local) if variables.contains(local))
-                || matches!(&place, Place::Attribute(_, name) if names.contains(&**name)))
+            && program.primitives().at(&place).is_some()
         {
             match operation(program, here) {
                 Done::Operation(operation) => found.push(Used::Done(place, operation)),
@@ -247,7 +281,7 @@ fn uses_in(program: &Program, file: FileId, names: &FxHashSet<&str>, variables: 
                 Done::Nothing => {}
             }
         } else if let ExprKind::Attribute { base, name } = expr.kind
-            && names.contains(facts.name(name))
+            && names.attributes.contains(facts.name(name))
             && infer.expr(base).is_unknown()
         {
             // `something.lock` of an object treadle cannot tell may be any of the places of that name.
@@ -257,10 +291,25 @@ fn uses_in(program: &Program, file: FileId, names: &FxHashSet<&str>, variables: 
     found
 }
 
-enum Used {
+/// One thing a file does with a primitive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Something that is understood.
     Done(Place, Operation),
+    /// It is handed on.
     Escapes(Place),
+    /// An attribute of that name of who knows what.
     Unresolved(Box<str>),
+}
+
+impl Used {
+    /// The place, where it is known.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Done(place, _) | Self::Escapes(place) => Some(place),
+            Self::Unresolved(_) => None,
+        }
+    }
 }
 
 enum Done {

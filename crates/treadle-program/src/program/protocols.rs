@@ -10,23 +10,22 @@ use crate::ids::{ClassRef, FileId, In};
 const MOST: usize = 3;
 
 /// The classes that conform to each protocol of the program, in the order of files.
-pub(super) fn conformers(program: &Program) -> FxHashMap<ClassRef, Vec<ClassRef>> {
-    let protocols: Vec<(ClassRef, Vec<String>)> = program.each_file(protocols_of_file).into_iter().flatten().collect();
-    let names: FxHashSet<&str> = protocols.iter().flat_map(|(_, members)| members).map(String::as_str).collect();
-    if names.is_empty() {
-        return FxHashMap::default();
-    }
+pub(super) fn conformers(
+    program: &Program,
+    protocols: &[(ClassRef, Vec<Box<str>>)],
+    methods: &[(Box<str>, ClassRef)],
+) -> FxHashMap<ClassRef, Vec<ClassRef>> {
     let mut having: FxHashMap<&str, Vec<ClassRef>> = FxHashMap::default();
-    for (name, class) in program.each_file(|program, file| methods_named(program, file, &names)).into_iter().flatten() {
-        having.entry(name).or_default().push(class);
+    for (name, class) in methods {
+        having.entry(name).or_default().push(*class);
     }
     let is_protocol: FxHashSet<ClassRef> = protocols.iter().map(|(class, _)| *class).collect();
     let mut found = FxHashMap::default();
-    for (protocol, members) in &protocols {
-        let Some(rarest) = members.iter().min_by_key(|name| having.get(name.as_str()).map_or(0, Vec::len)) else {
+    for (protocol, members) in protocols {
+        let Some(rarest) = members.iter().min_by_key(|name| having.get(name.as_ref()).map_or(0, Vec::len)) else {
             continue;
         };
-        let candidates = having.get(rarest.as_str()).into_iter().flatten();
+        let candidates = having.get(rarest.as_ref()).into_iter().flatten();
         let mut fit: Vec<ClassRef> = candidates
             .copied()
             .filter(|class| !is_protocol.contains(class))
@@ -56,7 +55,7 @@ impl Program {
 }
 
 /// Protocols with the names of their methods.
-fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<String>)> {
+pub(super) fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<Box<str>>)> {
     let facts = program.facts(file);
     let mut found = Vec::new();
     for class in (0..facts.classes.len() as u32).map(ClassId) {
@@ -67,27 +66,25 @@ fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<Stri
     found
 }
 
-fn methods(program: &Program, class: ClassRef) -> Vec<String> {
+fn methods(program: &Program, class: ClassRef) -> Vec<Box<str>> {
     let facts = program.facts(class.file);
     let body = facts.class(class.id).body;
     let run = facts.function(body).bindings;
     let names = facts.bindings[run.range()].iter().filter_map(|binding| {
         let is_method = matches!(binding.kind, BindingKind::Function(_));
-        is_method.then(|| facts.name(facts.local(binding.local).name).to_owned())
+        is_method.then(|| facts.name(facts.local(binding.local).name).into())
     });
-    names.filter(|name| !name.starts_with("__")).collect()
+    names.filter(|name: &Box<str>| !name.starts_with("__")).collect()
 }
 
 /// The classes of a file with a method of one of the names in their own body.
-fn methods_named<'n>(program: &Program, file: FileId, names: &FxHashSet<&'n str>) -> Vec<(&'n str, ClassRef)> {
+pub(super) fn methods_named(
+    program: &Program,
+    file: FileId,
+    names: &FxHashSet<Box<str>>,
+) -> Vec<(Box<str>, ClassRef)> {
     let facts = program.facts(file);
-    let mut found = Vec::new();
-    for class in (0..facts.classes.len() as u32).map(|id| In::new(file, ClassId(id))) {
-        for name in methods(program, class) {
-            if let Some(name) = names.get(name.as_str()) {
-                found.push((*name, class));
-            }
-        }
-    }
-    found
+    let classes = (0..facts.classes.len() as u32).map(|id| In::new(file, ClassId(id)));
+    let named = |class| methods(program, class).into_iter().map(move |name| (name, class));
+    classes.flat_map(named).filter(|(name, _)| names.contains(name)).collect()
 }

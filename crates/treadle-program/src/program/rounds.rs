@@ -3,135 +3,92 @@
 //! Each round is computed in parallel from the tables of the round before, so the result depends on nothing but the
 //! program. A chain of unannotated helpers deeper than the number of rounds stays unknown.
 
-use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
 
-use super::{Ancestor, Decoration, Program, SourceFile};
+use rustc_hash::FxHashSet;
+
+use super::tables::{Attributes, Outside, Pass, Round};
+use super::{Ancestor, Program};
 use crate::facts::{
     ArgumentKind, BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, NodeKind,
     ParamKind, StoreKind, StoreTarget,
 };
-use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In, LocalRef};
+use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, In};
 use crate::infer::Infer;
 use crate::knowledge::types::{Shape, TypeText};
 use crate::ty::Ty;
 
-/// The answers of the last round.
-#[derive(Debug)]
-pub(crate) struct Tables {
-    /// By file and function: what the body gives.
-    pub(crate) returns: Vec<Vec<Ty>>,
-    /// By file and parameter: what calls pass.
-    pub(crate) params: Vec<Vec<Ty>>,
-    /// By file and class: what methods store on `self`.
-    pub(crate) attributes: Vec<Vec<FxHashMap<Box<str>, Ty>>>,
-    /// What other modules, and code outside a class, store in variables of modules and classes.
-    pub(crate) patched: FxHashMap<LocalRef, Ty>,
-    /// By file and function.
-    pub(crate) decorations: Vec<Vec<Decoration>>,
-    /// By file and call: the type of what is called.
-    pub(crate) callees: Vec<Vec<Ty>>,
+/// What one round came to for a file, before what others store in its classes is entered.
+pub(super) fn round_of_file(program: &Program, file: FileId) -> Round {
+    let mut infer = Infer::new(program, file);
+    let functions = 0..program.facts(file).functions.len() as u32;
+    let returns: Vec<Ty> = functions.map(|id| returned(program, &mut infer, file, FunctionId(id))).collect();
+    let (attributes, outside) = attributes(program, &mut infer, file);
+    let before = program.last_round(file);
+    Round {
+        returns: shared(returns, before.map(|round| &round.returns)),
+        attributes: shared(attributes, before.map(|round| &round.attributes)),
+        outside,
+        ..Round::default()
+    }
 }
 
-impl Tables {
-    pub(crate) fn empty(files: &[SourceFile]) -> Self {
-        let unknown = |count: usize| vec![Ty::Unknown; count];
-        Self {
-            returns: files.iter().map(|file| unknown(file.facts.functions.len())).collect(),
-            params: files.iter().map(|file| unknown(file.facts.params.len())).collect(),
-            attributes: files.iter().map(|file| vec![FxHashMap::default(); file.facts.classes.len()]).collect(),
-            patched: FxHashMap::default(),
-            decorations: files.iter().map(|file| vec![Decoration::default(); file.facts.functions.len()]).collect(),
-            callees: files.iter().map(|_| Vec::new()).collect(),
+/// The type of what each call of a file calls.
+pub(super) fn callees_of_file(program: &Program, file: FileId) -> Vec<Ty> {
+    let mut infer = Infer::new(program, file);
+    program.facts(file).calls.iter().map(|call| infer.expr(call.callee)).collect()
+}
+
+/// A table, in one piece with that of the round before if it is the same.
+fn shared<T: PartialEq>(table: Vec<T>, before: Option<&Arc<[T]>>) -> Arc<[T]> {
+    match before {
+        Some(before) if **before == *table => Arc::clone(before),
+        _ => table.into(),
+    }
+}
+
+/// What the calls of a file pass, and what parameters are when nothing is passed.
+pub(super) fn pass_of_file(program: &Program, file: FileId) -> Pass {
+    Pass { sent: passed_by_file(program, file), defaults: defaults(program, file), params: [].into() }
+}
+
+/// The parameters of a file by what is sent to it, in the order of files, and its defaults.
+pub(super) fn params_from<'s>(
+    count: usize,
+    sent: impl Iterator<Item = (u32, &'s Ty)>,
+    defaults: &[(u32, Ty)],
+) -> Arc<[Ty]> {
+    let mut params = vec![Ty::Never; count];
+    let mut doubted: FxHashSet<u32> = FxHashSet::default();
+    let enter = |params: &mut [Ty], param: u32, ty: &Ty| {
+        let slot = &mut params[param as usize];
+        *slot = std::mem::replace(slot, Ty::Unknown).or(ty.clone());
+    };
+    for (param, ty) in sent {
+        if ty.is_unknown() {
+            doubted.insert(param);
+        } else {
+            enter(&mut params, param, ty);
         }
     }
+    // What calls leave out is the default; where one gives what is not understood, that is what the default is there to be replaced by.
+    for (param, ty) in defaults {
+        if !doubted.contains(param) {
+            enter(&mut params, *param, ty);
+        }
+    }
+    params.into_iter().map(|ty| if ty == Ty::Never { Ty::Unknown } else { ty }).collect()
 }
 
 impl Program {
-    /// Fills the tables.
-    pub(super) fn infer_types(&mut self) {
-        self.tables.decorations = self.each_file(Self::decorations_of_file);
-        self.round();
-        self.round();
-        // Decorators of the program's own are understood by what they return.
-        self.tables.decorations = self.each_file(Self::decorations_of_file);
-        self.infer_params();
-        self.round();
-        self.infer_params();
-        self.round();
-        self.tables.callees = self.each_file(|program, file| {
-            let facts = program.facts(file);
-            let mut infer = Infer::new(program, file);
-            facts.calls.iter().map(|call| infer.expr(call.callee)).collect()
-        });
-    }
-
-    fn round(&mut self) {
-        let both: Vec<_> = self.each_file(|program, file| {
-            let mut infer = Infer::new(program, file);
-            let functions = 0..program.facts(file).functions.len() as u32;
-            let returns = functions.map(|id| returned(program, &mut infer, file, FunctionId(id))).collect::<Vec<_>>();
-            (returns, attributes(program, &mut infer, file))
-        });
-        let (returns, stored): (_, Vec<_>) = both.into_iter().unzip();
-        let (attributes, outside): (_, Vec<_>) = stored.into_iter().unzip();
-        self.tables.returns = returns;
-        self.tables.attributes = attributes;
-        // Whose attributes they are is settled before any of them is entered.
-        let outside: Vec<(Outside, Ty)> =
-            outside.into_iter().flatten().map(|(place, ty)| (self.owned(place), ty)).collect();
-        self.tables.patched = FxHashMap::default();
-        for (place, ty) in outside {
-            let slot = match place {
-                Outside::Variable(local) => self.tables.patched.entry(local).or_insert(Ty::Never),
-                Outside::Attribute(class, name) => {
-                    let attributes = &mut self.tables.attributes[class.file.index()][class.id.index()];
-                    attributes.entry(name).or_insert(Ty::Never)
-                }
-            };
-            *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
-        }
-    }
-
     /// An attribute by the nearest class that stores it itself.
-    fn owned(&self, place: Outside) -> Outside {
+    pub(super) fn owned(&self, place: Outside) -> Outside {
         let Outside::Attribute(class, name) = place else { return place };
         let owner = self.classes().order(class).iter().find_map(|ancestor| match ancestor {
-            Ancestor::Own(own) => {
-                self.tables.attributes[own.file.index()][own.id.index()].contains_key(&name).then_some(*own)
-            }
+            Ancestor::Own(own) => self.attributes(*own)?.contains_key(&name).then_some(*own),
             _ => None,
         });
         Outside::Attribute(owner.unwrap_or(class), name)
-    }
-
-    fn infer_params(&mut self) {
-        let passed: Vec<Vec<(FileId, u32, Ty)>> = self.each_file(passed_by_file);
-        let mut params: Vec<Vec<Ty>> = self.files.iter().map(|file| vec![Ty::Never; file.facts.params.len()]).collect();
-        let mut doubted: FxHashSet<(FileId, u32)> = FxHashSet::default();
-        let mut enter = |file: FileId, param: u32, ty: Ty| {
-            let slot = &mut params[file.index()][param as usize];
-            *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
-        };
-        for (file, param, ty) in passed.into_iter().flatten() {
-            if ty.is_unknown() {
-                doubted.insert((file, param));
-            } else {
-                enter(file, param, ty);
-            }
-        }
-        // What calls leave out is the default; where one gives what is not understood, that is what the default is there to be replaced by.
-        for (file, param, ty) in self.each_file(defaults).into_iter().flatten() {
-            if !doubted.contains(&(file, param)) {
-                enter(file, param, ty);
-            }
-        }
-        params.par_iter_mut().flatten().for_each(|slot| {
-            if *slot == Ty::Never {
-                *slot = Ty::Unknown;
-            }
-        });
-        self.tables.params = params;
     }
 
     /// The parameter an argument of a call to `function` goes to.
@@ -216,19 +173,11 @@ fn returned(program: &Program, infer: &mut Infer<'_>, file: FileId, id: Function
     Ty::any(values.into_iter().map(|value| value.map_or(Ty::None, |value| infer.expr(value))))
 }
 
-/// A place that something is stored in from outside.
-enum Outside {
-    Variable(LocalRef),
-    Attribute(ClassRef, Box<str>),
-}
-
-type Attributes = Vec<FxHashMap<Box<str>, Ty>>;
-
 /// What methods of a file's classes store on `self`, by class and name, and what the file stores elsewhere.
-fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> (Attributes, Vec<(Outside, Ty)>) {
+fn attributes(program: &Program, infer: &mut Infer<'_>, file: FileId) -> (Vec<Attributes>, Vec<(Outside, Ty)>) {
     let facts = program.facts(file);
-    let mut found: Vec<FxHashMap<Box<str>, Ty>> = vec![FxHashMap::default(); facts.classes.len()];
-    let mut declared: Attributes = vec![FxHashMap::default(); facts.classes.len()];
+    let mut found: Vec<Attributes> = vec![Attributes::default(); facts.classes.len()];
+    let mut declared: Vec<Attributes> = vec![Attributes::default(); facts.classes.len()];
     let mut outside = Vec::new();
     // The stand-ins of tests say nothing about the program.
     let is_test = is_test(&program.file(file).path);
@@ -290,7 +239,7 @@ fn stored(infer: &mut Infer<'_>, kind: StoreKind) -> Ty {
 fn outside_place(program: &Program, base: &Ty, name: &str) -> Option<Outside> {
     let variable = match base {
         Ty::Module(file) => {
-            let local = super::find_by_name(program.facts(*file), &program.scopes[file.index()].module, name)?;
+            let local = super::find_by_name(program.facts(*file), &program.scopes(*file).module, name)?;
             In::new(*file, local)
         }
         Ty::Class(class) => {
@@ -342,7 +291,7 @@ pub(crate) fn receiver_class(program: &Program, file: FileId, base: ExprId) -> O
     let takes_one = matches!(facts.params[position as usize].kind, ParamKind::PositionalOnly | ParamKind::Normal);
     let is_first = position == function.params.start && function.kind == FunctionKind::Def && takes_one;
     let class = function.class.filter(|_| is_first)?;
-    let decoration = &program.tables.decorations[file.index()][local.function.index()];
+    let decoration = program.decoration(In::new(file, local.function));
     (!decoration.is_static).then_some(In::new(file, class))
 }
 
@@ -360,7 +309,7 @@ fn passed_by_file(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
 }
 
 /// What parameters are when nothing is passed: `def menu(options, chooser=ask)`.
-fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
+fn defaults(program: &Program, file: FileId) -> Vec<(u32, Ty)> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();
@@ -368,7 +317,7 @@ fn defaults(program: &Program, file: FileId) -> Vec<(FileId, u32, Ty)> {
         let Some(default) = param.default else { continue };
         let ty = infer.expr(default);
         if matches!(ty, Ty::Function(_) | Ty::Class(_) | Ty::Instance(_) | Ty::KnownInstance(_) | Ty::Known(_)) {
-            found.push((file, position as u32, ty));
+            found.push((position as u32, ty));
         }
     }
     found
