@@ -72,6 +72,14 @@ impl<'p> Primitives<'p> {
         primitives.binary_search_by(|(other, _)| other.cmp(place)).ok().map(|at| &primitives[at].1)
     }
 
+    /// Every place with a primitive, sorted.
+    pub fn iter(self) -> impl Iterator<Item = &'p (Place, PrimitiveUse)> {
+        let files = (0..self.0.files().len() as u32).map(FileId);
+        let mut all: Vec<_> = files.flat_map(move |file| self.in_file(file)).collect();
+        all.sort_by(|left, right| left.0.cmp(&right.0));
+        all.into_iter()
+    }
+
     /// The primitives that are kept in a file's variables and classes, sorted by place.
     pub fn in_file(self, file: FileId) -> &'p [(Place, PrimitiveUse)] {
         note(file, Parts::PRIMITIVES);

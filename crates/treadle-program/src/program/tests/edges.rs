@@ -9,7 +9,7 @@ fn edges_of(program: &Program) -> Vec<String> {
         let (caller, callee) = (program.qualified_name(edge.caller), program.qualified_name(edge.callee));
         format!("{caller} -> {callee} {:?}", edge.kind)
     };
-    program.graph().edges().iter().map(show).collect()
+    program.graph().edges().map(show).collect()
 }
 
 /// Asserts the edges of a program of one file.
@@ -198,7 +198,7 @@ def main(a: A):
 ";
     let program = program(text);
     assert_eq!(edges_of(&program), ["main -> A.x Sync"]);
-    let callee = program.function(program.graph().edges()[0].callee);
+    let callee = program.function(program.graph().edges().next().unwrap().callee);
     assert_eq!(callee.params.len(), 1, "the getter has one parameter");
 }
 

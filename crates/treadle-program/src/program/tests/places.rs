@@ -11,7 +11,7 @@ fn places(files: &[(&str, &str)], expected: &[&str]) {
         let escapes = if used.escapes { ", escapes" } else { "" };
         format!("{} made {}: {}{escapes}", program.place_name(place), used.created.len(), done.join("+"))
     };
-    assert_eq!(program.primitives().iter().map(show).collect::<Vec<_>>(), expected, "{files:#?}");
+    assert_eq!(program.primitives().iter().map(|(place, used)| show((place, used))).collect::<Vec<_>>(), expected, "{files:#?}");
 }
 
 #[test]
