@@ -12,6 +12,7 @@ pub mod engine;
 pub mod environment;
 pub mod fix;
 pub mod load;
+pub mod pack;
 pub mod suppress;
 
 pub use configuration::{Configuration, ConfigurationError};
