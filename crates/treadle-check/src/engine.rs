@@ -113,7 +113,7 @@ pub fn files_of(request: &Request) -> (Vec<Found>, Vec<Problem>) {
 fn given(name: &Path, text: &str, configuration: &Configuration) -> SourceFile {
     let (names, is_package) =
         module_names(name, std::slice::from_ref(&configuration.project), &mut Packages::default());
-    SourceFile { path: name.into(), names, is_package, installed: false, facts: Arc::new(lower::file(text)) }
+    SourceFile { path: name.into(), names, is_package, installed: false, facts: lower::file(text).into() }
 }
 
 fn add_installed(

@@ -42,7 +42,7 @@ fn one(found: &Found, cache: &Cache, installed: bool) -> Result<SourceFile, Prob
         Ok(facts) => facts,
         Err(error) => return Err(Problem { path, message: format!("cannot be read: {error}") }),
     };
-    Ok(SourceFile { path, names: found.names.clone(), is_package: found.is_package, installed, facts: Arc::new(facts) })
+    Ok(SourceFile { path, names: found.names.clone(), is_package: found.is_package, installed, facts: facts.into() })
 }
 
 fn cached(cache: &Cache, bytes: &[u8]) -> Result<treadle_program::facts::FileFacts, source::SourceError> {

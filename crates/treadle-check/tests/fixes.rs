@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use treadle_check::fix;
@@ -21,7 +20,7 @@ fn findings(files: &Files) -> Vec<Finding> {
         let module = path.display().to_string().trim_end_matches(".py").replace('/', ".");
         let is_package = module.ends_with("__init__");
         let names = vec![module.trim_end_matches(".__init__").to_owned()];
-        let facts = Arc::new(lower::file(text));
+        let facts = lower::file(text).into();
         SourceFile { path: path.as_path().into(), names, is_package, installed: false, facts }
     });
     let options = Options { python: (3, 13), ..Options::default() };

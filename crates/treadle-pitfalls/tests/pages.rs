@@ -2,7 +2,6 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use treadle_finding::{About, Finding, Findings, Tier};
 use treadle_pitfalls::page::{self, Block, CASE_HEADINGS, HEADINGS};
@@ -24,9 +23,9 @@ fn program(block: &Block<'_>) -> Program {
         let module = file.path.trim_end_matches(".py").replace('/', ".");
         let is_package = module.ends_with("__init__");
         let name = module.trim_end_matches(".__init__").to_owned();
-        let facts = Arc::new(lower::file(&file.text));
+        let facts = lower::file(&file.text);
         assert!(facts.syntax_errors.is_empty(), "{}: {:?}\n{}", file.path, facts.syntax_errors, file.text);
-        SourceFile { path: Path::new(file.path).into(), names: vec![name], is_package, installed: false, facts }
+        SourceFile { path: Path::new(file.path).into(), names: vec![name], is_package, installed: false, facts: facts.into() }
     });
     let options = Options { python: (3, 13), ..Options::default() };
     Program::link(files.collect(), options).expect("the program's own knowledge is sound")

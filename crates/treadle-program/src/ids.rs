@@ -1,9 +1,11 @@
 //! Ids that are good in the whole program: a file's number together with an id of that file.
 
+use bitcode::{Decode, Encode};
+
 use crate::facts::{BindingId, CallId, ClassId, ExprId, FunctionId, LocalId, NodeId, RegionId};
 
 /// A file of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct FileId(pub u32);
 
 impl FileId {
@@ -14,7 +16,7 @@ impl FileId {
 }
 
 /// Something in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct In<T> {
     /// The file.
     pub file: FileId,

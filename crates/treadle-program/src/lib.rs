@@ -16,4 +16,4 @@ mod testing;
 pub mod ty;
 
 pub use infer::Types;
-pub use program::{Options, Program, SourceFile};
+pub use program::{Facts, Options, Program, SourceFile};

@@ -1,7 +1,6 @@
 //! Small programs for tests, and how types are written down there.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::facts::{ExprKind, FileFacts};
 use crate::ids::{CallRef, ClassRef, FunctionRef};
@@ -19,7 +18,7 @@ pub(crate) fn linked(files: &[(&str, &str)]) -> Program {
         let whole = module.trim_end_matches("__init__").trim_end_matches('.').to_owned();
         let below = whole.strip_prefix("src.").map(str::to_owned);
         let names = below.into_iter().chain([whole]).collect();
-        SourceFile { path: Path::new(path).into(), names, is_package, installed: false, facts: Arc::new(facts) }
+        SourceFile { path: Path::new(path).into(), names, is_package, installed: false, facts: facts.into() }
     });
     Program::link(files.collect(), Options::default()).unwrap()
 }

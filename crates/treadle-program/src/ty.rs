@@ -8,9 +8,10 @@ use crate::knowledge::types::Shape;
 use crate::program::NamespaceId;
 
 /// What an expression evaluates to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ty {
     /// Not known; every rule stays silent about it.
+    #[default]
     Unknown,
     /// No value at all: a cycle met while inferring, or a function that never returns.
     Never,

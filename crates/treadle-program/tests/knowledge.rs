@@ -87,7 +87,7 @@ fn link(cases: &[Case]) -> Program {
         names: vec![format!("case{number}")],
         is_package: false,
         installed: false,
-        facts: Arc::new(lower::file(&case.text)),
+        facts: lower::file(&case.text).into(),
     };
     Program::link(cases.iter().enumerate().map(file).collect(), Options::default()).unwrap()
 }

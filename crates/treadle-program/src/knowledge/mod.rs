@@ -7,13 +7,14 @@
 pub mod claim;
 pub mod types;
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use claim::{Book, Claim};
 use types::TypeText;
 
 /// A dotted name some claim (or the prefix of one) mentions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct ItemId(pub u32);
 
 /// Everything known, ready to be asked.

@@ -17,6 +17,8 @@
 //! | `call(arg0)` | what calling the first argument gives |
 //! | `?` | not known |
 
+use bitcode::{Decode, Encode};
+
 /// A parsed type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeText {
@@ -43,7 +45,7 @@ pub enum TypeText {
 }
 
 /// What a one-parameter type is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[expect(missing_docs, reason = "the table above is the documentation")]
 pub enum Shape {
     List,

@@ -1,5 +1,7 @@
 //! Who calls whom, and how.
 
+use bitcode::{Decode, Encode};
+
 use super::reads::{Parts, note};
 use super::{ParamEffects, Program, Wrapping};
 use crate::facts::{ArgumentKind, CallId, ExprId, ExprKind, FunctionId, RegionKind, Usage};
@@ -9,7 +11,7 @@ use crate::knowledge::claim::Protocol;
 use crate::ty::Ty;
 
 /// One way from one function to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Edge {
     /// Whose body holds the call.
     pub caller: FunctionRef,
@@ -22,7 +24,7 @@ pub struct Edge {
 }
 
 /// How one function leads to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum EdgeKind {
     /// The callee's body runs before the expression is done, on the same thread.
     Sync,
@@ -58,7 +60,10 @@ impl<'p> CallGraph<'p> {
 
     /// What leads to a function, in the order of files.
     pub fn to(self, function: FunctionRef) -> std::slice::Iter<'p, Edge> {
-        run(self.into_file(function.file), |edge| edge.callee.id, function.id).iter()
+        let edges = run(self.into_file(function.file), |edge| edge.callee.id, function.id);
+        // Their places are numbers of the files they stand in.
+        edges.iter().for_each(|edge| note(edge.caller.file, Parts::FACTS));
+        edges.iter()
     }
 
     /// All edges.

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxBuildHasher;
 
 use crate::facts::{ArgumentKind, ClassId, FileFacts, FunctionId, LocalId};
@@ -13,7 +14,7 @@ use crate::program::reads::{Parts, note};
 use crate::ty::Ty;
 
 /// One entry of a method resolution order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Ancestor {
     /// A class of the program.
     Own(ClassRef),

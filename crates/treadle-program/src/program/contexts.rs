@@ -1,5 +1,7 @@
 //! Where functions run: on the event loop's thread, elsewhere, or wherever they are called.
 
+use bitcode::{Decode, Encode};
+
 use super::{Ancestor, EdgeKind, Program};
 use crate::facts::{FunctionId, FunctionKind, ImportKind};
 use crate::ids::{FileId, FunctionRef, In};
@@ -7,7 +9,7 @@ use crate::knowledge::claim::{Decorator, Place};
 use crate::program::reads::{Parts, note};
 
 /// Where a function runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Context {
     /// On the loop's thread: coroutine functions, asynchronous generators, callbacks of the loop.
     Loop,

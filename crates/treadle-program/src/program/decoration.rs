@@ -1,5 +1,7 @@
 //! What decorators make of a function.
 
+use bitcode::{Decode, Encode};
+
 use super::Program;
 use crate::facts::{ExprId, ExprKind, FunctionId, FunctionKind, NodeKind, Usage};
 use crate::ids::{FileId, FunctionRef, In};
@@ -8,7 +10,7 @@ use crate::knowledge::claim::Decorator;
 use crate::ty::Ty;
 
 /// A function's decorators, understood together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Decoration {
     /// What calling the name does.
     pub wrapping: Wrapping,
@@ -23,7 +25,7 @@ pub struct Decoration {
 }
 
 /// What calling a decorated function's name does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum Wrapping {
     /// What calling the function itself does.
     #[default]

@@ -1,27 +1,30 @@
 //! The stages of linking, in their order.
 //!
 //! A stage asks every file about what the stages before it came to, in parallel, and enters the answers: no answer
-//! depends on the order in which files are asked.
+//! depends on the order in which files are asked. Linking again after a few files changed goes through the same stages and
+//! asks those files, and whoever read something that has changed since ([`super::again`]).
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use bitcode::{Decode, Encode};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::again::Again;
 use super::places::{Names, created_in, made, uses_in};
 use super::reads::{Parts, Reads, noted};
-use super::tables::{DECORATIONS, EFFECTS, Outside, PASSES, ROUNDS, Tables};
+use super::tables::{Attributes, EFFECTS, Outside, Received, Round, Tables};
 use super::{
     Ancestor, Edge, Modules, Options, Place, Program, Progress, SourceFile, Used, callgraph, classes, contexts,
     parameters, places, protocols, rounds,
 };
-use crate::facts::LocalId;
+use crate::facts::{ClassId, LocalId};
 use crate::ids::{ClassRef, FileId, In};
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::ty::Ty;
 
 /// What is true of the program as a whole and belongs to no file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Whole {
     /// Names of attributes that code outside of their class stores.
     pub(super) outside: FxHashSet<Box<str>>,
@@ -29,6 +32,8 @@ pub(super) struct Whole {
     pub(super) properties: FxHashSet<Box<str>>,
     /// Protocols with the names of their methods.
     pub(super) protocols: Vec<(ClassRef, Vec<Box<str>>)>,
+    /// Those names.
+    pub(super) members: FxHashSet<Box<str>>,
     /// The classes that conform to each protocol.
     pub(super) conformers: FxHashMap<ClassRef, Vec<ClassRef>>,
     /// Names of places with primitives.
@@ -41,7 +46,9 @@ pub(super) struct Whole {
 #[derive(Debug, Default)]
 pub(super) struct Link {
     /// What each file read so far, where that is noted.
-    reads: Vec<Mutex<FxHashMap<FileId, Parts>>>,
+    pub(super) reads: Vec<Mutex<FxHashMap<FileId, Parts>>>,
+    /// The link before, where this one goes on from it.
+    pub(super) again: Option<Box<Again>>,
 }
 
 impl Program {
@@ -56,13 +63,24 @@ impl Program {
         Ok(program)
     }
 
-    fn unlinked(files: Vec<SourceFile>, options: Options) -> Result<Self, KnowledgeError> {
+    /// Links files into a program that keeps what a later link needs to go on from it ([`Program::memory`]).
+    ///
+    /// # Errors
+    ///
+    /// A claim in `options` is wrong.
+    pub fn link_noting(files: Vec<SourceFile>, options: Options) -> Result<Self, KnowledgeError> {
+        let mut program = Self::unlinked(files, options)?;
+        program.link.reads = program.files.iter().map(|_| Mutex::default()).collect();
+        program.link_all();
+        Ok(program)
+    }
+
+    pub(super) fn unlinked(files: Vec<SourceFile>, options: Options) -> Result<Self, KnowledgeError> {
         let knowledge = Knowledge::new(&options.books)?;
         let modules = Modules::new(&files);
-        let each = || 0..files.len();
         Ok(Self {
-            scopes: each().map(|_| OnceLock::new()).collect(),
-            tables: each().map(|_| OnceLock::from(Box::default())).collect(),
+            scopes: files.iter().map(|_| OnceLock::new()).collect(),
+            tables: files.iter().map(|_| OnceLock::new()).collect(),
             files,
             options,
             knowledge,
@@ -74,18 +92,35 @@ impl Program {
     }
 
     pub(super) fn tables(&self, file: FileId) -> &Tables {
-        self.tables[file.index()].get_or_init(Box::default)
+        self.tables[file.index()].get_or_init(|| match &self.link.again {
+            Some(again) => Box::new(again.tables(self, file)),
+            None => Box::default(),
+        })
     }
 
     pub(super) fn tables_mut(&mut self, file: FileId) -> &mut Tables {
         self.tables(file);
-        self.tables[file.index()].get_mut().expect("just filled")
+        self.tables[file.index()].get_mut().expect("filled by the line before")
+    }
+
+    /// Whether what files send to each other, and what they read, is kept for a later link.
+    fn keeps_notes(&self) -> bool {
+        !self.link.reads.is_empty()
+    }
+
+    /// Every file.
+    pub(super) fn all_files(&self) -> impl Iterator<Item = FileId> + use<> {
+        (0..self.files.len() as u32).map(FileId)
     }
 
     /// Asks files in parallel; answers in the order of files.
-    fn stage<T: Send>(&self, job: impl Fn(&Self, FileId) -> T + Sync) -> Vec<(FileId, T)> {
-        let todo: Vec<FileId> = (0..self.files.len() as u32).map(FileId).collect();
-        todo.into_par_iter().map(|file| (file, self.noting(file, || job(self, file)))).collect()
+    pub(super) fn stage<T: Send>(&mut self, job: impl Fn(&Self, FileId) -> T + Sync) -> Vec<(FileId, T)> {
+        let todo: Vec<FileId> = match &mut self.link.again {
+            Some(again) => again.todo(),
+            None => self.all_files().collect(),
+        };
+        let program = &*self;
+        todo.into_par_iter().map(|file| (file, program.noting(file, || job(program, file)))).collect()
     }
 
     /// Notes for a file what a job about it reads.
@@ -100,91 +135,114 @@ impl Program {
         value
     }
 
-    fn enter<T>(&mut self, answers: Vec<(FileId, T)>, slot: impl Fn(&mut Tables) -> &mut T) {
+    /// Runs a job and says what of the program it read. The job must stay on its thread.
+    pub fn reads_of<T>(&self, job: impl FnOnce() -> T) -> (T, Reads) {
+        noted(job)
+    }
+
+    /// Enters the answers of a stage; which files' `parts` they change is noted for the stages after it.
+    pub(super) fn enter<T: PartialEq>(
+        &mut self,
+        answers: Vec<(FileId, T)>,
+        parts: Parts,
+        slot: impl Fn(&mut Tables) -> &mut T,
+    ) {
         for (file, answer) in answers {
-            *slot(self.tables_mut(file)) = answer;
+            let slot = slot(self.tables_mut(file));
+            if *slot != answer {
+                *slot = answer;
+                self.changed(file, parts);
+            }
         }
     }
 
-    fn link_all(&mut self) {
+    pub(super) fn changed(&mut self, file: FileId, parts: Parts) {
+        if let Some(again) = &mut self.link.again {
+            again.changed(file, parts);
+        }
+    }
+
+    pub(super) fn link_all(&mut self) {
         self.link_classes();
         self.decorate();
         self.round();
         self.round();
+        // Decorators of the program's own are understood by what they return.
         self.decorate();
         self.pass();
         self.round();
         self.pass();
         self.round();
-        debug_assert_eq!(
-            (self.progress.decorations, self.progress.rounds, self.progress.passes),
-            (DECORATIONS, ROUNDS, PASSES)
-        );
         let callees = self.stage(rounds::callees_of_file);
-        self.enter(callees, |tables| &mut tables.callees);
-        self.link_effects();
+        self.enter(callees, Parts::CALLEES, |tables| &mut tables.callees);
+        for version in 0..EFFECTS {
+            let effects = self.stage(parameters::effects_of_file);
+            self.enter(effects, Parts::EFFECTS, |tables| &mut tables.effects[version]);
+            self.progress.effects += 1;
+        }
+        self.link_names();
         self.link_graph();
-        let contexts = self.stage(contexts::contexts_of_file);
-        self.enter(contexts, |tables| &mut tables.contexts);
         let foreign = self.stage(contexts::is_foreign);
-        self.enter(foreign, |tables| &mut tables.is_foreign);
+        self.enter(foreign, Parts::CONTEXTS, |tables| &mut tables.is_foreign);
+        let contexts = self.stage(contexts::contexts_of_file);
+        self.enter(contexts, Parts::CONTEXTS, |tables| &mut tables.contexts);
         self.link_primitives();
     }
 
     fn link_classes(&mut self) {
         let bases = self.stage(classes::direct_bases);
-        self.enter(bases, |tables| &mut tables.bases);
+        self.enter(bases, Parts::CLASSES, |tables| &mut tables.bases);
         let orders = self.stage(classes::orders);
-        let mut below: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
-        for (file, orders) in &orders {
-            for (class, order) in (0..).map(|id| In::new(*file, crate::facts::ClassId(id))).zip(orders) {
-                for ancestor in &order[1..] {
-                    if let Ancestor::Own(base) = ancestor {
-                        below.entry(*base).or_default().push(class);
-                    }
-                }
+        if self.link.again.is_some() {
+            self.subclasses_again(&orders);
+        } else {
+            let mut below: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
+            for (base, class) in orders.iter().flat_map(|(file, orders)| inheritance(*file, orders)) {
+                below.entry(base).or_default().push(class);
+            }
+            for (file, orders) in &orders {
+                self.tables_mut(*file).subclasses = subclasses(*file, orders.len(), &mut below);
             }
         }
-        for (file, orders) in &orders {
-            let classes = (0..orders.len() as u32).map(|id| In::new(*file, crate::facts::ClassId(id)));
-            let subclasses = classes.map(|class| below.remove(&class).unwrap_or_default()).collect();
-            self.tables_mut(*file).subclasses = subclasses;
-        }
-        self.enter(orders, |tables| &mut tables.orders);
+        self.enter(orders, Parts::CLASSES, |tables| &mut tables.orders);
         self.progress.classes = true;
     }
 
     fn decorate(&mut self) {
         let version = self.progress.decorations;
         let decorations = self.stage(Self::decorations_of_file);
-        self.enter(decorations, |tables| &mut tables.decorations[version]);
+        self.enter(decorations, Parts::TYPES, |tables| &mut tables.decorations[version]);
         self.progress.decorations += 1;
     }
 
     fn round(&mut self) {
         let version = self.progress.rounds;
         let rounds = self.stage(rounds::round_of_file);
-        self.enter(rounds, |tables| &mut tables.rounds[version]);
+        if self.link.again.is_some() {
+            self.round_again(rounds);
+            return;
+        }
+        for (file, round) in rounds {
+            self.tables_mut(file).rounds[version] = round;
+        }
         self.progress.rounds += 1;
         // Whose attributes they are is settled before any of them is entered.
-        let mut outside = Vec::new();
-        for file in (0..self.files.len() as u32).map(FileId) {
-            let stored = std::mem::take(&mut self.tables_mut(file).rounds[version].outside);
-            outside.extend(stored.iter().map(|(place, ty)| (self.owned(place.clone()), ty.clone())));
+        let mut stored: Vec<(Outside, Ty)> = Vec::new();
+        for file in self.all_files() {
+            let outside = &self.tables(file).rounds[version].outside;
+            stored.extend(outside.iter().map(|(place, ty)| (self.owned(place.clone()), ty.clone())));
+            if !self.keeps_notes() {
+                self.tables_mut(file).rounds[version].outside = Vec::new();
+            }
         }
         let mut patched: FxHashMap<FileId, FxHashMap<LocalId, Ty>> = FxHashMap::default();
-        for (place, ty) in outside {
+        for (place, ty) in stored {
             match place {
                 Outside::Variable(local) => {
                     let slot = patched.entry(local.file).or_default().entry(local.id).or_insert(Ty::Never);
                     *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
                 }
-                Outside::Attribute(class, name) => {
-                    let round = &mut self.tables_mut(class.file).rounds[version];
-                    let attributes = &mut std::sync::Arc::make_mut(&mut round.attributes)[class.id.index()];
-                    let slot = attributes.entry(name).or_insert(Ty::Never);
-                    *slot = std::mem::replace(slot, Ty::Unknown).or(ty);
-                }
+                Outside::Attribute(class, name) => self.receive(version, class, name, ty),
             }
         }
         for (file, patched) in patched {
@@ -194,50 +252,83 @@ impl Program {
         }
     }
 
+    /// Enters what code outside of a class stores in an attribute of its instances.
+    fn receive(&mut self, version: usize, class: ClassRef, name: Box<str>, ty: Ty) {
+        let keeps_notes = self.keeps_notes();
+        let round = &mut self.tables_mut(class.file).rounds[version];
+        let received =
+            Received { class: class.id, is_own: round.attributes[class.id.index()].contains_key(&name), name, ty };
+        merge(round, &received);
+        if keeps_notes {
+            round.received.push(received.clone());
+            self.whole.outside.insert(received.name);
+        }
+    }
+
     fn pass(&mut self) {
         let version = self.progress.passes;
         let answers = self.stage(rounds::pass_of_file);
-        let mut sent: Vec<Vec<(u32, &Ty)>> = vec![Vec::new(); self.files.len()];
-        for (file, param, ty) in answers.iter().flat_map(|(_, pass)| &pass.sent) {
-            sent[file.index()].push((*param, ty));
+        if self.link.again.is_some() {
+            self.pass_again(answers);
+            return;
         }
-        let params: Vec<_> = answers
-            .par_iter()
-            .map(|(file, pass)| {
-                let count = self.facts(*file).params.len();
-                rounds::params_from(count, sent[file.index()].iter().copied(), &pass.defaults)
-            })
+        let mut received: Vec<Vec<(FileId, u32, Ty)>> = self.files.iter().map(|_| Vec::new()).collect();
+        let mut defaults = Vec::with_capacity(answers.len());
+        for (file, passed) in answers {
+            if self.keeps_notes() {
+                self.tables_mut(file).passes[version].sent_to = passed.sent_to();
+            }
+            for (target, param, ty) in passed.sent {
+                received[target.index()].push((file, param, ty));
+            }
+            defaults.push(passed.defaults);
+        }
+        let params: Vec<Arc<[Ty]>> = (received.par_iter().zip(&defaults))
+            .enumerate()
+            .map(|(file, (received, defaults))| self.params_from(FileId(file as u32), received, defaults))
             .collect();
-        for ((file, _), params) in answers.into_iter().zip(params) {
-            self.tables_mut(file).passes[version].params = params;
+        let keeps_notes = self.keeps_notes();
+        for (file, ((received, defaults), params)) in self.all_files().zip(received.into_iter().zip(defaults).zip(params)) {
+            let pass = &mut self.tables_mut(file).passes[version];
+            pass.params = params;
+            if keeps_notes {
+                pass.received = received;
+                pass.defaults = defaults;
+            }
         }
         self.progress.passes += 1;
     }
 
-    fn link_effects(&mut self) {
-        for version in 0..EFFECTS {
-            let effects = self.stage(parameters::effects_of_file);
-            self.enter(effects, |tables| &mut tables.effects[version]);
-            self.progress.effects += 1;
+    fn link_names(&mut self) {
+        let properties = self.stage(callgraph::properties_of_file);
+        let protocols = self.stage(protocols::protocols_of_file);
+        if self.link.again.is_some() {
+            self.names_again(properties, protocols);
+            return;
         }
+        self.whole.properties = properties.iter().flat_map(|(_, names)| names).cloned().collect();
+        self.whole.protocols = protocols.iter().flat_map(|(_, protocols)| protocols).cloned().collect();
+        self.whole.members = self.whole.protocols.iter().flat_map(|(_, names)| names).cloned().collect();
+        let methods = self.stage(protocols::methods_named);
+        let all: Vec<_> = methods.iter().flat_map(|(_, methods)| methods).cloned().collect();
+        self.whole.conformers = protocols::conformers(self, &self.whole.protocols, &all);
+        self.enter(properties, Parts::TYPES, |tables| &mut tables.properties);
+        self.enter(protocols, Parts::TYPES, |tables| &mut tables.protocols);
+        self.enter(methods, Parts::TYPES, |tables| &mut tables.methods);
     }
 
     fn link_graph(&mut self) {
-        let properties = self.stage(callgraph::properties_of_file);
-        self.whole.properties = properties.into_iter().flat_map(|(_, names)| names).collect();
-        let protocols = self.stage(protocols::protocols_of_file);
-        self.whole.protocols = protocols.into_iter().flat_map(|(_, protocols)| protocols).collect();
-        let names = self.whole.protocols.iter().flat_map(|(_, names)| names).cloned().collect();
-        let methods = self.stage(|program, file| protocols::methods_named(program, file, &names));
-        let methods: Vec<_> = methods.into_iter().flat_map(|(_, methods)| methods).collect();
-        self.whole.conformers = protocols::conformers(self, &self.whole.protocols, &methods);
         let edges = self.stage(callgraph::edges_of_file);
+        if self.link.again.is_some() {
+            self.graph_again(edges);
+            return;
+        }
         let mut incoming: Vec<Vec<Edge>> = vec![Vec::new(); self.files.len()];
         for edge in edges.iter().flat_map(|(_, edges)| edges) {
             incoming[edge.callee.file.index()].push(*edge);
         }
-        self.enter(edges, |tables| &mut tables.edges);
-        for (file, mut incoming) in (0..).map(FileId).zip(incoming) {
+        self.enter(edges, Parts::EDGES, |tables| &mut tables.edges);
+        for (file, mut incoming) in self.all_files().zip(incoming) {
             incoming.sort_by_key(|edge| edge.callee.id);
             self.tables_mut(file).incoming = incoming;
         }
@@ -245,40 +336,82 @@ impl Program {
 
     fn link_primitives(&mut self) {
         let created = self.stage(created_in);
+        if self.link.again.is_some() {
+            self.primitives_again(created);
+            return;
+        }
         let mut by_owner: FxHashMap<FileId, Vec<_>> = FxHashMap::default();
         let mut names = Names::default();
         for made in created.iter().flat_map(|(_, created)| created) {
             by_owner.entry(made.0.file()).or_default().push(made);
             names.add(self, &made.0);
         }
-        let made: Vec<_> = by_owner.into_iter().map(|(file, created)| (file, made(created.into_iter()))).collect();
-        self.enter(made, |tables| &mut tables.primitives);
+        let made = by_owner.into_iter().map(|(file, created)| (file, made(created.into_iter()))).collect();
+        self.enter(made, Parts::PRIMITIVES, |tables| &mut tables.primitives);
         self.whole.names = names;
         let uses = self.stage(|program, file| uses_in(program, file, &program.whole.names));
-        let mut unresolved = FxHashSet::default();
-        let mut by_owner: FxHashMap<FileId, Vec<(FileId, Used)>> = FxHashMap::default();
-        for (file, used) in uses.into_iter().flat_map(|(file, uses)| uses.into_iter().map(move |used| (file, used))) {
-            match used.place() {
-                Some(place) => by_owner.entry(place.file()).or_default().push((file, used)),
-                None => {
-                    if let Used::Unresolved(name) = used {
-                        unresolved.insert(name);
-                    }
-                }
+        self.whole.unresolved = uses.iter().flat_map(|(_, uses)| uses).filter_map(Used::unresolved).cloned().collect();
+        for (file, used) in uses.iter().flat_map(|(file, uses)| uses.iter().map(move |used| (*file, used))) {
+            if let Some(owner) = used.place().map(Place::file) {
+                places::enter(&mut self.tables_mut(owner).primitives, file, used.clone());
             }
         }
-        for (owner, uses) in by_owner {
-            let primitives = &mut self.tables_mut(owner).primitives;
-            for (file, used) in uses {
-                places::enter(primitives, file, used);
-            }
+        for file in self.all_files() {
+            self.judge_escapes(file);
         }
-        for tables in self.tables.iter_mut().filter_map(OnceLock::get_mut) {
-            for (place, used) in &mut tables.primitives {
-                let is_in_doubt = matches!(&*place, Place::Attribute(_, name) if unresolved.contains(name));
-                used.escapes = used.is_mixed || is_in_doubt || !used.escapes_in.is_empty();
-            }
+        if self.keeps_notes() {
+            self.enter(created, Parts::PRIMITIVES, |tables| &mut tables.created);
+            self.enter(uses, Parts::PRIMITIVES, |tables| &mut tables.uses);
         }
-        self.whole.unresolved = unresolved;
     }
+
+    /// Settles which primitives of a file go where treadle does not follow.
+    pub(super) fn judge_escapes(&mut self, file: FileId) {
+        let mut primitives = std::mem::take(&mut self.tables_mut(file).primitives);
+        for (place, used) in &mut primitives {
+            let in_doubt = matches!(&*place, Place::Attribute(_, name) if self.whole.unresolved.contains(name));
+            used.escapes = used.is_mixed || in_doubt || !used.escapes_in.is_empty();
+        }
+        self.tables_mut(file).primitives = primitives;
+    }
+
+    /// The parameters of a file by what it receives and its defaults.
+    pub(super) fn params_from(
+        &self,
+        file: FileId,
+        received: &[(FileId, u32, Ty)],
+        defaults: &[(u32, Ty)],
+    ) -> Arc<[Ty]> {
+        rounds::params_from(self.facts(file).params.len(), received, defaults)
+    }
+}
+
+/// Which class of the program inherits from which, at any distance, by the orders of a file: base and class.
+pub(super) fn inheritance(
+    file: FileId,
+    orders: &[Box<[Ancestor]>],
+) -> impl Iterator<Item = (ClassRef, ClassRef)> + '_ {
+    let classes = (0..).map(move |id| In::new(file, ClassId(id)));
+    classes.zip(orders).flat_map(|(class, order)| {
+        order[1..].iter().filter_map(move |ancestor| match ancestor {
+            Ancestor::Own(base) => Some((*base, class)),
+            _ => None,
+        })
+    })
+}
+
+/// What stands below each class of a file.
+pub(super) fn subclasses(
+    file: FileId,
+    count: usize,
+    below: &mut FxHashMap<ClassRef, Vec<ClassRef>>,
+) -> Vec<Vec<ClassRef>> {
+    (0..count as u32).map(|id| below.remove(&In::new(file, ClassId(id))).unwrap_or_default()).collect()
+}
+
+/// Adds what comes from outside to an attribute of a class.
+pub(super) fn merge(round: &mut Round, received: &Received) {
+    let attributes: &mut Attributes = &mut Arc::make_mut(&mut round.attributes)[received.class.index()];
+    let slot = attributes.entry(received.name.clone()).or_insert(Ty::Never);
+    *slot = std::mem::replace(slot, Ty::Unknown).or(received.ty.clone());
 }

@@ -3,6 +3,7 @@
 //! Built once by [`Program::link`], then only read. Types come from a fixed number of rounds, each computed from the
 //! one before, so that the answers do not depend on the order in which threads meet functions.
 
+mod again;
 mod blocking;
 mod callgraph;
 mod classes;
@@ -15,7 +16,9 @@ mod parameters;
 mod places;
 mod protocols;
 mod reads;
+mod rename;
 mod rounds;
+mod store;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use std::sync::{Arc, OnceLock};
 
 use treadle_finding::{Location, Span};
 
+pub use again::{Anew, Earlier};
 pub use blocking::Chain;
 pub use callgraph::{CallGraph, Edge, EdgeKind};
 pub use classes::{Ancestor, Classes};
@@ -33,12 +37,14 @@ pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
 pub(crate) use modules::absolute;
-pub use modules::{Module, Modules, NamespaceId, SourceFile};
+pub use modules::{Facts, Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
+pub use store::Memory;
 use link::{Link, Whole};
 use places::Used;
 pub use places::{Operation, Place, PrimitiveUse, Primitives};
-use reads::{Parts, note};
+use reads::note;
+pub use reads::{Parts, Reads};
 use tables::{Progress, Tables};
 pub use walk::Paths;
 

@@ -1,8 +1,11 @@
 //! The module graph: which file an import means.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use crate::facts::FileFacts;
@@ -20,11 +23,44 @@ pub struct SourceFile {
     /// Whether it belongs to an installed package: asked about, never reported on.
     pub installed: bool,
     /// What it says.
-    pub facts: Arc<FileFacts>,
+    pub facts: Facts,
+}
+
+/// What a file says, read when somebody first asks.
+#[derive(Clone)]
+pub struct Facts(Arc<LazyLock<FileFacts, Box<dyn FnOnce() -> FileFacts + Send>>>);
+
+impl Facts {
+    /// Facts that `read` gives when they are asked for.
+    pub fn later(read: impl FnOnce() -> FileFacts + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(read))))
+    }
+}
+
+impl From<FileFacts> for Facts {
+    fn from(facts: FileFacts) -> Self {
+        let facts = Self::later(move || facts);
+        LazyLock::force(&facts.0);
+        facts
+    }
+}
+
+impl Deref for Facts {
+    type Target = FileFacts;
+
+    fn deref(&self) -> &FileFacts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").finish_non_exhaustive()
+    }
 }
 
 /// A dotted prefix of module names that no file stands for: a namespace package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct NamespaceId(pub u32);
 
 /// Where an absolute dotted module name leads.

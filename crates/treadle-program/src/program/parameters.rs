@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bitcode::{Decode, Encode};
+
 use super::Program;
 use crate::facts::{ArgumentKind, Call, ExprId, ExprKind, Usage};
 use crate::ids::{CallRef, FileId, In};
@@ -12,7 +14,7 @@ use crate::knowledge::claim::{Claim, Effect};
 use crate::ty::Ty;
 
 /// What becomes of a parameter's value, as a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ParamEffects(u16);
 
 impl ParamEffects {

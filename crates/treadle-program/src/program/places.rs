@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxHashSet;
 
 use super::reads::{Parts, note};
@@ -13,7 +14,7 @@ use crate::knowledge::claim::Primitive;
 use crate::ty::Ty;
 
 /// A variable or attribute that holds one object for long.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Place {
     /// A variable, of a function or of the module.
     Variable(LocalRef),
@@ -32,7 +33,7 @@ impl Place {
 }
 
 /// Everything the program does with the primitive at one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PrimitiveUse {
     /// What kind of primitive.
     pub primitive: Primitive,
@@ -49,7 +50,7 @@ pub struct PrimitiveUse {
 }
 
 /// One thing done with a primitive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Operation {
     /// The method's name, or `with`, `async with`, `for`, `async for`.
     pub name: Box<str>,
@@ -234,7 +235,7 @@ pub(super) fn enter(primitives: &mut [(Place, PrimitiveUse)], user: FileId, used
 }
 
 /// The names of places with primitives: attributes, and variables of modules.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Names {
     pub(super) attributes: FxHashSet<Box<str>>,
     pub(super) variables: FxHashSet<Box<str>>,
@@ -300,7 +301,7 @@ pub(super) fn uses_in(program: &Program, file: FileId, names: &Names) -> Vec<Use
 }
 
 /// One thing a file does with a primitive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) enum Used {
     /// Something that is understood.
     Done(Place, Operation),
@@ -311,6 +312,14 @@ pub(super) enum Used {
 }
 
 impl Used {
+    /// The name of an attribute of who knows what.
+    pub(super) fn unresolved(&self) -> Option<&Box<str>> {
+        match self {
+            Self::Unresolved(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The place, where it is known.
     pub(super) fn place(&self) -> Option<&Place> {
         match self {

@@ -78,13 +78,10 @@ fn methods(program: &Program, class: ClassRef) -> Vec<Box<str>> {
 }
 
 /// The classes of a file with a method of one of the names in their own body.
-pub(super) fn methods_named(
-    program: &Program,
-    file: FileId,
-    names: &FxHashSet<Box<str>>,
-) -> Vec<(Box<str>, ClassRef)> {
+pub(super) fn methods_named(program: &Program, file: FileId) -> Vec<(Box<str>, ClassRef)> {
     let facts = program.facts(file);
+    let members = &program.whole.members;
     let classes = (0..facts.classes.len() as u32).map(|id| In::new(file, ClassId(id)));
     let named = |class| methods(program, class).into_iter().map(move |name| (name, class));
-    classes.flat_map(named).filter(|(name, _)| names.contains(name)).collect()
+    classes.flat_map(named).filter(|(name, _)| members.contains(name)).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::tables::{Attributes, Outside, Pass, Round};
+use super::tables::{Attributes, Outside, Round};
 use super::{Ancestor, Program};
 use crate::facts::{
     ArgumentKind, BindingKind, Call, CallId, ExprId, ExprKind, FileFacts, FunctionId, FunctionKind, NodeKind,
@@ -48,27 +48,41 @@ fn shared<T: PartialEq>(table: Vec<T>, before: Option<&Arc<[T]>>) -> Arc<[T]> {
 }
 
 /// What the calls of a file pass, and what parameters are when nothing is passed.
-pub(super) fn pass_of_file(program: &Program, file: FileId) -> Pass {
-    Pass { sent: passed_by_file(program, file), defaults: defaults(program, file), params: [].into() }
+pub(super) fn pass_of_file(program: &Program, file: FileId) -> Passed {
+    Passed { sent: passed_by_file(program, file), defaults: defaults(program, file) }
 }
 
-/// The parameters of a file by what is sent to it, in the order of files, and its defaults.
-pub(super) fn params_from<'s>(
-    count: usize,
-    sent: impl Iterator<Item = (u32, &'s Ty)>,
-    defaults: &[(u32, Ty)],
-) -> Arc<[Ty]> {
+/// What a file says about parameters.
+pub(super) struct Passed {
+    /// What its calls pass to which parameters of which files.
+    pub(super) sent: Vec<(FileId, u32, Ty)>,
+    /// What its own parameters are when nothing is passed.
+    pub(super) defaults: Vec<(u32, Ty)>,
+}
+
+impl Passed {
+    /// The files it passes anything to, sorted.
+    pub(super) fn sent_to(&self) -> Vec<FileId> {
+        let mut files: Vec<FileId> = self.sent.iter().map(|(file, ..)| *file).collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+}
+
+/// The parameters of a file by what it receives, in the order of files, and its defaults.
+pub(super) fn params_from(count: usize, received: &[(FileId, u32, Ty)], defaults: &[(u32, Ty)]) -> Arc<[Ty]> {
     let mut params = vec![Ty::Never; count];
     let mut doubted: FxHashSet<u32> = FxHashSet::default();
     let enter = |params: &mut [Ty], param: u32, ty: &Ty| {
         let slot = &mut params[param as usize];
         *slot = std::mem::replace(slot, Ty::Unknown).or(ty.clone());
     };
-    for (param, ty) in sent {
+    for (_, param, ty) in received {
         if ty.is_unknown() {
-            doubted.insert(param);
+            doubted.insert(*param);
         } else {
-            enter(&mut params, param, ty);
+            enter(&mut params, *param, ty);
         }
     }
     // What calls leave out is the default; where one gives what is not understood, that is what the default is there to be replaced by.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use super::{Ancestor, Context, Decoration, Edge, ParamEffects, Place, Program, Used};
@@ -25,11 +26,11 @@ pub(super) const PASSES: usize = 2;
 pub(super) const EFFECTS: usize = 4;
 
 /// What methods of a class store on `self`, by name.
-pub(crate) type Attributes = FxHashMap<Box<str>, Ty>;
+pub(crate) type Attributes<T = Ty> = FxHashMap<Box<str>, T>;
 
-/// Everything that linking came to about one file.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tables {
+/// Everything that linking came to about one file. `T` is a type, or the number of one where tables are kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub(crate) struct Tables<T = Ty> {
     /// By class: what stands in its header.
     pub(super) bases: Vec<Vec<Ancestor>>,
     /// By class: the class itself, then its ancestors, nearest first.
@@ -38,12 +39,18 @@ pub(crate) struct Tables {
     pub(super) subclasses: Vec<Vec<ClassRef>>,
     /// By function, each time.
     pub(super) decorations: [Vec<Decoration>; DECORATIONS],
-    pub(super) rounds: [Round; ROUNDS],
-    pub(super) passes: [Pass; PASSES],
+    pub(super) rounds: [Round<T>; ROUNDS],
+    pub(super) passes: [Pass<T>; PASSES],
     /// By call: the type of what is called.
-    pub(super) callees: Vec<Ty>,
+    pub(super) callees: Vec<T>,
     /// By parameter, each round.
     pub(super) effects: [Arc<[ParamEffects]>; EFFECTS],
+    /// Names of its properties, sorted.
+    pub(super) properties: Vec<Box<str>>,
+    /// Its protocols with the names of their methods.
+    pub(super) protocols: Vec<(ClassRef, Vec<Box<str>>)>,
+    /// Its classes that have methods of protocols' names.
+    pub(super) methods: Vec<(Box<str>, ClassRef)>,
     /// What its functions lead to, by caller and place.
     pub(super) edges: Vec<Edge>,
     /// What leads to its functions, by callee and then in the order of files.
@@ -61,33 +68,45 @@ pub(crate) struct Tables {
 }
 
 /// What one round came to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Round {
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub(super) struct Round<T = Ty> {
     /// By function: what the body gives.
-    pub(super) returns: Arc<[Ty]>,
+    pub(super) returns: Arc<[T]>,
     /// By class.
-    pub(super) attributes: Arc<[Attributes]>,
+    pub(super) attributes: Arc<[Attributes<T>]>,
     /// What others store in variables of this module and its classes.
-    pub(super) patched: Vec<(LocalId, Ty)>,
+    pub(super) patched: Vec<(LocalId, T)>,
     /// What this file stores in others.
-    pub(super) outside: Vec<(Outside, Ty)>,
+    pub(super) outside: Vec<(Outside, T)>,
     /// What code outside of a class stores in attributes of its instances, in the order of files.
-    pub(super) received: Vec<(ClassId, Box<str>, Ty)>,
+    pub(super) received: Vec<Received<T>>,
+}
+
+/// Something that code outside of a class stores in an attribute of its instances.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub(super) struct Received<T = Ty> {
+    pub(super) class: ClassId,
+    pub(super) name: Box<str>,
+    /// Whether the class stores it too; said by the first of several.
+    pub(super) is_own: bool,
+    pub(super) ty: T,
 }
 
 /// What gathering the arguments of all calls came to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pass {
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub(super) struct Pass<T = Ty> {
     /// By parameter: what calls pass.
-    pub(super) params: Arc<[Ty]>,
-    /// What this file passes.
-    pub(super) sent: Vec<(FileId, u32, Ty)>,
+    pub(super) params: Arc<[T]>,
+    /// Who passes what to which parameter, in the order of files.
+    pub(super) received: Vec<(FileId, u32, T)>,
+    /// The files whose functions this one calls, sorted.
+    pub(super) sent_to: Vec<FileId>,
     /// What parameters are when nothing is passed.
-    pub(super) defaults: Vec<(u32, Ty)>,
+    pub(super) defaults: Vec<(u32, T)>,
 }
 
 /// A place that something is stored in from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Outside {
     /// A variable of another module, or of a class.
     Variable(LocalRef),

@@ -1,5 +1,6 @@
 //! What linking makes of small programs: who calls whom, where, and with what.
 
+mod again;
 mod chains;
 mod contexts;
 mod edges;
