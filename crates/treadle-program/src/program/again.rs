@@ -180,8 +180,9 @@ impl Program {
         let mut below: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
         for (file, orders) in orders {
             let elsewhere = |(base, _): &(ClassRef, ClassRef)| !self.is_replaced(base.file);
-            let now = inheritance(*file, orders).filter(elsewhere);
+            let now = inheritance(*file, orders).filter(elsewhere).map(|(base, class)| (base, Some(class)));
             let before = inheritance(*file, &self.before(*file).orders).filter(elsewhere);
+            let before = before.map(|(base, class)| (base, self.again().renames.class(class)));
             self.require(now.eq(before), "a class inherits from others");
             for (base, class) in inheritance(*file, orders).filter(|(base, _)| self.is_replaced(base.file)) {
                 below.entry(base).or_default().push(class);
