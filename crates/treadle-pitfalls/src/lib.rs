@@ -7,7 +7,6 @@
 
 mod catalogue;
 mod cure;
-mod locks;
 mod lookup;
 pub mod page;
 

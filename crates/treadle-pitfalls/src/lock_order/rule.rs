@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
 use treadle_program::ids::ExprRef;
-use treadle_program::program::Place;
+use treadle_program::program::{Nesting, Place};
 
 use super::LOCK_ORDER;
-use crate::locks::{Locks, Nesting};
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
-    let locks = Locks::new(program);
     let mut orders: BTreeMap<(Place, Place), Vec<Nesting>> = BTreeMap::new();
-    for nesting in locks.nestings() {
+    for nesting in program.reported_files().flat_map(|file| program.nestings_in(file)) {
         if nesting.outer == nesting.inner {
             same_kind(program, &nesting, findings);
         } else {

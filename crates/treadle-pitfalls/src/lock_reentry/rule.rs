@@ -4,12 +4,11 @@ use treadle_finding::{Finding, Findings};
 use treadle_program::Program;
 
 use super::LOCK_REENTRY;
-use crate::locks::Locks;
 use crate::lookup;
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     let mut told = std::collections::BTreeSet::new();
-    for nesting in Locks::new(program).nestings() {
+    for nesting in program.reported_files().flat_map(|file| program.nestings_in(file)) {
         if nesting.outer != nesting.inner || !nesting.same_object {
             continue;
         }

@@ -9,6 +9,7 @@ mod classes;
 mod contexts;
 mod decoration;
 mod guards;
+mod locks;
 mod modules;
 mod parameters;
 mod places;
@@ -30,6 +31,7 @@ pub use classes::{Ancestor, Classes};
 pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
+pub use locks::{Held, Nesting};
 pub(crate) use modules::absolute;
 pub use modules::{Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
@@ -75,6 +77,7 @@ pub struct Program {
     contexts: contexts::Contexts,
     effects: parameters::Effects,
     primitives: Primitives,
+    locks: locks::Locks,
 }
 
 /// Variables of a file's module body and classes, sorted by name.
@@ -102,6 +105,7 @@ impl Program {
             contexts: contexts::Contexts::default(),
             effects: parameters::Effects::default(),
             primitives: Primitives::default(),
+            locks: locks::Locks::default(),
         };
         program.classes = Classes::new(&program);
         program.infer_types();
@@ -109,6 +113,7 @@ impl Program {
         program.graph = CallGraph::new(&program);
         program.contexts = contexts::Contexts::new(&program);
         program.primitives = Primitives::new(&program);
+        program.locks = locks::Locks::new(&program);
         Ok(program)
     }
 
