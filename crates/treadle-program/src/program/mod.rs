@@ -11,6 +11,7 @@ mod decoration;
 mod guards;
 mod locks;
 mod modules;
+mod nest_asyncio;
 mod parameters;
 mod places;
 mod protocols;
@@ -78,6 +79,7 @@ pub struct Program {
     effects: parameters::Effects,
     primitives: Primitives,
     locks: locks::Locks,
+    uses_nest_asyncio: bool,
 }
 
 /// Variables of a file's module body and classes, sorted by name.
@@ -106,6 +108,7 @@ impl Program {
             effects: parameters::Effects::default(),
             primitives: Primitives::default(),
             locks: locks::Locks::default(),
+            uses_nest_asyncio: false,
         };
         program.classes = Classes::new(&program);
         program.infer_types();
@@ -114,6 +117,7 @@ impl Program {
         program.contexts = contexts::Contexts::new(&program);
         program.primitives = Primitives::new(&program);
         program.locks = locks::Locks::new(&program);
+        program.uses_nest_asyncio = nest_asyncio::is_applied(&program);
         Ok(program)
     }
 
@@ -172,6 +176,11 @@ impl Program {
         &self.primitives
     }
 
+    /// Whether a file findings may be reported on applies `nest_asyncio`: loops may then run inside running ones.
+    pub fn uses_nest_asyncio(&self) -> bool {
+        self.uses_nest_asyncio
+    }
+
     /// Where a function runs.
     pub fn context(&self, function: FunctionRef) -> Context {
         self.contexts.of(function)
@@ -194,12 +203,14 @@ impl Program {
 
     /// Every `def`, `async def` and lambda of the files findings may be reported on.
     pub fn functions(&self) -> impl Iterator<Item = FunctionRef> {
-        self.reported_files().flat_map(|file| {
-            let count = self.facts(file).functions.len() as u32;
-            (0..count)
-                .map(move |id| In::new(file, FunctionId(id)))
-                .filter(|function| matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda))
-        })
+        self.reported_files().flat_map(|file| self.functions_in(file))
+    }
+
+    /// Every `def`, `async def` and lambda of a file.
+    pub fn functions_in(&self, file: FileId) -> impl Iterator<Item = FunctionRef> {
+        (0..self.facts(file).functions.len() as u32)
+            .map(move |id| In::new(file, FunctionId(id)))
+            .filter(|function| matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda))
     }
 
     /// A function's entry in the facts.

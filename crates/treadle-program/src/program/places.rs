@@ -44,6 +44,8 @@ pub struct Operation {
 #[derive(Debug, Default)]
 pub struct Primitives {
     by_place: FxHashMap<Place, PrimitiveUse>,
+    /// The places by the file that first makes what they hold; sorted.
+    by_file: FxHashMap<FileId, Vec<Place>>,
 }
 
 impl Primitives {
@@ -87,7 +89,20 @@ impl Primitives {
         for (place, entry) in &mut by_place {
             entry.escapes |= matches!(place, Place::Attribute(_, name) if unresolved.contains(name));
         }
-        Self { by_place }
+        let mut by_file: FxHashMap<FileId, Vec<Place>> = FxHashMap::default();
+        for (place, entry) in &by_place {
+            by_file.entry(entry.created[0].file).or_default().push(place.clone());
+        }
+        for places in by_file.values_mut() {
+            places.sort_unstable();
+        }
+        Self { by_place, by_file }
+    }
+
+    /// The places that belong to a file, in a stable order. A place belongs to the file that makes what it holds, to the
+    /// first one if several do: the class that stores it may be a library's.
+    pub fn in_file(&self, file: FileId) -> impl Iterator<Item = (&Place, &PrimitiveUse)> {
+        self.by_file.get(&file).into_iter().flatten().map(|place| (place, &self.by_place[place]))
     }
 
     /// What is known of the primitive at a place.
