@@ -114,8 +114,8 @@ impl Program {
             if !facts.region_within(facts.expr(edge.at).region, outer.region) || !self.runs_here(function, edge) {
                 continue;
             }
-            let own = outer.on_self
-                && (matches!(outer.place, Place::Variable(_)) || is_self_call(self, function, edge.at));
+            let own =
+                outer.on_self && (matches!(outer.place, Place::Variable(_)) || is_self_call(self, function, edge.at));
             for (inner, on_same) in self.taken_by(edge.callee, own) {
                 if self.function_of(inner.at) == edge.callee && self.is_kept_away(edge, &[inner.at.id]) {
                     continue;
