@@ -39,7 +39,7 @@ mod rule;
 
 use treadle_finding::{{About, FixKind, Severity, Tier}};
 
-use crate::Pitfall;
+use crate::{{Pitfall, Rule}};
 
 /// The pitfall.
 pub(crate) static {constant}: Pitfall = Pitfall {{
@@ -53,7 +53,7 @@ pub(crate) static {constant}: Pitfall = Pitfall {{
         remedy: None,
         page: include_str!("page.md"),
     }},
-    rule: Some(rule::check),
+    rules: &[Rule::File(rule::check)],
 }};
 "#,
         version = env!("CARGO_PKG_VERSION")
@@ -66,12 +66,13 @@ fn rule(constant: &str) -> String {
 
 use treadle_finding::{{Finding, Findings}};
 use treadle_program::Program;
+use treadle_program::ids::FileId;
 
 use super::{constant};
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {{
-    for function in lookup::async_functions(program) {{
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {{
+    for function in lookup::async_functions(program, file) {{
         for (call, _, _) in program.blocking_calls(function) {{
             let at = program.location_of(program.call_expr(call));
             findings.push(Finding::new(&{constant}.about, at, format!(

@@ -1,13 +1,13 @@
 //! The catalogue: every pitfall treadle knows, one folder each.
 //!
 //! A folder holds the pitfall's identity (`mod.rs`), the question it asks of a program (`rule.rs`) and its page
-//! (`page.md`), which is documentation, `explain` text and test at once. Rules ask tables of `treadle-program`; they walk
-//! no trees, keep no state and do no input or output.
+//! (`page.md`), which is documentation, `explain` text and test at once. Rules ask tables of `treadle-program`, about one
+//! file at a time where they can; they walk no trees, keep no state and do no input or output.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod catalogue;
 mod cure;
-mod locks;
 mod lookup;
 pub mod page;
 
@@ -34,14 +34,13 @@ mod unclosed_resource;
 mod wrong_protocol;
 
 use std::cmp::Reverse;
-use std::path::Path;
 
-use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use treadle_finding::{About, Finding, Findings, Severity, Tier};
 use treadle_program::Program;
-use treadle_program::ids::FileId;
+use treadle_program::ids::{CallRef, FileId, FunctionRef};
+use treadle_program::program::{Chain, Nesting};
 
+pub use ask::{Answers, ask, ask_file, report, select};
 pub use catalogue::CATALOGUE;
 
 /// A pitfall: its identity, and how the checker finds it.
@@ -49,8 +48,25 @@ pub use catalogue::CATALOGUE;
 pub struct Pitfall {
     /// Name, summary, tier, page.
     pub about: About,
-    /// What it asks of a program.
-    pub rule: Option<fn(&Program, &mut Findings)>,
+    /// What it asks of a program; at most one rule of each kind.
+    pub rules: &'static [Rule],
+}
+
+/// One way in which the checker finds a pitfall.
+#[derive(Debug)]
+pub enum Rule {
+    /// Asked about one file; what it says belongs to that file, and lies there but for waits on what the file makes.
+    File(fn(&Program, FileId, &mut Findings)),
+    /// Ways from the loop down to plain functions for whose bodies `leaves` finds calls. `report` gets those that leave
+    /// the loop in one file, together, in the order of the functions they lead to.
+    Chains {
+        /// The calls in a function's body that are looked for.
+        leaves: fn(&Program, FunctionRef) -> Vec<CallRef>,
+        /// What is said of the ways that lead to them.
+        report: fn(&Program, &[&Chain], &mut Findings),
+    },
+    /// Locks taken under locks. The rule gets those of the whole program, in the order of files and functions.
+    Nestings(fn(&Program, &[&Nesting], &mut Findings)),
 }
 
 /// The pitfall of that name.
@@ -66,27 +82,4 @@ pub fn first(findings: &[Finding]) -> Option<&Finding> {
         let is_sure = finding.tier == Tier::Certain && finding.about.severity == Severity::Error;
         (!is_sure, Reverse(finding.also.len()), rank(finding).unwrap_or(usize::MAX))
     })
-}
-
-/// Asks every pitfall that `wanted` accepts, in parallel. Findings in the order of every output.
-pub fn ask(program: &Program, wanted: &(dyn Fn(&About) -> bool + Sync)) -> Vec<Finding> {
-    let mut found: Vec<Finding> = CATALOGUE
-        .par_iter()
-        .filter(|pitfall| wanted(&pitfall.about))
-        .filter_map(|pitfall| pitfall.rule)
-        .flat_map_iter(|rule| {
-            let mut findings = Findings::default();
-            rule(program, &mut findings);
-            findings.into_vec()
-        })
-        .collect();
-    let files: FxHashMap<&Path, FileId> =
-        program.reported_files().map(|file| (&*program.file(file).path, file)).collect();
-    found.retain(|finding| {
-        let place = &finding.primary;
-        files.get(&*place.path).is_none_or(|file| !program.is_dead(*file, place.span))
-    });
-    found.sort_by(|left, right| left.sort_key().cmp(&right.sort_key()));
-    found.dedup();
-    found
 }

@@ -7,21 +7,15 @@ use treadle_program::knowledge::claim::Effect;
 use treadle_program::program::{Context, Edge};
 use treadle_program::ty::Ty;
 
-/// Files findings may be reported on whose coroutines are asyncio's.
-pub(crate) fn files(program: &Program) -> impl Iterator<Item = FileId> {
-    program.reported_files().filter(|file| !program.is_foreign(*file))
+/// The functions of a file that run on the loop's thread by themselves: coroutines, asynchronous generators, callbacks.
+pub(crate) fn loop_functions(program: &Program, file: FileId) -> impl Iterator<Item = FunctionRef> {
+    let functions = (!program.is_foreign(file)).then(|| program.functions_in(file));
+    functions.into_iter().flatten().filter(|function| program.context(*function) == Context::Loop)
 }
 
-/// The functions that run on the loop's thread by themselves: coroutines, asynchronous generators, callbacks.
-pub(crate) fn loop_functions(program: &Program) -> impl Iterator<Item = FunctionRef> {
-    program
-        .functions()
-        .filter(|function| program.context(*function) == Context::Loop && !program.is_foreign(function.file))
-}
-
-/// The coroutine functions and asynchronous generators.
-pub(crate) fn async_functions(program: &Program) -> impl Iterator<Item = FunctionRef> {
-    loop_functions(program).filter(|function| program.function(*function).is_async)
+/// The coroutine functions and asynchronous generators of a file.
+pub(crate) fn async_functions(program: &Program, file: FileId) -> impl Iterator<Item = FunctionRef> {
+    loop_functions(program, file).filter(|function| program.function(*function).is_async)
 }
 
 /// The dotted name of what a call calls, if a claim speaks of it.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use treadle_finding::{About, Finding, Findings, Tier};
+use treadle_finding::{About, Finding, Tier};
 use treadle_pitfalls::page::{self, Block, CASE_HEADINGS, HEADINGS};
 use treadle_pitfalls::{CATALOGUE, Pitfall};
 use treadle_program::{Options, Program, SourceFile, lower};
@@ -38,13 +38,9 @@ fn line_of(block: &Block<'_>, finding: &Finding) -> (String, usize) {
     (path, before.matches('\n').count() + 1)
 }
 
-fn found_by_rule(pitfall: &Pitfall, block: &Block<'_>) -> Vec<(String, usize, String)> {
-    let mut findings = Findings::default();
-    if let Some(rule) = pitfall.rule {
-        rule(&program(block), &mut findings);
-    }
-    let mut found: Vec<_> = findings
-        .into_vec()
+fn found_by_rules(pitfall: &Pitfall, block: &Block<'_>) -> Vec<(String, usize, String)> {
+    let wanted = |about: &About| *about == pitfall.about;
+    let mut found: Vec<_> = treadle_pitfalls::ask(&program(block), &wanted)
         .iter()
         .map(|finding| {
             let (path, line) = line_of(block, finding);
@@ -55,9 +51,9 @@ fn found_by_rule(pitfall: &Pitfall, block: &Block<'_>) -> Vec<(String, usize, St
     found
 }
 
-/// What differs between the marks of a block and what the rule finds.
+/// What differs between the marks of a block and what the rules find.
 fn differences(pitfall: &Pitfall, block: &Block<'_>) -> Vec<String> {
-    let mut found = found_by_rule(pitfall, block);
+    let mut found = found_by_rules(pitfall, block);
     let mut wrong = Vec::new();
     for file in &block.files {
         for mark in file.marks() {

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use treadle_program::facts::FunctionId;
 use treadle_program::ids::{CallRef, FileId, In};

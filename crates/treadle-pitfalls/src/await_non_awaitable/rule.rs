@@ -14,17 +14,18 @@ use treadle_program::{Program, Types};
 use super::AWAIT_NON_AWAITABLE;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        let facts = program.facts(file);
-        let mut types = Types::new(program, file);
-        for (position, expr) in facts.exprs.iter().enumerate() {
-            if let ExprKind::Await(operand) = expr.kind {
-                plain_value(program, &mut types, file, ExprId(position as u32), operand, findings);
-            }
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    let facts = program.facts(file);
+    let mut types = Types::new(program, file);
+    for (position, expr) in facts.exprs.iter().enumerate() {
+        if let ExprKind::Await(operand) = expr.kind {
+            plain_value(program, &mut types, file, ExprId(position as u32), operand, findings);
         }
     }
-    for function in lookup::async_functions(program) {
+    for function in lookup::async_functions(program, file) {
         awaited_twice(program, function, findings);
     }
 }

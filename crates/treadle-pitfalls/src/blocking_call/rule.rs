@@ -3,7 +3,7 @@
 use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
 use treadle_program::Program;
 use treadle_program::facts::{ExprKind, Usage};
-use treadle_program::ids::{CallRef, ExprRef, FunctionRef, In};
+use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
 use treadle_program::knowledge::ItemId;
 use treadle_program::knowledge::claim::Blocking;
 use treadle_program::program::{Context, Edge, EdgeKind};
@@ -11,8 +11,8 @@ use treadle_program::program::{Context, Edge, EdgeKind};
 use super::BLOCKING_CALL;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::loop_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::loop_functions(program, file) {
         for (call, blocking, item) in program.blocking_calls(function) {
             let is_another_rules = matches!(blocking, Blocking::File | Blocking::Cpu);
             // Other threads hold a lock for moments; holding it over an `await` is what `sync-lock-await` is about.

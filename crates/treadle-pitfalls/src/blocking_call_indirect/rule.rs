@@ -6,30 +6,27 @@ use std::collections::BTreeMap;
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
 use treadle_program::facts::{ExprId, Usage};
-use treadle_program::ids::{CallRef, ExprRef, FileId};
+use treadle_program::ids::{CallRef, ExprRef, FunctionRef};
 use treadle_program::knowledge::claim::Blocking;
 use treadle_program::program::{Chain, Edge};
 
 use super::BLOCKING_CALL_INDIRECT;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    let chains = program.chains(|function| {
-        if lookup::asks_for_its_thread(program, function) {
-            return Vec::new();
-        }
-        program
-            .blocking_calls(function)
-            .into_iter()
-            .map(|(call, _, _)| call)
-            .filter(|call| !lookup::is_ready(program, *call) && !lookup::is_debugger(program, *call))
-            .collect()
-    });
+pub(super) fn leaves(program: &Program, function: FunctionRef) -> Vec<CallRef> {
+    let mut calls: Vec<CallRef> = program.blocking_calls(function).into_iter().map(|(call, _, _)| call).collect();
+    calls.retain(|call| !lookup::is_ready(program, *call) && !lookup::is_debugger(program, *call));
+    if !calls.is_empty() && lookup::asks_for_its_thread(program, function) {
+        calls.clear();
+    }
+    calls
+}
+
+pub(super) fn report(program: &Program, chains: &[&Chain], findings: &mut Findings) {
     // Several functions that block may lie below one call: they are one thing to move off the loop.
-    let mut by_frontier: BTreeMap<(FileId, ExprId), Vec<Chain>> = BTreeMap::new();
+    let mut by_frontier: BTreeMap<ExprId, Vec<&Chain>> = BTreeMap::new();
     for chain in chains {
-        let first = chain.path[0];
-        by_frontier.entry((first.caller.file, first.at)).or_default().push(chain);
+        by_frontier.entry(chain.path[0].at).or_default().push(chain);
     }
     for mut chains in by_frontier.into_values() {
         chains.sort_by_key(|chain| (tier(program, chain), chain.path.len(), chain.function));
@@ -64,7 +61,7 @@ fn leaf_name(program: &Program, leaf: CallRef) -> String {
     format!("`{}`", path.trim_start_matches("builtins."))
 }
 
-fn finding(program: &Program, chains: &[Chain]) -> Option<Finding> {
+fn finding(program: &Program, chains: &[&Chain]) -> Option<Finding> {
     let chain = chains.first()?;
     let path = &chain.path;
     // The leaf to show is the surest one.

@@ -2,13 +2,14 @@
 
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
+use treadle_program::ids::FileId;
 use treadle_program::knowledge::claim::Blocking;
 
 use super::BLOCKING_FILE;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::loop_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::loop_functions(program, file) {
         let calls: Vec<_> = program
             .blocking_calls(function)
             .into_iter()

@@ -3,13 +3,13 @@
 use treadle_finding::{Finding, Findings};
 use treadle_program::Program;
 use treadle_program::facts::{CallId, ExprId, RegionKind, Usage};
-use treadle_program::ids::{FunctionRef, In};
+use treadle_program::ids::{FileId, FunctionRef, In};
 
 use super::CLIENT_PER_CALL;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         let entry = program.function(function);
         // A generator hands the client to others: a fixture, a dependency, a lifespan.
         if entry.is_generator {

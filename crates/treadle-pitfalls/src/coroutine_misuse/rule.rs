@@ -10,49 +10,47 @@ use treadle_program::{Program, Types};
 use super::COROUTINE_MISUSE;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        let facts = program.facts(file);
-        let mut types = Types::new(program, file);
-        for (position, expr) in facts.exprs.iter().enumerate() {
-            let may_be_one = match expr.kind {
-                ExprKind::Call(_) => true,
-                ExprKind::Local(local) => holds_a_value(facts, local),
-                _ => false,
-            };
-            if !may_be_one {
-                continue;
-            }
-            let id = ExprId(position as u32);
-            let Some(words) = misuse(program, file, id) else { continue };
-            let ty = types.of(id);
-            let is_future = matches!(ty, Ty::Of(Shape::Future | Shape::Task, _)) && fits_no_future(expr.usage);
-            if !(ty.is_coroutine() || is_future) || differs_below(program, file, id) || is_asked_about(facts, id) {
-                continue;
-            }
-            let at = In::new(file, id);
-            let name = match facts.as_call(id) {
-                Some(call) => facts.dotted(call.callee).unwrap_or_else(|| "the call".to_owned()),
-                None => facts.dotted(id).unwrap_or_default(),
-            };
-            let kind = if is_future { "future" } else { "coroutine" };
-            let mut finding = Finding::new(
-                &COROUTINE_MISUSE.about,
-                program.location_of(at),
-                format!("the {kind} of `{name}` {words}"),
-            )
-            .label(format!("this is a {kind}, not its result"));
-            if lookup::may_await(program, at) {
-                finding = finding.help(format!(
-                    "`await` it: `{}`",
-                    if facts.as_call(id).is_some() { format!("await {name}(…)") } else { format!("await {name}") }
-                ));
-                if facts.as_call(id).is_some() {
-                    finding = finding.fix(Fix::safe("await the coroutine", cure::await_it(program, at)));
-                }
-            }
-            findings.push(finding);
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    let facts = program.facts(file);
+    let mut types = Types::new(program, file);
+    for (position, expr) in facts.exprs.iter().enumerate() {
+        let may_be_one = match expr.kind {
+            ExprKind::Call(_) => true,
+            ExprKind::Local(local) => holds_a_value(facts, local),
+            _ => false,
+        };
+        if !may_be_one {
+            continue;
         }
+        let id = ExprId(position as u32);
+        let Some(words) = misuse(program, file, id) else { continue };
+        let ty = types.of(id);
+        let is_future = matches!(ty, Ty::Of(Shape::Future | Shape::Task, _)) && fits_no_future(expr.usage);
+        if !(ty.is_coroutine() || is_future) || differs_below(program, file, id) || is_asked_about(facts, id) {
+            continue;
+        }
+        let at = In::new(file, id);
+        let name = match facts.as_call(id) {
+            Some(call) => facts.dotted(call.callee).unwrap_or_else(|| "the call".to_owned()),
+            None => facts.dotted(id).unwrap_or_default(),
+        };
+        let kind = if is_future { "future" } else { "coroutine" };
+        let mut finding =
+            Finding::new(&COROUTINE_MISUSE.about, program.location_of(at), format!("the {kind} of `{name}` {words}"))
+                .label(format!("this is a {kind}, not its result"));
+        if lookup::may_await(program, at) {
+            finding = finding.help(format!(
+                "`await` it: `{}`",
+                if facts.as_call(id).is_some() { format!("await {name}(…)") } else { format!("await {name}") }
+            ));
+            if facts.as_call(id).is_some() {
+                finding = finding.fix(Fix::safe("await the coroutine", cure::await_it(program, at)));
+            }
+        }
+        findings.push(finding);
     }
 }
 

@@ -2,13 +2,14 @@
 
 use treadle_finding::{Finding, Findings};
 use treadle_program::Program;
+use treadle_program::ids::FileId;
 use treadle_program::knowledge::claim::Blocking;
 
 use super::CPU_BOUND;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::loop_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::loop_functions(program, file) {
         for (call, blocking, item) in program.blocking_calls(function) {
             if blocking != Blocking::Cpu {
                 continue;

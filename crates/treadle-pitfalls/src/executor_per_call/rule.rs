@@ -3,13 +3,13 @@
 use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::Program;
 use treadle_program::facts::{BindingKind, CallId, ExprId, FileFacts, RegionKind, Usage};
-use treadle_program::ids::In;
+use treadle_program::ids::{FileId, In};
 
 use super::EXECUTOR_PER_CALL;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         let runs_once = lookup::runs_once(program, function);
         let facts = program.facts(function.file);
         let run = facts.function(function.id).calls;

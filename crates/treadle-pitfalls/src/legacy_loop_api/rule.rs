@@ -11,26 +11,27 @@ use treadle_program::{Program, Types};
 use super::LEGACY_LOOP_API;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        for call in program.calls(file) {
-            let Some((item, known)) = program.claim(call) else { continue };
-            let Some(legacy) = &known.claim.legacy else { continue };
-            if lookup::is_version_guarded(program, program.call_expr(call)) {
-                continue;
-            }
-            let path = program.knowledge().path(item);
-            let finding = match (&legacy.argument, path) {
-                (Some(argument), _) => keyword(program, call, path, argument, legacy),
-                (None, "asyncio.get_event_loop") => get_event_loop(program, call),
-                (None, _) => Some(name(program, call, path, legacy)),
-            };
-            findings_extend(findings, finding);
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    for call in program.calls(file) {
+        let Some((item, known)) = program.claim(call) else { continue };
+        let Some(legacy) = &known.claim.legacy else { continue };
+        if lookup::is_version_guarded(program, program.call_expr(call)) {
+            continue;
         }
-        decorators(program, file, findings);
-        for call in program.calls(file) {
-            findings_extend(findings, waits_for_coroutines(program, call));
-        }
+        let path = program.knowledge().path(item);
+        let finding = match (&legacy.argument, path) {
+            (Some(argument), _) => keyword(program, call, path, argument, legacy),
+            (None, "asyncio.get_event_loop") => get_event_loop(program, call),
+            (None, _) => Some(name(program, call, path, legacy)),
+        };
+        findings_extend(findings, finding);
+    }
+    decorators(program, file, findings);
+    for call in program.calls(file) {
+        findings_extend(findings, waits_for_coroutines(program, call));
     }
 }
 

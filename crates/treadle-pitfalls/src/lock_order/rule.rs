@@ -5,34 +5,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
 use treadle_program::ids::ExprRef;
-use treadle_program::program::Place;
+use treadle_program::program::{Nesting, Place};
 
 use super::LOCK_ORDER;
-use crate::locks::{Locks, Nesting};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    let locks = Locks::new(program);
-    let mut orders: BTreeMap<(Place, Place), Vec<Nesting>> = BTreeMap::new();
-    for nesting in locks.nestings() {
+pub(super) fn check(program: &Program, nestings: &[&Nesting], findings: &mut Findings) {
+    let mut orders: BTreeMap<(&Place, &Place), Vec<&Nesting>> = BTreeMap::new();
+    for nesting in nestings {
         if nesting.outer == nesting.inner {
-            same_kind(program, &nesting, findings);
+            same_kind(program, nesting, findings);
         } else {
-            orders.entry((nesting.outer.clone(), nesting.inner.clone())).or_default().push(nesting);
+            orders.entry((&nesting.outer, &nesting.inner)).or_default().push(nesting);
         }
     }
-    let mut told: BTreeSet<(Place, Place)> = BTreeSet::new();
+    let mut told: BTreeSet<(&Place, &Place)> = BTreeSet::new();
     for ((outer, inner), here) in &orders {
-        let Some(there) = orders.get(&(inner.clone(), outer.clone())) else { continue };
-        if told.contains(&(inner.clone(), outer.clone())) {
+        let Some(there) = orders.get(&(*inner, *outer)) else { continue };
+        if told.contains(&(*inner, *outer)) {
             continue;
         }
-        let pair = here.iter().flat_map(|one| there.iter().map(move |other| (one, other)));
+        let pair = here.iter().flat_map(|one| there.iter().map(move |other| (*one, *other)));
         // Under a common gate lock the two orders cannot meet; without any suspension nobody can come between.
         let meets = |(one, other): &(&Nesting, &Nesting)| {
             one.gates.is_disjoint(&other.gates) && (one.suspends || other.suspends)
         };
         let Some((one, other)) = pair.into_iter().find(meets) else { continue };
-        told.insert((outer.clone(), inner.clone()));
+        told.insert((*outer, *inner));
         findings.push(opposite(program, one, other));
     }
 }

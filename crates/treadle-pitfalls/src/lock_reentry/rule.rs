@@ -2,14 +2,14 @@
 
 use treadle_finding::{Finding, Findings};
 use treadle_program::Program;
+use treadle_program::program::Nesting;
 
 use super::LOCK_REENTRY;
-use crate::locks::Locks;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
+pub(super) fn check(program: &Program, nestings: &[&Nesting], findings: &mut Findings) {
     let mut told = std::collections::BTreeSet::new();
-    for nesting in Locks::new(program).nestings() {
+    for nesting in nestings {
         if nesting.outer != nesting.inner || !nesting.same_object {
             continue;
         }

@@ -10,14 +10,15 @@ use treadle_program::ids::{CallRef, FileId, In};
 use super::LOST_EXCEPTION;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        for call in program.calls(file) {
-            match lookup::known_path(program, call) {
-                Some("asyncio.gather") if collects_exceptions(program, call) => dropped(program, call, findings),
-                Some("builtins.isinstance") => filtered(program, file, call, findings),
-                _ => {}
-            }
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    for call in program.calls(file) {
+        match lookup::known_path(program, call) {
+            Some("asyncio.gather") if collects_exceptions(program, call) => dropped(program, call, findings),
+            Some("builtins.isinstance") => filtered(program, file, call, findings),
+            _ => {}
         }
     }
 }

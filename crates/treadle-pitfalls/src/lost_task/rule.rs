@@ -12,24 +12,25 @@ use treadle_program::{Program, Types};
 use super::LOST_TASK;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        let mut types = Types::new(program, file);
-        for call in program.calls(file) {
-            let at = program.call_expr(call);
-            if starts_task(program, call) {
-                if is_dropped(program, file, at.id) || is_dropped_by_lambda(program, file, at.id) {
-                    findings.push(finding(program, call));
-                }
-            } else if lookup::known_path(program, call) == Some("asyncio.gather") {
-                if program.facts(file).expr(at.id).usage == Usage::Discarded {
-                    findings.push(finding(program, call));
-                }
-            } else if let Some(started) = unkept_by_wrapper(program, &mut types, call)
-                && is_dropped(program, file, lookup::awaited_or_self(program.facts(file), at.id))
-            {
-                findings.push(wrapper_finding(program, call, started));
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    let mut types = Types::new(program, file);
+    for call in program.calls(file) {
+        let at = program.call_expr(call);
+        if starts_task(program, call) {
+            if is_dropped(program, file, at.id) || is_dropped_by_lambda(program, file, at.id) {
+                findings.push(finding(program, call));
             }
+        } else if lookup::known_path(program, call) == Some("asyncio.gather") {
+            if program.facts(file).expr(at.id).usage == Usage::Discarded {
+                findings.push(finding(program, call));
+            }
+        } else if let Some(started) = unkept_by_wrapper(program, &mut types, call)
+            && is_dropped(program, file, lookup::awaited_or_self(program.facts(file), at.id))
+        {
+            findings.push(wrapper_finding(program, call, started));
         }
     }
 }

@@ -11,47 +11,48 @@ use treadle_program::{Program, Types};
 use super::MISSING_AWAIT;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        let facts = program.facts(file);
-        let mut types = Types::new(program, file);
-        for (number, call) in facts.calls.iter().enumerate() {
-            let fate = fate(program, file, call.expr);
-            if fate == Fate::Lives || call.node.is_none() {
-                continue;
-            }
-            let ty = types.of(call.expr);
-            // `session.get(…)`: no coroutine, but nothing is sent before it is awaited or entered either.
-            let only_awaited = fate == Fate::Dropped
-                && matches!(ty, Ty::KnownInstance(_))
-                && program.supports(&ty, Protocol::Await) == Some(true);
-            if !ty.is_coroutine() && !only_awaited {
-                continue;
-            }
-            let reference = In::new(file, CallId(number as u32));
-            if lookup::overridden_differently(program, program.callee(reference), true) {
-                continue;
-            }
-            let at = In::new(file, call.expr);
-            let name = lookup::spelled(program, reference);
-            let message = match fate {
-                Fate::Bound => format!("the coroutine of `{name}` is stored and never awaited"),
-                _ => format!("the coroutine of `{name}` is never awaited"),
-            };
-            let mut finding = Finding::new(&MISSING_AWAIT.about, program.location_of(at), message)
-                .label("makes a coroutine and runs nothing");
-            if lookup::may_await(program, at) {
-                let fix = Fix::safe("await the coroutine", cure::await_it(program, at));
-                finding = finding.help(format!("`await {name}(…)`")).fix(fix);
-            } else {
-                finding = finding
-                    .help("make the function around it `async def`, or schedule the coroutine and keep the task");
-            }
-            findings.push(finding);
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    let facts = program.facts(file);
+    let mut types = Types::new(program, file);
+    for (number, call) in facts.calls.iter().enumerate() {
+        let fate = fate(program, file, call.expr);
+        if fate == Fate::Lives || call.node.is_none() {
+            continue;
         }
-        for call in program.calls(file) {
-            handed_on(program, call, findings);
+        let ty = types.of(call.expr);
+        // `session.get(…)`: no coroutine, but nothing is sent before it is awaited or entered either.
+        let only_awaited = fate == Fate::Dropped
+            && matches!(ty, Ty::KnownInstance(_))
+            && program.supports(&ty, Protocol::Await) == Some(true);
+        if !ty.is_coroutine() && !only_awaited {
+            continue;
         }
+        let reference = In::new(file, CallId(number as u32));
+        if lookup::overridden_differently(program, program.callee(reference), true) {
+            continue;
+        }
+        let at = In::new(file, call.expr);
+        let name = lookup::spelled(program, reference);
+        let message = match fate {
+            Fate::Bound => format!("the coroutine of `{name}` is stored and never awaited"),
+            _ => format!("the coroutine of `{name}` is never awaited"),
+        };
+        let mut finding = Finding::new(&MISSING_AWAIT.about, program.location_of(at), message)
+            .label("makes a coroutine and runs nothing");
+        if lookup::may_await(program, at) {
+            let fix = Fix::safe("await the coroutine", cure::await_it(program, at));
+            finding = finding.help(format!("`await {name}(…)`")).fix(fix);
+        } else {
+            finding =
+                finding.help("make the function around it `async def`, or schedule the coroutine and keep the task");
+        }
+        findings.push(finding);
+    }
+    for call in program.calls(file) {
+        handed_on(program, call, findings);
     }
 }
 

@@ -2,25 +2,35 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::Program;
-use treadle_program::facts::{ArgumentKind, CallId, ImportKind};
+use treadle_program::facts::{ArgumentKind, CallId};
 use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
+use treadle_program::program::Chain;
 
 use super::NESTED_LOOP_RUN;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
     // `nest_asyncio` makes it work, for better or worse.
-    if program.reported_files().any(|file| applies_nest_asyncio(program, file)) {
+    if program.uses_nest_asyncio() {
         return;
     }
-    for function in lookup::loop_functions(program) {
+    for function in lookup::loop_functions(program, file) {
         for call in runs_in(program, function) {
             findings.push(direct(program, call));
         }
     }
-    for chain in program.chains(|function| {
-        if lookup::asks_for_its_thread(program, function) { Vec::new() } else { runs_in(program, function) }
-    }) {
+}
+
+pub(super) fn leaves(program: &Program, function: FunctionRef) -> Vec<CallRef> {
+    let mut calls = if program.uses_nest_asyncio() { Vec::new() } else { runs_in(program, function) };
+    if !calls.is_empty() && lookup::asks_for_its_thread(program, function) {
+        calls.clear();
+    }
+    calls
+}
+
+pub(super) fn report(program: &Program, chains: &[&Chain], findings: &mut Findings) {
+    for chain in chains {
         let path = &chain.path;
         let leaf = chain.leaves[0];
         let Some(first) = path.first() else { continue };
@@ -60,16 +70,6 @@ fn runs_in(program: &Program, function: FunctionRef) -> Vec<CallRef> {
         })
     };
     (run.start..run.end).map(|call| In::new(function.file, CallId(call))).filter(runs).collect()
-}
-
-fn applies_nest_asyncio(program: &Program, file: FileId) -> bool {
-    let facts = program.facts(file);
-    let imports = facts.imports.iter().any(|import| match import.kind {
-        ImportKind::Module { path, .. } => facts.name(path) == "nest_asyncio",
-        ImportKind::From { module, .. } => facts.name(module) == "nest_asyncio",
-        ImportKind::Star { .. } => false,
-    });
-    imports && facts.calls.iter().any(|call| facts.last_name(call.callee) == Some("apply"))
 }
 
 fn direct(program: &Program, call: CallRef) -> Finding {

@@ -4,7 +4,7 @@ use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::facts::{
     BindingKind, ComprehensionKind, ExprId, ExprKind, FileFacts, LoopKind, NodeKind, RegionId, RegionKind, Usage,
 };
-use treadle_program::ids::{FunctionRef, In};
+use treadle_program::ids::{FileId, FunctionRef, In};
 use treadle_program::program::EdgeKind;
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
@@ -12,8 +12,8 @@ use treadle_program::{Program, Types};
 use super::SEQUENTIAL_AWAIT;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         let facts = program.facts(function.file);
         let run = facts.function(function.id).regions;
         for region in (run.start..run.end).map(RegionId) {

@@ -3,15 +3,15 @@
 use treadle_finding::{Finding, Findings, Tier};
 use treadle_program::Program;
 use treadle_program::facts::{FileFacts, Usage};
-use treadle_program::ids::In;
+use treadle_program::ids::{FileId, In};
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::{Operation, Place, PrimitiveUse};
 
 use super::STALLED_WAIT;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for (place, used) in program.primitives().iter() {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for (place, used) in program.primitives().of_file(file) {
         if used.escapes || used.created.iter().any(|call| program.file(call.file).installed) {
             continue;
         }

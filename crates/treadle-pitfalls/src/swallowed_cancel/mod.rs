@@ -4,7 +4,7 @@ mod rule;
 
 use treadle_finding::{About, FixKind, Severity, Tier};
 
-use crate::Pitfall;
+use crate::{Pitfall, Rule};
 
 /// The pitfall.
 pub(crate) static SWALLOWED_CANCEL: Pitfall = Pitfall {
@@ -18,5 +18,5 @@ pub(crate) static SWALLOWED_CANCEL: Pitfall = Pitfall {
         remedy: None,
         page: include_str!("page.md"),
     },
-    rule: Some(rule::check),
+    rules: &[Rule::File(rule::check)],
 };

@@ -4,7 +4,7 @@ use treadle_finding::{Edit, Finding, Findings, Fix, Tier};
 use treadle_program::facts::{
     ExprId, ExprKind, FileFacts, Handler, HandlerId, NodeId, NodeKind, RegionId, RegionKind, TryId, Usage,
 };
-use treadle_program::ids::FunctionRef;
+use treadle_program::ids::{FileId, FunctionRef};
 use treadle_program::program::Paths;
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
@@ -12,8 +12,8 @@ use treadle_program::{Program, Types};
 use super::SWALLOWED_CANCEL;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         if decides_for_itself(program, function) || counts_cancellations(program, function) {
             continue;
         }

@@ -2,7 +2,7 @@
 
 use treadle_finding::{Edit, Finding, Findings, Fix};
 use treadle_program::facts::{ExprId, ExprKind, FileFacts, NodeId, NodeKind, RegionId, RegionKind, Usage};
-use treadle_program::ids::{ExprRef, FunctionRef};
+use treadle_program::ids::{ExprRef, FileId, FunctionRef};
 use treadle_program::knowledge::claim::Primitive;
 use treadle_program::program::{Paths, Wrapping};
 use treadle_program::ty::Ty;
@@ -11,8 +11,8 @@ use treadle_program::{Program, Types};
 use super::SYNC_LOCK_AWAIT;
 use crate::lookup;
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         let facts = program.facts(function.file);
         let run = facts.function(function.id).regions;
         let mut types = Types::new(program, function.file);

@@ -4,7 +4,7 @@ use treadle_finding::{Edit, Finding, Findings, Fix, Span};
 use treadle_program::facts::{
     Binding, BindingId, BindingKind, CallId, ExprId, ExprKind, LocalId, NodeId, NodeKind, RegionKind, Usage,
 };
-use treadle_program::ids::{CallRef, ExprRef, FunctionRef, In};
+use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
 use treadle_program::knowledge::claim::Protocol;
 use treadle_program::program::Paths;
 use treadle_program::ty::Ty;
@@ -13,8 +13,8 @@ use treadle_program::{Program, Types};
 use super::UNCLOSED_RESOURCE;
 use crate::{cure, lookup};
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for function in lookup::async_functions(program) {
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    for function in lookup::async_functions(program, file) {
         let run = program.function(function).calls;
         let mut types = Types::new(program, function.file);
         for call in (run.start..run.end).map(|call| In::new(function.file, CallId(call))) {

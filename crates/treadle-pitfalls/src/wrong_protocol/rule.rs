@@ -20,19 +20,20 @@ struct Use {
     is_statement: bool,
 }
 
-pub(super) fn check(program: &Program, findings: &mut Findings) {
-    for file in lookup::files(program) {
-        let facts = program.facts(file);
-        let mut types = Types::new(program, file);
-        for region in (0..facts.regions.len() as u32).map(RegionId) {
-            if let Some(used) = use_of(facts.region(region).kind) {
-                let ty = types.of(used.value);
-                judge(program, file, &used, &ty, findings);
-            }
+pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
+    if program.is_foreign(file) {
+        return;
+    }
+    let facts = program.facts(file);
+    let mut types = Types::new(program, file);
+    for region in (0..facts.regions.len() as u32).map(RegionId) {
+        if let Some(used) = use_of(facts.region(region).kind) {
+            let ty = types.of(used.value);
+            judge(program, file, &used, &ty, findings);
         }
-        for call in program.calls(file) {
-            consumed(program, &mut types, call, findings);
-        }
+    }
+    for call in program.calls(file) {
+        consumed(program, &mut types, call, findings);
     }
 }
 

@@ -290,7 +290,11 @@ impl Program {
         &mut self,
         properties: Vec<(FileId, Vec<Box<str>>)>,
         protocols: Vec<(FileId, Vec<(ClassRef, Vec<Box<str>>)>)>,
+        nesting: Vec<(FileId, bool)>,
     ) {
+        for (file, applies) in &nesting {
+            self.require(self.before(*file).applies_nest_asyncio == *applies, "`nest_asyncio`");
+        }
         for (file, names) in &properties {
             let before = &self.before(*file).properties;
             let is_known = names.iter().all(|name| self.whole.properties.contains(name));
@@ -306,6 +310,7 @@ impl Program {
             let keeps_orders = before.methods.is_empty() || before.orders == self.tables(*file).orders;
             self.require(before.methods == *methods && keeps_orders, "methods that protocols ask for");
         }
+        self.enter(nesting, Parts::TYPES, |tables| &mut tables.applies_nest_asyncio);
         self.enter(properties, Parts::TYPES, |tables| &mut tables.properties);
         self.enter(protocols, Parts::TYPES, |tables| &mut tables.protocols);
         self.enter(methods, Parts::TYPES, |tables| &mut tables.methods);

@@ -1,11 +1,10 @@
 //! What code on the loop reaches through plain functions, grouped by the function that does it.
 
-use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::{Context, Edge, EdgeKind, Program};
 use crate::facts::{CallId, ExprId};
-use crate::ids::{CallRef, FunctionRef, In};
+use crate::ids::{CallRef, FileId, FunctionRef, In};
 use crate::knowledge::ItemId;
 use crate::knowledge::claim::Blocking;
 
@@ -36,23 +35,30 @@ impl Program {
             .collect()
     }
 
-    /// Chains from the loop to plain functions for whose bodies `leaves` finds calls.
-    pub fn chains(&self, leaves: impl Fn(FunctionRef) -> Vec<CallRef> + Sync) -> Vec<Chain> {
-        let reached = self.reached_from_loop();
-        let mut functions: Vec<FunctionRef> = reached.iter().copied().collect();
-        functions.sort_unstable();
-        functions
-            .into_par_iter()
+    /// Chains from the loop to plain functions of a file for whose bodies `leaves` finds calls, in the order of functions.
+    pub fn chains_in(&self, file: FileId, leaves: impl Fn(FunctionRef) -> Vec<CallRef>) -> Vec<Chain> {
+        let is_called = |function: &FunctionRef| self.graph().to(*function).any(|edge| edge.kind == EdgeKind::Sync);
+        self.functions_in(file)
+            .filter(|function| self.carries(*function) && is_called(function))
             .filter_map(|function| {
                 let leaves = leaves(function);
                 if leaves.is_empty() {
                     return None;
                 }
                 let sites: Vec<ExprId> = leaves.iter().map(|leaf| self.call_expr(*leaf).id).collect();
-                let (path, others) = self.entries_to(function, &sites, &reached)?;
+                let (path, others) = self.entries_to(function, &sites)?;
                 Some(Chain { function, leaves, path, others })
             })
             .collect()
+    }
+
+    /// The files that chains go through: those findings may be reported on, and installed ones if they are followed.
+    pub fn followed_files(&self) -> impl Iterator<Item = FileId> {
+        (0..self.files().len() as u32).map(FileId).filter(|file| self.is_followed(*file))
+    }
+
+    fn is_followed(&self, file: FileId) -> bool {
+        !self.file(file).installed || self.options().follow_installed
     }
 
     /// Whether calling code of a function puts it on the loop's thread by itself.
@@ -65,38 +71,11 @@ impl Program {
     /// Whether a chain may go through a function: one that is plain. That a thread runs it at some other place does not
     /// help where it is called.
     fn carries(&self, function: FunctionRef) -> bool {
-        let is_followed = !self.file(function.file).installed || self.options().follow_installed;
-        is_followed && !self.function(function).is_async && !self.is_root(function)
-    }
-
-    /// The plain functions that code on the loop runs.
-    fn reached_from_loop(&self) -> FxHashSet<FunctionRef> {
-        let mut reached = FxHashSet::default();
-        let mut waiting: Vec<FunctionRef> = Vec::new();
-        for edge in self.graph().edges() {
-            if edge.kind == EdgeKind::Sync && self.is_root(edge.caller) && self.carries(edge.callee) {
-                waiting.push(edge.callee);
-            }
-        }
-        while let Some(function) = waiting.pop() {
-            if !reached.insert(function) {
-                continue;
-            }
-            let edges = self.graph().from(function).iter();
-            waiting.extend(
-                edges.filter(|edge| edge.kind == EdgeKind::Sync && self.carries(edge.callee)).map(|edge| edge.callee),
-            );
-        }
-        reached
+        self.is_followed(function.file) && !self.function(function).is_async && !self.is_root(function)
     }
 
     /// Breadth first from the function back to the loop: the first way found to a caller is a shortest one.
-    fn entries_to(
-        &self,
-        function: FunctionRef,
-        sites: &[ExprId],
-        reached: &FxHashSet<FunctionRef>,
-    ) -> Option<(Vec<Edge>, Vec<Edge>)> {
+    fn entries_to(&self, function: FunctionRef, sites: &[ExprId]) -> Option<(Vec<Edge>, Vec<Edge>)> {
         let mut towards: FxHashMap<FunctionRef, Edge> = FxHashMap::default();
         let mut entries: Vec<Edge> = Vec::new();
         let mut level = vec![function];
@@ -106,15 +85,16 @@ impl Program {
                 let onward = towards.get(&callee).map(|edge| [edge.at]);
                 let sites = onward.as_ref().map_or(sites, |onward| onward.as_slice());
                 for edge in self.graph().to(callee).filter(|edge| edge.kind == EdgeKind::Sync) {
-                    if self.is_kept_away(edge, sites) {
+                    let is_entry = self.is_root(edge.caller);
+                    let is_met = edge.caller == function || towards.contains_key(&edge.caller);
+                    // The constants are looked at last: that takes the longest.
+                    let leads_on = is_entry || (!is_met && self.carries(edge.caller));
+                    if !leads_on || self.is_kept_away(edge, sites) {
                         continue;
                     }
-                    if self.is_root(edge.caller) {
+                    if is_entry {
                         entries.push(*edge);
-                    } else if edge.caller != function
-                        && reached.contains(&edge.caller)
-                        && !towards.contains_key(&edge.caller)
-                    {
+                    } else {
                         towards.insert(edge.caller, *edge);
                         next.push(edge.caller);
                     }

@@ -67,7 +67,8 @@ impl<'p> CallGraph<'p> {
     }
 
     /// All edges.
-    pub fn edges(self) -> impl Iterator<Item = &'p Edge> {
+    #[cfg(test)]
+    pub(crate) fn edges(self) -> impl Iterator<Item = &'p Edge> {
         (0..self.0.files().len() as u32).flat_map(move |file| &self.0.tables(FileId(file)).edges)
     }
 

@@ -15,8 +15,8 @@ use super::places::{Names, created_in, made, uses_in};
 use super::reads::{Parts, Reads, noted};
 use super::tables::{Attributes, EFFECTS, Outside, Received, Round, Tables};
 use super::{
-    Ancestor, Edge, Modules, Options, Place, Program, Progress, SourceFile, Used, callgraph, classes, contexts,
-    parameters, places, protocols, rounds,
+    Ancestor, Edge, Modules, Options, Place, Program, Progress, SourceFile, Used, callgraph, classes, contexts, locks,
+    nest_asyncio, parameters, places, protocols, rounds,
 };
 use crate::facts::{ClassId, LocalId};
 use crate::ids::{ClassRef, FileId, In};
@@ -40,6 +40,8 @@ pub(super) struct Whole {
     pub(super) names: Names,
     /// Attributes of unknown objects that may be primitives.
     pub(super) unresolved: FxHashSet<Box<str>>,
+    /// Whether a file applies `nest_asyncio`.
+    pub(super) uses_nest_asyncio: bool,
 }
 
 /// How a program is being linked.
@@ -187,6 +189,12 @@ impl Program {
         let contexts = self.stage(contexts::contexts_of_file);
         self.enter(contexts, Parts::CONTEXTS, |tables| &mut tables.contexts);
         self.link_primitives();
+        let taken = self.stage(locks::taken_in);
+        self.enter(taken, Parts::LOCKS, |tables| &mut tables.held[0]);
+        self.progress.held = 1;
+        let held = self.stage(locks::held_by);
+        self.enter(held, Parts::LOCKS, |tables| &mut tables.held[1]);
+        self.progress.held = 2;
     }
 
     fn link_classes(&mut self) {
@@ -302,8 +310,9 @@ impl Program {
     fn link_names(&mut self) {
         let properties = self.stage(callgraph::properties_of_file);
         let protocols = self.stage(protocols::protocols_of_file);
+        let nesting = self.stage(nest_asyncio::is_applied_in);
         if self.link.again.is_some() {
-            self.names_again(properties, protocols);
+            self.names_again(properties, protocols, nesting);
             return;
         }
         self.whole.properties = properties.iter().flat_map(|(_, names)| names).cloned().collect();
@@ -312,6 +321,8 @@ impl Program {
         let methods = self.stage(protocols::methods_named);
         let all: Vec<_> = methods.iter().flat_map(|(_, methods)| methods).cloned().collect();
         self.whole.conformers = protocols::conformers(self, &self.whole.protocols, &all);
+        self.whole.uses_nest_asyncio = nesting.iter().any(|(_, applies)| *applies);
+        self.enter(nesting, Parts::TYPES, |tables| &mut tables.applies_nest_asyncio);
         self.enter(properties, Parts::TYPES, |tables| &mut tables.properties);
         self.enter(protocols, Parts::TYPES, |tables| &mut tables.protocols);
         self.enter(methods, Parts::TYPES, |tables| &mut tables.methods);
@@ -359,8 +370,8 @@ impl Program {
         for file in self.all_files() {
             self.judge_escapes(file);
         }
+        self.enter(created, Parts::PRIMITIVES, |tables| &mut tables.created);
         if self.keeps_notes() {
-            self.enter(created, Parts::PRIMITIVES, |tables| &mut tables.created);
             self.enter(uses, Parts::PRIMITIVES, |tables| &mut tables.uses);
         }
     }

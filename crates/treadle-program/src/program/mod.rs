@@ -11,7 +11,9 @@ mod contexts;
 mod decoration;
 mod guards;
 mod link;
+mod locks;
 mod modules;
+mod nest_asyncio;
 mod parameters;
 mod places;
 mod protocols;
@@ -36,6 +38,7 @@ pub use classes::{Ancestor, Classes};
 pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
+pub use locks::{Held, Nesting};
 pub(crate) use modules::absolute;
 pub use modules::{Facts, Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
@@ -149,6 +152,11 @@ impl Program {
         Primitives::new(self)
     }
 
+    /// Whether a file findings may be reported on applies `nest_asyncio`: loops may then run inside running ones.
+    pub fn uses_nest_asyncio(&self) -> bool {
+        self.whole.uses_nest_asyncio
+    }
+
     /// What becomes of a function's parameters; indexed like its `params`.
     pub fn param_effects(&self, function: FunctionRef) -> &[ParamEffects] {
         let run = self.function(function).params;
@@ -167,12 +175,14 @@ impl Program {
 
     /// Every `def`, `async def` and lambda of the files findings may be reported on.
     pub fn functions(&self) -> impl Iterator<Item = FunctionRef> {
-        self.reported_files().flat_map(|file| {
-            let count = self.facts(file).functions.len() as u32;
-            (0..count)
-                .map(move |id| In::new(file, FunctionId(id)))
-                .filter(|function| matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda))
-        })
+        self.reported_files().flat_map(|file| self.functions_in(file))
+    }
+
+    /// Every `def`, `async def` and lambda of a file.
+    pub fn functions_in(&self, file: FileId) -> impl Iterator<Item = FunctionRef> {
+        (0..self.facts(file).functions.len() as u32)
+            .map(move |id| In::new(file, FunctionId(id)))
+            .filter(|function| matches!(self.function(*function).kind, FunctionKind::Def | FunctionKind::Lambda))
     }
 
     /// A function's entry in the facts.

@@ -1,6 +1,6 @@
 //! Where long-lived objects are kept, and what is done with them there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcode::{Decode, Encode};
 use rustc_hash::FxHashSet;
@@ -73,12 +73,13 @@ impl<'p> Primitives<'p> {
         primitives.binary_search_by(|(other, _)| other.cmp(place)).ok().map(|at| &primitives[at].1)
     }
 
-    /// Every place with a primitive, sorted.
-    pub fn iter(self) -> impl Iterator<Item = &'p (Place, PrimitiveUse)> {
-        let files = (0..self.0.files().len() as u32).map(FileId);
-        let mut all: Vec<_> = files.flat_map(move |file| self.in_file(file)).collect();
-        all.sort_by(|left, right| left.0.cmp(&right.0));
-        all.into_iter()
+    /// The places that belong to a file, sorted. A place belongs to the file that makes what it holds, to the first one if
+    /// several do: the class that stores it may be a library's.
+    pub fn of_file(self, file: FileId) -> impl Iterator<Item = (&'p Place, &'p PrimitiveUse)> {
+        note(file, Parts::PRIMITIVES);
+        let places: BTreeSet<&Place> = self.0.tables(file).created.iter().map(|(place, ..)| place).collect();
+        let used = places.into_iter().filter_map(move |place| Some((place, self.at(place)?)));
+        used.filter(move |(_, used)| used.created.first().is_some_and(|first| first.file == file))
     }
 
     /// The primitives that are kept in a file's variables and classes, sorted by place.

@@ -154,6 +154,8 @@ impl Tables {
                 renames.rename_place(place);
             }
         }
+        let held = self.held.iter_mut().flat_map(|held| held.values_mut()).flatten();
+        held.for_each(|held| renames.rename_place(&mut held.place));
         self.primitives.iter_mut().for_each(|(place, _): &mut (Place, PrimitiveUse)| renames.rename_place(place));
     }
 }

@@ -136,6 +136,8 @@ impl<T> Tables<T> {
             created: self.created.clone(),
             uses: self.uses.clone(),
             primitives: self.primitives.clone(),
+            held: self.held.clone(),
+            applies_nest_asyncio: self.applies_nest_asyncio,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{Ancestor, Context, Decoration, Edge, ParamEffects, Place, Program, U
 use crate::facts::{ClassId, LocalId};
 use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, LocalRef};
 use crate::knowledge::claim::Primitive;
+use crate::program::locks::ByFunction;
 use crate::program::places::PrimitiveUse;
 use crate::program::reads::{Parts, note};
 use crate::ty::Ty;
@@ -24,6 +25,8 @@ pub(super) const DECORATIONS: usize = 2;
 pub(super) const PASSES: usize = 2;
 /// Rounds of effects: helpers that hand a value to helpers deeper than this are not followed further.
 pub(super) const EFFECTS: usize = 4;
+/// Times that held locks are looked for: those of context managers are known by what their functions take.
+pub(super) const HELD: usize = 2;
 
 /// What methods of a class store on `self`, by name.
 pub(crate) type Attributes<T = Ty> = FxHashMap<Box<str>, T>;
@@ -65,6 +68,10 @@ pub(crate) struct Tables<T = Ty> {
     pub(super) uses: Vec<Used>,
     /// The primitives that are kept in its variables and classes, sorted.
     pub(super) primitives: Vec<(Place, PrimitiveUse)>,
+    /// The locks its functions hold: those they take themselves, and all.
+    pub(super) held: [ByFunction; HELD],
+    /// Whether it applies `nest_asyncio`.
+    pub(super) applies_nest_asyncio: bool,
 }
 
 /// What one round came to.
@@ -122,6 +129,7 @@ pub(super) struct Progress {
     pub(super) rounds: usize,
     pub(super) passes: usize,
     pub(super) effects: usize,
+    pub(super) held: usize,
 }
 
 static UNKNOWN: Ty = Ty::Unknown;

@@ -11,7 +11,9 @@ fn places(files: &[(&str, &str)], expected: &[&str]) {
         let escapes = if used.escapes { ", escapes" } else { "" };
         format!("{} made {}: {}{escapes}", program.place_name(place), used.created.len(), done.join("+"))
     };
-    assert_eq!(program.primitives().iter().map(|(place, used)| show((place, used))).collect::<Vec<_>>(), expected, "{files:#?}");
+    let mut all: Vec<_> = program.all_files().flat_map(|file| program.primitives().in_file(file)).collect();
+    all.sort_by(|left, right| left.0.cmp(&right.0));
+    assert_eq!(all.into_iter().map(|(place, used)| show((place, used))).collect::<Vec<_>>(), expected, "{files:#?}");
 }
 
 #[test]
