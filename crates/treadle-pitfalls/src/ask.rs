@@ -42,7 +42,7 @@ pub fn select(wanted: &dyn Fn(&About) -> bool) -> Vec<&'static Pitfall> {
     CATALOGUE.iter().copied().filter(|pitfall| wanted(&pitfall.about)).collect()
 }
 
-/// Asks pitfalls about one file. An installed one only says where chains through it begin.
+/// Asks pitfalls about one file. Of an installed one only the chains to its functions are asked for.
 pub fn ask_file(program: &Program, file: FileId, pitfalls: &[&'static Pitfall]) -> Answers {
     let is_reported = !program.file(file).installed;
     let mut answers = Answers::default();
