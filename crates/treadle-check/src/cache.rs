@@ -75,6 +75,16 @@ impl Cache {
         bitcode::decode(&pack.get(key)?).ok()
     }
 
+    /// Whether a run before has left the facts of a file with this content. They are still of use then.
+    pub fn keep(&self, key: Key) -> bool {
+        let number = Self::shard_of(key);
+        let Some(directory) = &self.directory else { return false };
+        self.shards[number].lock().is_ok_and(|mut shard| {
+            shard.used.insert(key);
+            shard.pack(&shard_path(directory, number)).is_some_and(|pack| pack.contains(key))
+        })
+    }
+
     /// Remembers the facts of a file for the runs after this one; this one may not find them before [`Cache::save`].
     pub fn store(&self, key: Key, facts: &FileFacts) {
         let Some(directory) = &self.directory else { return };
@@ -154,7 +164,12 @@ fn shard_path(directory: &Path, number: usize) -> PathBuf {
     directory.join(format!("facts-{number:02x}"))
 }
 
-fn prepare(directory: &Path) -> io::Result<()> {
+/// Makes the directory of a cache.
+///
+/// # Errors
+///
+/// It cannot be made or written.
+pub fn prepare(directory: &Path) -> io::Result<()> {
     if directory.join(".gitignore").is_file() {
         return Ok(());
     }

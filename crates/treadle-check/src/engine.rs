@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use treadle_finding::{Finding, Location, Problem, Tier};
-use treadle_program::{Options, Program, SourceFile, lower};
+use treadle_pitfalls::Inquiry;
+use treadle_program::ids::FileId;
+use treadle_program::{Facts, Options, Program, SourceFile, lower};
 
 use crate::cache::Cache;
 use crate::configuration::Configuration;
 use crate::discover::{Found, Packages, discover, module_names};
 use crate::environment::Environment;
-use crate::load::load;
-use crate::suppress::{SYNTAX_ERROR, UNUSED_IGNORE, suppress};
+use crate::load::{Loaded, Read, facts, load};
+use crate::snapshot::{self, Entry, Listing, Snapshot};
+use crate::suppress::{Kept, SYNTAX_ERROR, UNUSED_IGNORE, suppress};
 
 /// What to check, and how.
 #[derive(Clone, Debug)]
@@ -39,8 +42,6 @@ pub struct Outcome {
     pub files: usize,
     /// How many findings directives silenced.
     pub ignored: usize,
-    /// The files that were checked.
-    pub sources: Vec<SourceFile>,
 }
 
 /// How far a run is, for who shows it.
@@ -55,6 +56,17 @@ pub struct Progress {
 /// Rounds of looking up installed modules: a name re-exported through more modules than this stays unknown.
 const INSTALLED_ROUNDS: usize = 6;
 
+/// Of more changed files than this, asking about everything is as fast.
+const MOST_CHANGED: usize = 64;
+
+/// A program, and what was asked of it.
+struct Checked {
+    program: Program,
+    findings: Vec<Finding>,
+    /// The files that hold directives or cannot be parsed.
+    remarked: Vec<FileId>,
+}
+
 /// Checks.
 ///
 /// # Errors
@@ -62,46 +74,212 @@ const INSTALLED_ROUNDS: usize = 6;
 /// The environment asked for does not exist, or a claim in the configuration is wrong.
 pub fn check(request: &Request, progress: &Progress) -> anyhow::Result<Outcome> {
     let configuration = &request.configuration;
+    let began = snapshot::now();
     let (found, mut problems) = files_of(request);
-    progress.found.store(found.len(), std::sync::atomic::Ordering::Relaxed);
-    let cache = Cache::new(request.cache.clone());
-    let (mut files, failed) = load(&found, &cache, false, &progress.done);
-    problems.extend(failed);
-    if let Some((name, text)) = &request.stdin {
-        files.push(given(name, text, configuration));
-    }
+    progress.found.store(found.len(), Ordering::Relaxed);
+    let cache = Arc::new(Cache::new(request.cache.clone()));
     let environment =
         Environment::find(configuration.python.as_deref(), &configuration.project).map_err(anyhow::Error::msg)?;
     let python = configuration.python_version.or(environment.version).unwrap_or((3, 11));
     let options =
         Options { python, follow_installed: configuration.follow_installed, books: configuration.books.clone() };
-    add_installed(&mut files, &environment, &cache, &options, &progress.done)?;
+    let run = Run { request, found: &found, cache: &cache, environment: &environment, options: &options, began };
+    let checked = match run.again()? {
+        Some(checked) => {
+            progress.done.store(found.len(), Ordering::Relaxed);
+            checked
+        }
+        None => run.anew(progress, &mut problems)?,
+    };
     // A cache that cannot be written costs the next run some time and this one nothing.
     let _ = cache.save();
-    drop(cache);
-    let program = Program::link(files, options)?;
-    let wanted = |about: &treadle_finding::About| configuration.wants(about);
-    let mut findings = treadle_pitfalls::ask(&program, &wanted);
+    problems.sort();
+    let kept = kept(configuration, &checked);
+    let files = checked.program.reported_files().count();
+    // The tables of a large program take a while to free, and the process is about to end.
+    std::mem::forget(checked.program);
+    Ok(Outcome { findings: kept.findings, problems, files, ignored: kept.ignored })
+}
+
+/// The findings that are wanted and not silenced.
+fn kept(configuration: &Configuration, checked: &Checked) -> Kept {
+    let files: Vec<&SourceFile> = checked.remarked.iter().map(|file| checked.program.file(*file)).collect();
+    let mut findings = checked.findings.clone();
     if configuration.wants(&SYNTAX_ERROR) {
-        findings.extend(program.files().iter().filter(|file| !file.installed).flat_map(syntax_errors));
+        findings.extend(files.iter().flat_map(|file| syntax_errors(file)));
     }
     findings.retain(|finding| {
-        configuration.tier_allows(finding.tier)
+        configuration.wants(finding.about)
+            && configuration.tier_allows(finding.tier)
             && !configuration.is_ignored_for(&finding.primary.path, finding.about.name)
     });
     let asked = |name: &str| {
         treadle_pitfalls::find(name)
             .is_some_and(|pitfall| configuration.wants(&pitfall.about) && configuration.tier_allows(pitfall.about.tier))
     };
-    let mut kept = suppress(program.files(), findings, &asked);
+    let mut kept = suppress(&files, findings, &asked);
     if !configuration.wants(&UNUSED_IGNORE) {
         kept.findings.retain(|finding| finding.about != &UNUSED_IGNORE);
     }
-    problems.sort();
-    let sources: Vec<SourceFile> = program.files().iter().filter(|file| !file.installed).cloned().collect();
-    // The tables of a large program take a while to free, and the process is about to end.
-    std::mem::forget(program);
-    Ok(Outcome { findings: kept.findings, problems, files: sources.len(), ignored: kept.ignored, sources })
+    kept
+}
+
+/// What both ways of checking need.
+struct Run<'r> {
+    request: &'r Request,
+    found: &'r [Found],
+    cache: &'r Arc<Cache>,
+    environment: &'r Environment,
+    options: &'r Options,
+    /// When the run began.
+    began: u128,
+}
+
+impl Run<'_> {
+    /// Checks all files, and leaves a snapshot where there is a cache.
+    fn anew(&self, progress: &Progress, problems: &mut Vec<Problem>) -> anyhow::Result<Checked> {
+        let (mut loaded, failed) = load(self.found, self.cache, false, &progress.done);
+        let is_whole = failed.is_empty() && self.request.stdin.is_none() && self.request.cache.is_some();
+        problems.extend(failed);
+        let mut files: Vec<SourceFile> = loaded.iter().map(|loaded| loaded.file.clone()).collect();
+        if let Some((name, text)) = &self.request.stdin {
+            files.push(given(name, text, &self.request.configuration));
+        }
+        let tried = self.add_installed(&mut files, &mut loaded, &progress.done)?;
+        let remarked = remarked(&files);
+        if !is_whole {
+            let program = Program::link(files, self.options.clone())?;
+            let wanted = |about: &treadle_finding::About| self.request.configuration.wants(about);
+            let findings = treadle_pitfalls::ask(&program, &wanted);
+            return Ok(Checked { program, findings, remarked });
+        }
+        let program = Program::link_noting(files, self.options.clone())?;
+        let inquiry = treadle_pitfalls::ask_noting(&program, &Inquiry::default());
+        self.leave(&program, &inquiry, &loaded, tried, &remarked);
+        Ok(Checked { findings: inquiry.findings(), program, remarked })
+    }
+
+    fn leave(&self, program: &Program, inquiry: &Inquiry, loaded: &[Loaded], tried: Vec<String>, remarked: &[FileId]) {
+        let entry = |(number, loaded): (u32, &Loaded)| {
+            Some(Entry {
+                path: loaded.file.path.to_str()?.to_owned(),
+                names: loaded.file.names.clone(),
+                is_package: loaded.file.is_package,
+                installed: loaded.file.installed,
+                stamp: loaded.stamp,
+                key: loaded.key,
+                is_remarked: remarked.binary_search(&FileId(number)).is_ok(),
+            })
+        };
+        let entries = (0..).zip(loaded).map(entry).collect::<Option<Vec<Entry>>>();
+        // A snapshot is found by paths as text.
+        let Some(files) = entries else { return };
+        let environment = snapshot::stamps_of(self.environment);
+        let listing = Listing { files, tried, environment, began: self.began };
+        let paths: Vec<Arc<Path>> = loaded.iter().map(|loaded| Arc::clone(&loaded.file.path)).collect();
+        snapshot::save(self.request, &listing, &program.memory(), inquiry, &paths);
+    }
+
+    /// Goes on from the snapshot of a run before; `None` if there is none, or too much has changed since.
+    fn again(&self) -> anyhow::Result<Option<Checked>> {
+        let Some(snapshot) = self.request.cache.as_ref().and_then(|_| Snapshot::open(self.request)) else {
+            return Ok(None);
+        };
+        let listing = &snapshot.listing;
+        let own = listing.files.iter().filter(|entry| !entry.installed);
+        let as_found = |entry: &Entry| (entry.path.clone(), entry.names.clone(), entry.is_package);
+        let found = self.found.iter().map(|found| (found.path.to_str(), &found.names, found.is_package));
+        let is_same = own.map(as_found).eq(found.map(|(path, names, is_package)| {
+            (path.unwrap_or_default().to_owned(), names.clone(), is_package)
+        }));
+        let is_there = listing.files.par_iter().all(|entry| self.cache.keep(entry.key));
+        if !is_same || !is_there || listing.environment != snapshot::stamps_of(self.environment) {
+            return Ok(None);
+        }
+        let Some(changes) = snapshot.changes().filter(|changes| changes.len() <= MOST_CHANGED) else {
+            return Ok(None);
+        };
+        self.again_with(&snapshot, changes)
+    }
+
+    fn again_with(&self, snapshot: &Snapshot, changes: Vec<(usize, Read)>) -> anyhow::Result<Option<Checked>> {
+        let listing = &snapshot.listing;
+        let mut files: Vec<SourceFile> = listing.files.iter().map(|entry| self.as_before(entry)).collect();
+        let mut before = Vec::new();
+        for (position, read) in changes {
+            let Ok(facts) = facts(&read, self.cache) else { return Ok(None) };
+            let was = std::mem::replace(&mut files[position].facts, facts.into());
+            before.push((FileId(position as u32), was));
+        }
+        let paths: Vec<Arc<Path>> = files.iter().map(|file| Arc::clone(&file.path)).collect();
+        let Some((whole, inquiry)) = snapshot.whole().zip(snapshot.inquiry(&paths)) else { return Ok(None) };
+        let linked = Program::link_again(files, self.options.clone(), &whole, snapshot.tables(), &before)?;
+        let Ok(program) = linked else { return Ok(None) };
+        let is_tried = |module: &String| listing.tried.binary_search(module).is_ok();
+        let asks_for_more = || !before.iter().all(|(file, _)| program.wanted_by(*file).iter().all(is_tried));
+        if !self.environment.is_empty() && asks_for_more() {
+            return Ok(None);
+        }
+        let findings = treadle_pitfalls::ask_noting(&program, &inquiry).findings();
+        let is_changed = |file: FileId| before.iter().any(|(changed, _)| *changed == file);
+        let remarked = program.reported_files().filter(|file| {
+            if is_changed(*file) {
+                is_remarked(program.file(*file))
+            } else {
+                listing.files[file.index()].is_remarked
+            }
+        });
+        Ok(Some(Checked { remarked: remarked.collect(), findings, program }))
+    }
+
+    /// A file that has not changed; what it says is read when somebody asks.
+    fn as_before(&self, entry: &Entry) -> SourceFile {
+        let (cache, key) = (Arc::clone(self.cache), entry.key);
+        SourceFile {
+            path: Path::new(&entry.path).into(),
+            names: entry.names.clone(),
+            is_package: entry.is_package,
+            installed: entry.installed,
+            facts: Facts::later(move || cache.load(key).unwrap_or_else(|| lower::file(""))),
+        }
+    }
+
+    /// Adds the installed modules that the files want; gives the names of all that were looked for, sorted.
+    fn add_installed(
+        &self,
+        files: &mut Vec<SourceFile>,
+        loaded: &mut Vec<Loaded>,
+        done: &AtomicUsize,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut tried: BTreeSet<String> = BTreeSet::new();
+        let mut asked = 0;
+        let rounds = if self.environment.is_empty() { 0 } else { INSTALLED_ROUNDS };
+        for _ in 0..rounds {
+            let wanted = Program::wanted(files, asked, self.options)?;
+            asked = files.len();
+            let missing: Vec<String> = wanted.into_iter().filter(|module| tried.insert(module.clone())).collect();
+            let found: Vec<Found> =
+                missing.par_iter().filter_map(|module| self.environment.locate(module)).collect();
+            if found.is_empty() {
+                break;
+            }
+            // An installed file that cannot be read is as good as one that is not there.
+            let installed = load(&found, self.cache, true, done).0;
+            files.extend(installed.iter().map(|loaded| loaded.file.clone()));
+            loaded.extend(installed);
+        }
+        Ok(tried.into_iter().collect())
+    }
+}
+
+/// The files that findings may be reported on and that hold directives or cannot be parsed.
+fn remarked(files: &[SourceFile]) -> Vec<FileId> {
+    let numbered = (0..).map(FileId).zip(files);
+    numbered.filter(|(_, file)| !file.installed && is_remarked(file)).map(|(number, _)| number).collect()
+}
+
+fn is_remarked(file: &SourceFile) -> bool {
+    !file.facts.directives.is_empty() || !file.facts.syntax_errors.is_empty()
 }
 
 /// The files a request means, without reading them.
@@ -114,32 +292,6 @@ fn given(name: &Path, text: &str, configuration: &Configuration) -> SourceFile {
     let (names, is_package) =
         module_names(name, std::slice::from_ref(&configuration.project), &mut Packages::default());
     SourceFile { path: name.into(), names, is_package, installed: false, facts: lower::file(text).into() }
-}
-
-fn add_installed(
-    files: &mut Vec<SourceFile>,
-    environment: &Environment,
-    cache: &Cache,
-    options: &Options,
-    done: &AtomicUsize,
-) -> anyhow::Result<()> {
-    if environment.is_empty() {
-        return Ok(());
-    }
-    let mut tried: BTreeSet<String> = BTreeSet::new();
-    let mut asked = 0;
-    for _ in 0..INSTALLED_ROUNDS {
-        let wanted = Program::wanted(files, asked, options)?;
-        asked = files.len();
-        let missing: Vec<String> = wanted.into_iter().filter(|module| tried.insert(module.clone())).collect();
-        let found: Vec<Found> = missing.par_iter().filter_map(|module| environment.locate(module)).collect();
-        if found.is_empty() {
-            break;
-        }
-        // An installed file that cannot be read is as good as one that is not there.
-        files.extend(load(&found, cache, true, done).0);
-    }
-    Ok(())
 }
 
 fn syntax_errors(file: &SourceFile) -> Vec<Finding> {

@@ -65,6 +65,11 @@ impl Environment {
         })
     }
 
+    /// Where it looks.
+    pub fn directories(&self) -> &[PathBuf] {
+        &self.directories
+    }
+
     /// Whether there is anything to look in.
     pub fn is_empty(&self) -> bool {
         self.directories.is_empty()

@@ -41,7 +41,7 @@ pub fn by_file(findings: &[Finding], unsafe_too: bool) -> BTreeMap<PathBuf, Vec<
 pub fn apply(text: &str, fixes: &[&Fix]) -> Result<Fixed, String> {
     let facts = lower::file(text);
     let mut taken: Vec<Edit> = Vec::new();
-    let mut imports: Vec<&'static str> = Vec::new();
+    let mut imports: Vec<&str> = Vec::new();
     let mut count = 0;
     for fix in fixes {
         let clashes = fix.edits.iter().any(|edit| taken.iter().any(|other| overlap(edit.span, other.span)));
@@ -51,7 +51,7 @@ pub fn apply(text: &str, fixes: &[&Fix]) -> Result<Fixed, String> {
         }
         let edits: Vec<Edit> = fix.edits.iter().filter(fresh).cloned().collect();
         taken.extend(edits);
-        imports.extend(fix.imports.iter().filter(|module| !imports_module(&facts, module)));
+        imports.extend(fix.imports.iter().map(|module| &**module).filter(|module| !imports_module(&facts, module)));
         count += 1;
     }
     imports.sort_unstable();

@@ -13,6 +13,8 @@ pub mod environment;
 pub mod fix;
 pub mod load;
 pub mod pack;
+pub mod snapshot;
+mod stored;
 pub mod suppress;
 
 pub use configuration::{Configuration, ConfigurationError};

@@ -74,6 +74,11 @@ impl Pack {
         self.index.keys().copied()
     }
 
+    /// Whether there is a blob for a key.
+    pub fn contains(&self, key: u128) -> bool {
+        self.index.contains_key(&key)
+    }
+
     /// The blob of a key, in one read; `None` also if it is not what was written.
     pub fn get(&self, key: u128) -> Option<Vec<u8>> {
         let place = self.index.get(&key)?;

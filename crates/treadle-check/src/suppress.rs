@@ -50,10 +50,10 @@ struct Asked<'f> {
 
 /// Takes away findings that directives silence. `was_asked` tells whether a pitfall took part in this run: a directive for
 /// one that did not is not unused.
-pub fn suppress(files: &[SourceFile], findings: Vec<Finding>, was_asked: &dyn Fn(&str) -> bool) -> Kept {
+pub fn suppress(files: &[&SourceFile], findings: Vec<Finding>, was_asked: &dyn Fn(&str) -> bool) -> Kept {
     let mut by_path: FxHashMap<&std::path::Path, Vec<Asked<'_>>> = FxHashMap::default();
     let mut kept = Vec::with_capacity(findings.len());
-    for file in files.iter().filter(|file| !file.installed && !file.facts.directives.is_empty()) {
+    for file in files.iter().filter(|file| !file.facts.directives.is_empty()) {
         let asked = collect(file, &mut kept);
         by_path.insert(&file.path, asked);
     }

@@ -1,5 +1,7 @@
 //! A cure as text edits.
 
+use std::borrow::Cow;
+
 use crate::Span;
 
 /// A cure: edits to one file that belong together.
@@ -12,7 +14,7 @@ pub struct Fix {
     /// Edits to the file the finding's primary location names, none overlapping another.
     pub edits: Vec<Edit>,
     /// Modules the edited code needs, as dotted names to `import` (`asyncio`). Added once per file by whoever applies fixes.
-    pub imports: Vec<&'static str>,
+    pub imports: Vec<Cow<'static, str>>,
 }
 
 /// Whether a fix keeps the program's meaning.
@@ -46,7 +48,7 @@ impl Fix {
 
     /// The same fix, needing `module` to be imported.
     pub fn importing(mut self, module: &'static str) -> Self {
-        self.imports.push(module);
+        self.imports.push(module.into());
         self
     }
 }

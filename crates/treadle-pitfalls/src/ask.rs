@@ -1,7 +1,7 @@
 //! Asking a program: every file by itself, and then what takes several files together.
 //!
 //! A file's answers do not depend on which other files are asked. What they leave open, ways from the loop to other
-//! files and locks under locks, is judged by [`report`] from the answers of all files.
+//! files and locks under locks, is judged in parties from the answers of all files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use treadle_finding::{About, Finding, Findings};
 use treadle_program::Program;
 use treadle_program::ids::FileId;
-use treadle_program::program::{Chain, Nesting};
+use treadle_program::program::{Chain, Nesting, Reads};
 
 use crate::{CATALOGUE, Pitfall, Rule};
 
 /// What one file answers by itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// What the rules say that are asked about one file.
     pub findings: Vec<Finding>,
@@ -23,29 +23,101 @@ pub struct Answers {
     pub chains: Vec<(&'static Pitfall, Chain)>,
     /// The locks that functions of the file hold while others are taken.
     pub nestings: Vec<Nesting>,
+    /// What the answers were made from, where that is noted.
+    pub reads: Reads,
+}
+
+/// What is said of the answers of several files together.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The pitfall.
+    pub pitfall: &'static Pitfall,
+    /// The file in which the chains leave the loop; none for nestings, which are judged all together.
+    pub frontier: Option<FileId>,
+    /// What is said.
+    pub findings: Vec<Finding>,
+    /// What that was made from besides the answers, where that is noted.
+    pub reads: Reads,
+}
+
+/// Everything that was asked of a program.
+#[derive(Debug, Default)]
+pub struct Inquiry {
+    /// By file.
+    pub answers: Vec<Answers>,
+    /// Of files together.
+    pub reports: Vec<Report>,
+}
+
+impl Inquiry {
+    /// All findings, in the order of every output.
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_files = self.answers.iter().flat_map(|answers| &answers.findings);
+        let together = self.reports.iter().flat_map(|report| &report.findings);
+        let mut findings: Vec<Finding> = of_files.chain(together).cloned().collect();
+        findings.sort_by(|left, right| left.sort_key().cmp(&right.sort_key()));
+        findings.dedup();
+        findings
+    }
 }
 
 /// Asks every pitfall that `wanted` accepts about all files, in parallel. Findings in the order of every output.
 pub fn ask(program: &Program, wanted: &dyn Fn(&About) -> bool) -> Vec<Finding> {
     let pitfalls = select(wanted);
-    let files: Vec<FileId> = program.followed_files().collect();
-    let mut answers: Vec<Answers> = files.into_par_iter().map(|file| ask_file(program, file, &pitfalls)).collect();
-    let mut found: Vec<Finding> = answers.iter_mut().flat_map(|answers| answers.findings.drain(..)).collect();
-    found.extend(report(program, &answers, &pitfalls));
-    found.sort_by(|left, right| left.sort_key().cmp(&right.sort_key()));
-    found.dedup();
-    found
+    let files: Vec<FileId> = program.all_files().collect();
+    let answers: Vec<Answers> = files.into_par_iter().map(|file| ask_file(program, file, &pitfalls)).collect();
+    let parties = parties(&answers, &pitfalls);
+    let reports = parties.par_iter().map(|party| party.report(program)).collect();
+    Inquiry { answers, reports }.findings()
+}
+
+/// Asks all pitfalls about a program and notes what the answers were made from. What `before` holds of them, for the
+/// program as it was, is taken over where nothing has changed that it was made from: the result is as if all had been
+/// asked anew.
+pub fn ask_noting(program: &Program, before: &Inquiry) -> Inquiry {
+    let files: Vec<FileId> = program.all_files().collect();
+    let ask = |file: FileId| match before.answers.get(file.index()) {
+        Some(answers) if !program.concerns(&answers.reads) => answers.clone(),
+        _ => {
+            let (answers, reads) = program.reads_of(|| ask_file(program, file, &CATALOGUE));
+            Answers { reads, ..answers }
+        }
+    };
+    let answers: Vec<Answers> = files.into_par_iter().map(ask).collect();
+    let known = parties(&before.answers, &CATALOGUE);
+    let known: BTreeMap<_, (&Party<'_>, &Report)> = known
+        .iter()
+        .filter_map(|party| {
+            let report = before.reports.iter().find(|report| report.key() == party.key())?;
+            Some((party.key(), (party, report)))
+        })
+        .collect();
+    let parties = parties(&answers, &CATALOGUE);
+    let report = |party: &Party<'_>| match known.get(&party.key()) {
+        Some((before, report)) if party.members == before.members && !program.concerns(&report.reads) => {
+            (*report).clone()
+        }
+        _ => {
+            let (report, reads) = program.reads_of(|| party.report(program));
+            Report { reads, ..report }
+        }
+    };
+    let reports = parties.par_iter().map(report).collect();
+    Inquiry { answers, reports }
 }
 
 /// The pitfalls that `wanted` accepts, in the order of the catalogue.
-pub fn select(wanted: &dyn Fn(&About) -> bool) -> Vec<&'static Pitfall> {
+fn select(wanted: &dyn Fn(&About) -> bool) -> Vec<&'static Pitfall> {
     CATALOGUE.iter().copied().filter(|pitfall| wanted(&pitfall.about)).collect()
 }
 
 /// Asks pitfalls about one file. Of an installed one only the chains to its functions are asked for.
-pub fn ask_file(program: &Program, file: FileId, pitfalls: &[&'static Pitfall]) -> Answers {
+fn ask_file(program: &Program, file: FileId, pitfalls: &[&'static Pitfall]) -> Answers {
     let is_reported = !program.file(file).installed;
     let mut answers = Answers::default();
+    if !program.is_followed(file) {
+        return answers;
+    }
     let mut findings = Findings::default();
     let mut asks_for_nestings = false;
     for pitfall in pitfalls {
@@ -68,41 +140,74 @@ pub fn ask_file(program: &Program, file: FileId, pitfalls: &[&'static Pitfall]) 
     answers
 }
 
-/// What the answers of all files, in the order of files, say together: findings of chains and of nestings.
-pub fn report(program: &Program, answers: &[Answers], pitfalls: &[&'static Pitfall]) -> Vec<Finding> {
-    let nestings: Vec<&Nesting> = answers.iter().flat_map(|answers| &answers.nestings).collect();
-    let mut found = Vec::new();
+/// Answers that one report judges together.
+struct Party<'a> {
+    pitfall: &'static Pitfall,
+    frontier: Option<FileId>,
+    members: Members<'a>,
+}
+
+#[derive(PartialEq)]
+enum Members<'a> {
+    Chains(Vec<&'a Chain>),
+    Nestings(Vec<&'a Nesting>),
+}
+
+/// The answers of all files, in the order of files, in parties: chains by the file in which they leave the loop, all
+/// nestings in one.
+fn parties<'a>(answers: &'a [Answers], pitfalls: &[&'static Pitfall]) -> Vec<Party<'a>> {
+    let mut parties = Vec::new();
     for pitfall in pitfalls {
         for rule in pitfall.rules {
             match rule {
                 Rule::File(_) => {}
-                Rule::Chains { report, .. } => {
-                    let files = by_frontier(answers, pitfall);
-                    found.par_extend(files.into_par_iter().flat_map_iter(|(file, chains)| {
-                        let mut findings = Findings::default();
-                        report(program, &chains, &mut findings);
-                        without_dead(program, Some(file), findings)
+                Rule::Chains { .. } => {
+                    let mut by_file: BTreeMap<FileId, Vec<&Chain>> = BTreeMap::new();
+                    let all = answers.iter().flat_map(|answers| &answers.chains);
+                    for (_, chain) in all.filter(|(found, _)| found.about == pitfall.about) {
+                        by_file.entry(chain.path[0].caller.file).or_default().push(chain);
+                    }
+                    parties.extend(by_file.into_iter().map(|(file, chains)| Party {
+                        pitfall,
+                        frontier: Some(file),
+                        members: Members::Chains(chains),
                     }));
                 }
-                Rule::Nestings(report) => {
-                    let mut findings = Findings::default();
-                    report(program, &nestings, &mut findings);
-                    found.extend(without_dead(program, None, findings));
+                Rule::Nestings(_) => {
+                    let nestings = answers.iter().flat_map(|answers| &answers.nestings).collect();
+                    parties.push(Party { pitfall, frontier: None, members: Members::Nestings(nestings) });
                 }
             }
         }
     }
-    found
+    parties
 }
 
-/// The chains of a pitfall by the file in which they leave the loop.
-fn by_frontier<'a>(answers: &'a [Answers], pitfall: &Pitfall) -> BTreeMap<FileId, Vec<&'a Chain>> {
-    let mut files: BTreeMap<FileId, Vec<&Chain>> = BTreeMap::new();
-    let all = answers.iter().flat_map(|answers| &answers.chains);
-    for (_, chain) in all.filter(|(found, _)| found.about == pitfall.about) {
-        files.entry(chain.path[0].caller.file).or_default().push(chain);
+type Key = (&'static str, Option<FileId>);
+
+impl Report {
+    fn key(&self) -> Key {
+        (self.pitfall.about.name, self.frontier)
     }
-    files
+}
+
+impl Party<'_> {
+    fn key(&self) -> Key {
+        (self.pitfall.about.name, self.frontier)
+    }
+
+    fn report(&self, program: &Program) -> Report {
+        let mut findings = Findings::default();
+        for rule in self.pitfall.rules {
+            match (rule, &self.members) {
+                (Rule::Chains { report, .. }, Members::Chains(chains)) => report(program, chains, &mut findings),
+                (Rule::Nestings(report), Members::Nestings(nestings)) => report(program, nestings, &mut findings),
+                _ => {}
+            }
+        }
+        let findings = without_dead(program, self.frontier, findings);
+        Report { pitfall: self.pitfall, frontier: self.frontier, findings, reads: Reads::new() }
+    }
 }
 
 /// The findings but for those in code that never runs; most lie in the file `near`.

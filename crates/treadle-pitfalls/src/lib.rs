@@ -40,7 +40,7 @@ use treadle_program::Program;
 use treadle_program::ids::{CallRef, FileId, FunctionRef};
 use treadle_program::program::{Chain, Nesting};
 
-pub use ask::{Answers, ask, ask_file, report, select};
+pub use ask::{Answers, Inquiry, Report, ask, ask_noting};
 pub use catalogue::CATALOGUE;
 
 /// A pitfall: its identity, and how the checker finds it.

@@ -17,7 +17,7 @@ use super::reads::{Parts, Reads};
 use super::rename::Renames;
 use super::rounds::Passed;
 use super::tables::{Outside, Round, Tables};
-use super::{Ancestor, Edge, Options, Place, Program, SourceFile, Used, places, protocols};
+use super::{Ancestor, Edge, Facts, Options, Place, Program, SourceFile, Used, places, protocols};
 use crate::facts::{ClassId, FileFacts};
 use crate::ids::{CallRef, ClassRef, FileId};
 use crate::knowledge::KnowledgeError;
@@ -112,7 +112,7 @@ impl Program {
         options: Options,
         whole: &[u8],
         earlier: Arc<dyn Earlier>,
-        changed: &[(FileId, Arc<FileFacts>)],
+        changed: &[(FileId, Facts)],
     ) -> Result<Result<Self, Anew>, KnowledgeError> {
         let mut program = Self::unlinked(files, options)?;
         let Ok((mut whole, reads)) = bitcode::decode::<(Whole, Vec<Reads>)>(whole) else {

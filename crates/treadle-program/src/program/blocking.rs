@@ -1,5 +1,6 @@
 //! What code on the loop reaches through plain functions, grouped by the function that does it.
 
+use bitcode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use super::{Context, Edge, EdgeKind, Program};
@@ -9,7 +10,7 @@ use crate::knowledge::ItemId;
 use crate::knowledge::claim::Blocking;
 
 /// A plain function whose own body does something a rule looks for, and everything on the loop that reaches it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Chain {
     /// The plain function.
     pub function: FunctionRef,
@@ -52,12 +53,8 @@ impl Program {
             .collect()
     }
 
-    /// The files that chains go through: those findings may be reported on, and installed ones if they are followed.
-    pub fn followed_files(&self) -> impl Iterator<Item = FileId> {
-        (0..self.files().len() as u32).map(FileId).filter(|file| self.is_followed(*file))
-    }
-
-    fn is_followed(&self, file: FileId) -> bool {
+    /// Whether chains go through a file: one that findings may be reported on, or an installed one if those are followed.
+    pub fn is_followed(&self, file: FileId) -> bool {
         !self.file(file).installed || self.options().follow_installed
     }
 

@@ -111,7 +111,7 @@ impl Program {
     }
 
     /// Every file.
-    pub(super) fn all_files(&self) -> impl Iterator<Item = FileId> + use<> {
+    pub fn all_files(&self) -> impl Iterator<Item = FileId> + use<> {
         (0..self.files.len() as u32).map(FileId)
     }
 

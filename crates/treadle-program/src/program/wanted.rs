@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{Modules, Options, Program, SourceFile, absolute};
 use crate::facts::ImportKind;
+use crate::ids::FileId;
 use crate::knowledge::{Knowledge, KnowledgeError};
 
 impl Program {
@@ -20,6 +21,11 @@ impl Program {
         let modules = Modules::new(files);
         let of_file = |file: &SourceFile| wanted_by(file, &modules, &knowledge, options);
         Ok(files[from..].par_iter().flat_map_iter(of_file).collect())
+    }
+
+    /// The modules that a file of a linked program would want, as [`Program::wanted`] says.
+    pub fn wanted_by(&self, file: FileId) -> Vec<String> {
+        wanted_by(self.file(file), &self.modules, &self.knowledge, &self.options)
     }
 }
 

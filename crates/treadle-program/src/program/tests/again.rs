@@ -36,7 +36,7 @@ impl Linked {
         let mut files = self.files.clone();
         let mut changed = Vec::new();
         for (file, text) in changes {
-            changed.push((*file, Arc::new((*self.files[file.index()].facts).clone())));
+            changed.push((*file, self.files[file.index()].facts.clone()));
             files[file.index()].facts = lower::file(text).into();
         }
         let earlier: Arc<dyn Earlier> = Arc::clone(&self.tables) as _;

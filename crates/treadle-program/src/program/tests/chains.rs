@@ -15,7 +15,7 @@ fn chains_of(program: &Program) -> Vec<String> {
         let function = program.qualified_name(chain.function);
         format!("{} > {function} ({}){others}", names(&chain.path), chain.leaves.len())
     };
-    program.followed_files().flat_map(|file| program.chains_in(file, blocking)).map(|chain| show(&chain)).collect()
+    program.all_files().flat_map(|file| program.chains_in(file, blocking)).map(|chain| show(&chain)).collect()
 }
 
 /// Asserts the chains of a program of one file.
