@@ -189,9 +189,10 @@ impl Run<'_> {
         let own = listing.files.iter().filter(|entry| !entry.installed);
         let as_found = |entry: &Entry| (entry.path.clone(), entry.names.clone(), entry.is_package);
         let found = self.found.iter().map(|found| (found.path.to_str(), &found.names, found.is_package));
-        let is_same = own.map(as_found).eq(found.map(|(path, names, is_package)| {
-            (path.unwrap_or_default().to_owned(), names.clone(), is_package)
-        }));
+        let is_same =
+            own.map(as_found)
+                .eq(found
+                    .map(|(path, names, is_package)| (path.unwrap_or_default().to_owned(), names.clone(), is_package)));
         let is_there = listing.files.par_iter().all(|entry| self.cache.keep(entry.key));
         if !is_same || !is_there || listing.environment != snapshot::stamps_of(self.environment) {
             return Ok(None);
@@ -223,11 +224,7 @@ impl Run<'_> {
         let findings = treadle_pitfalls::ask_noting(&program, &inquiry).findings();
         let is_changed = |file: FileId| before.iter().any(|(changed, _)| *changed == file);
         let remarked = program.reported_files().filter(|file| {
-            if is_changed(*file) {
-                is_remarked(program.file(*file))
-            } else {
-                listing.files[file.index()].is_remarked
-            }
+            if is_changed(*file) { is_remarked(program.file(*file)) } else { listing.files[file.index()].is_remarked }
         });
         Ok(Some(Checked { remarked: remarked.collect(), findings, program }))
     }
@@ -258,8 +255,7 @@ impl Run<'_> {
             let wanted = Program::wanted(files, asked, self.options)?;
             asked = files.len();
             let missing: Vec<String> = wanted.into_iter().filter(|module| tried.insert(module.clone())).collect();
-            let found: Vec<Found> =
-                missing.par_iter().filter_map(|module| self.environment.locate(module)).collect();
+            let found: Vec<Found> = missing.par_iter().filter_map(|module| self.environment.locate(module)).collect();
             if found.is_empty() {
                 break;
             }

@@ -126,7 +126,7 @@ fn stored(finding: &Finding, numbers: &FxHashMap<&Path, u32>) -> Option<StoredFi
         title: fix.title.clone(),
         is_safe: fix.applicability == Applicability::Safe,
         edits: fix.edits.iter().map(|edit| (edit.span, edit.content.clone())).collect(),
-        imports: fix.imports.iter().map(|module| module.to_string()).collect(),
+        imports: fix.imports.iter().map(ToString::to_string).collect(),
     };
     Some(StoredFinding {
         name: finding.about.name.to_owned(),

@@ -79,12 +79,12 @@ pub fn ask_noting(program: &Program, before: &Inquiry) -> Inquiry {
     let ask = |file: FileId| match before.answers.get(file.index()) {
         Some(answers) if !program.concerns(&answers.reads) => answers.clone(),
         _ => {
-            let (answers, reads) = program.reads_of(|| ask_file(program, file, &CATALOGUE));
+            let (answers, reads) = program.reads_of(|| ask_file(program, file, CATALOGUE));
             Answers { reads, ..answers }
         }
     };
     let answers: Vec<Answers> = files.into_par_iter().map(ask).collect();
-    let known = parties(&before.answers, &CATALOGUE);
+    let known = parties(&before.answers, CATALOGUE);
     let known: BTreeMap<_, (&Party<'_>, &Report)> = known
         .iter()
         .filter_map(|party| {
@@ -92,7 +92,7 @@ pub fn ask_noting(program: &Program, before: &Inquiry) -> Inquiry {
             Some((party.key(), (party, report)))
         })
         .collect();
-    let parties = parties(&answers, &CATALOGUE);
+    let parties = parties(&answers, CATALOGUE);
     let report = |party: &Party<'_>| match known.get(&party.key()) {
         Some((before, report)) if party.members == before.members && !program.concerns(&report.reads) => {
             (*report).clone()

@@ -25,7 +25,13 @@ fn program(block: &Block<'_>) -> Program {
         let name = module.trim_end_matches(".__init__").to_owned();
         let facts = lower::file(&file.text);
         assert!(facts.syntax_errors.is_empty(), "{}: {:?}\n{}", file.path, facts.syntax_errors, file.text);
-        SourceFile { path: Path::new(file.path).into(), names: vec![name], is_package, installed: false, facts: facts.into() }
+        SourceFile {
+            path: Path::new(file.path).into(),
+            names: vec![name],
+            is_package,
+            installed: false,
+            facts: facts.into(),
+        }
     });
     let options = Options { python: (3, 13), ..Options::default() };
     Program::link(files.collect(), options).expect("the program's own knowledge is sound")

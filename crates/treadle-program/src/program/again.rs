@@ -11,17 +11,17 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::link::{Whole, inheritance, merge, subclasses};
-use super::places::{Operation, PrimitiveUse, made, uses_in};
+use super::link::{Answers, Whole, inheritance, merge, subclasses};
+use super::places::{Created, Operation, PrimitiveUse, made, uses_in};
+use super::protocols::ProtocolClass;
 use super::reads::{Parts, Reads};
 use super::rename::Renames;
 use super::rounds::Passed;
 use super::tables::{Outside, Round, Tables};
 use super::{Ancestor, Edge, Facts, Options, Place, Program, SourceFile, Used, places, protocols};
 use crate::facts::{ClassId, FileFacts};
-use crate::ids::{CallRef, ClassRef, FileId};
+use crate::ids::{ClassRef, FileId};
 use crate::knowledge::KnowledgeError;
-use crate::knowledge::claim::Primitive;
 use crate::ty::Ty;
 
 /// What a link before left.
@@ -147,7 +147,7 @@ impl Program {
         }
         program.link.again = Some(Box::new(again));
         program.link_all();
-        let failed = program.again().failed.get().copied();
+        let failed = program.link.again.as_ref().and_then(|again| again.failed.get().copied());
         Ok(failed.map_or(Ok(program), |why| Err(Anew(why))))
     }
 
@@ -156,24 +156,26 @@ impl Program {
         self.link.again.as_ref().is_none_or(|again| concerns(&again.changed, reads))
     }
 
-    fn again(&self) -> &Again {
-        self.link.again.as_ref().expect("asked for only while linking again")
-    }
-
     /// Gives up where something does not hold.
     fn require(&self, holds: bool, why: &'static str) {
-        if !holds {
-            self.again().fail(why);
+        if let Some(again) = self.link.again.as_ref().filter(|_| !holds) {
+            again.fail(why);
         }
     }
 
     fn is_replaced(&self, file: FileId) -> bool {
-        self.again().renames.has(file)
+        self.link.again.as_ref().is_some_and(|again| again.renames.has(file))
     }
 
     /// The tables of a file that was asked as they were before; its own, where it is not one of the changed.
     fn before(&self, file: FileId) -> &Tables {
-        self.again().before.get(&file).unwrap_or_else(|| self.tables(file))
+        let again = self.link.again.as_ref();
+        again.and_then(|again| again.before.get(&file)).unwrap_or_else(|| self.tables(file))
+    }
+
+    /// What a class of before is now.
+    fn renamed(&self, class: ClassRef) -> Option<ClassRef> {
+        self.link.again.as_ref()?.renames.class(class)
     }
 
     pub(super) fn subclasses_again(&mut self, orders: &[(FileId, Vec<Box<[Ancestor]>>)]) {
@@ -182,7 +184,7 @@ impl Program {
             let elsewhere = |(base, _): &(ClassRef, ClassRef)| !self.is_replaced(base.file);
             let now = inheritance(*file, orders).filter(elsewhere).map(|(base, class)| (base, Some(class)));
             let before = inheritance(*file, &self.before(*file).orders).filter(elsewhere);
-            let before = before.map(|(base, class)| (base, self.again().renames.class(class)));
+            let before = before.map(|(base, class)| (base, self.renamed(class)));
             self.require(now.eq(before), "a class inherits from others");
             for (base, class) in inheritance(*file, orders).filter(|(base, _)| self.is_replaced(base.file)) {
                 below.entry(base).or_default().push(class);
@@ -195,7 +197,7 @@ impl Program {
         }
     }
 
-    pub(super) fn round_again(&mut self, rounds: Vec<(FileId, Round)>) {
+    pub(super) fn round_again(&mut self, rounds: Answers<Round>) {
         let version = self.progress.rounds;
         for (file, mut round) in rounds {
             let is_replaced = self.is_replaced(file);
@@ -212,8 +214,8 @@ impl Program {
             let keeps_names = self.keeps_names(before, &round);
             self.require(keeps_names, "attributes that are stored from outside of their class");
             if !is_replaced {
-                round.patched = before.patched.clone();
-                round.received = before.received.clone();
+                round.patched.clone_from(&before.patched);
+                round.received.clone_from(&before.received);
                 for received in before.received.clone() {
                     merge(&mut round, &received);
                 }
@@ -251,7 +253,7 @@ impl Program {
         received.iter().all(|(key, is_own)| is_kept(key, *is_own)) && others(before) == others(now)
     }
 
-    pub(super) fn pass_again(&mut self, answers: Vec<(FileId, Passed)>) {
+    pub(super) fn pass_again(&mut self, answers: Answers<Passed>) {
         let version = self.progress.passes;
         let mut to_count: BTreeSet<FileId> = BTreeSet::new();
         for (file, passed) in answers {
@@ -288,9 +290,9 @@ impl Program {
 
     pub(super) fn names_again(
         &mut self,
-        properties: Vec<(FileId, Vec<Box<str>>)>,
-        protocols: Vec<(FileId, Vec<(ClassRef, Vec<Box<str>>)>)>,
-        nesting: Vec<(FileId, bool)>,
+        properties: Answers<Vec<Box<str>>>,
+        protocols: Answers<Vec<ProtocolClass>>,
+        nesting: Answers<bool>,
     ) {
         for (file, applies) in &nesting {
             self.require(self.before(*file).applies_nest_asyncio == *applies, "`nest_asyncio`");
@@ -316,7 +318,7 @@ impl Program {
         self.enter(methods, Parts::TYPES, |tables| &mut tables.methods);
     }
 
-    pub(super) fn graph_again(&mut self, edges: Vec<(FileId, Vec<Edge>)>) {
+    pub(super) fn graph_again(&mut self, edges: Answers<Vec<Edge>>) {
         let mut to_sort: FxHashSet<FileId> = FxHashSet::default();
         for (file, edges) in edges {
             let before = &self.before(file).edges;
@@ -348,18 +350,20 @@ impl Program {
         }
     }
 
-    pub(super) fn primitives_again(&mut self, created: Vec<(FileId, Vec<(Place, Primitive, CallRef)>)>) {
+    pub(super) fn primitives_again(&mut self, created: Answers<Vec<Created>>) {
         for (file, created) in &created {
-            let elsewhere = |created: &&(Place, Primitive, CallRef)| !self.is_replaced(created.0.file());
-            let words = |created: &(Place, Primitive, CallRef)| (created.0.clone(), created.1);
+            let elsewhere = |created: &&Created| !self.is_replaced(created.0.file());
+            let words = |created: &Created| (created.0.clone(), created.1);
             let before = self.before(*file).created.iter().filter(elsewhere).map(words);
             let is_same = created.iter().filter(elsewhere).map(words).eq(before);
             self.require(is_same, "locks, events or queues of other files");
             let mut names = self.whole.names.clone();
-            created.iter().for_each(|(place, ..)| names.add(self, place));
+            for (place, ..) in created {
+                names.add(self, place);
+            }
             self.require(names == self.whole.names, "the names of locks, events and queues");
         }
-        let replaced: Vec<FileId> = self.again().before.keys().copied().collect();
+        let replaced: Vec<FileId> = self.all_files().filter(|file| self.is_replaced(*file)).collect();
         for owner in replaced {
             let its = created.iter().flat_map(|(_, created)| created).filter(|(place, ..)| place.file() == owner);
             self.tables_mut(owner).primitives = made(its);
@@ -378,7 +382,7 @@ impl Program {
     }
 
     /// Gives the calls of a changed file that make primitives of other files their new numbers.
-    fn number_again(&mut self, file: FileId, created: &[(Place, Primitive, CallRef)]) {
+    fn number_again(&mut self, file: FileId, created: &[Created]) {
         for (place, ..) in created {
             if self.is_replaced(place.file()) {
                 continue;
@@ -394,7 +398,8 @@ impl Program {
 
     fn use_again(&mut self, file: FileId, uses: Vec<Used>) {
         let before = &self.before(file).uses;
-        let names = |uses: &[Used]| uses.iter().filter_map(Used::unresolved).cloned().collect::<BTreeSet<_>>();
+        let names =
+            |uses: &[Used]| uses.iter().filter_map(Used::unresolved).map(str::to_owned).collect::<BTreeSet<_>>();
         self.require(names(before) == names(&uses), "uses of what may be a lock, event or queue");
         let owners = before.iter().chain(&uses).filter_map(Used::place).map(Place::file);
         let owners: BTreeSet<FileId> = owners.collect();

@@ -62,7 +62,9 @@ impl<'p> CallGraph<'p> {
     pub fn to(self, function: FunctionRef) -> std::slice::Iter<'p, Edge> {
         let edges = run(self.into_file(function.file), |edge| edge.callee.id, function.id);
         // Their places are numbers of the files they stand in.
-        edges.iter().for_each(|edge| note(edge.caller.file, Parts::FACTS));
+        for edge in edges {
+            note(edge.caller.file, Parts::FACTS);
+        }
         edges.iter()
     }
 
@@ -88,9 +90,8 @@ fn run(edges: &[Edge], key: impl Fn(&Edge) -> FunctionId, function: FunctionId) 
 /// Names of the properties of a file.
 pub(super) fn properties_of_file(program: &Program, file: FileId) -> Vec<Box<str>> {
     let facts = program.facts(file);
-    let is_property = |position: usize| {
-        program.decoration(In::new(file, FunctionId(position as u32))).wrapping == Wrapping::Property
-    };
+    let is_property =
+        |position: usize| program.decoration(In::new(file, FunctionId(position as u32))).wrapping == Wrapping::Property;
     let names = facts.functions.iter().enumerate().filter(|(position, _)| is_property(*position));
     let mut names: Vec<Box<str>> = names.map(|(_, function)| facts.name(function.name).into()).collect();
     names.sort_unstable();

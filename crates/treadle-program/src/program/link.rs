@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::again::Again;
 use super::places::{Names, created_in, made, uses_in};
+use super::protocols::ProtocolClass;
 use super::reads::{Parts, Reads, noted};
 use super::tables::{Attributes, EFFECTS, Outside, Received, Round, Tables};
 use super::{
@@ -23,6 +24,9 @@ use crate::ids::{ClassRef, FileId, In};
 use crate::knowledge::{Knowledge, KnowledgeError};
 use crate::ty::Ty;
 
+/// What files answer at a stage, in their order.
+pub(super) type Answers<T> = Vec<(FileId, T)>;
+
 /// What is true of the program as a whole and belongs to no file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Whole {
@@ -31,7 +35,7 @@ pub(super) struct Whole {
     /// Names of properties.
     pub(super) properties: FxHashSet<Box<str>>,
     /// Protocols with the names of their methods.
-    pub(super) protocols: Vec<(ClassRef, Vec<Box<str>>)>,
+    pub(super) protocols: Vec<ProtocolClass>,
     /// Those names.
     pub(super) members: FxHashSet<Box<str>>,
     /// The classes that conform to each protocol.
@@ -100,6 +104,7 @@ impl Program {
         })
     }
 
+    #[expect(clippy::expect_used, reason = "the line before fills it")]
     pub(super) fn tables_mut(&mut self, file: FileId) -> &mut Tables {
         self.tables(file);
         self.tables[file.index()].get_mut().expect("filled by the line before")
@@ -116,7 +121,7 @@ impl Program {
     }
 
     /// Asks files in parallel; answers in the order of files.
-    pub(super) fn stage<T: Send>(&mut self, job: impl Fn(&Self, FileId) -> T + Sync) -> Vec<(FileId, T)> {
+    pub(super) fn stage<T: Send>(&mut self, job: impl Fn(&Self, FileId) -> T + Sync) -> Answers<T> {
         let todo: Vec<FileId> = match &mut self.link.again {
             Some(again) => again.todo(),
             None => self.all_files().collect(),
@@ -145,7 +150,7 @@ impl Program {
     /// Enters the answers of a stage; which files' `parts` they change is noted for the stages after it.
     pub(super) fn enter<T: PartialEq>(
         &mut self,
-        answers: Vec<(FileId, T)>,
+        answers: Answers<T>,
         parts: Parts,
         slot: impl Fn(&mut Tables) -> &mut T,
     ) {
@@ -296,7 +301,9 @@ impl Program {
             .map(|(file, (received, defaults))| self.params_from(FileId(file as u32), received, defaults))
             .collect();
         let keeps_notes = self.keeps_notes();
-        for (file, ((received, defaults), params)) in self.all_files().zip(received.into_iter().zip(defaults).zip(params)) {
+        for (file, ((received, defaults), params)) in
+            self.all_files().zip(received.into_iter().zip(defaults).zip(params))
+        {
             let pass = &mut self.tables_mut(file).passes[version];
             pass.params = params;
             if keeps_notes {
@@ -361,7 +368,8 @@ impl Program {
         self.enter(made, Parts::PRIMITIVES, |tables| &mut tables.primitives);
         self.whole.names = names;
         let uses = self.stage(|program, file| uses_in(program, file, &program.whole.names));
-        self.whole.unresolved = uses.iter().flat_map(|(_, uses)| uses).filter_map(Used::unresolved).cloned().collect();
+        self.whole.unresolved =
+            uses.iter().flat_map(|(_, uses)| uses).filter_map(Used::unresolved).map(Into::into).collect();
         for (file, used) in uses.iter().flat_map(|(file, uses)| uses.iter().map(move |used| (*file, used))) {
             if let Some(owner) = used.place().map(Place::file) {
                 places::enter(&mut self.tables_mut(owner).primitives, file, used.clone());
@@ -398,10 +406,7 @@ impl Program {
 }
 
 /// Which class of the program inherits from which, at any distance, by the orders of a file: base and class.
-pub(super) fn inheritance(
-    file: FileId,
-    orders: &[Box<[Ancestor]>],
-) -> impl Iterator<Item = (ClassRef, ClassRef)> + '_ {
+pub(super) fn inheritance(file: FileId, orders: &[Box<[Ancestor]>]) -> impl Iterator<Item = (ClassRef, ClassRef)> + '_ {
     let classes = (0..).map(move |id| In::new(file, ClassId(id)));
     classes.zip(orders).flat_map(|(class, order)| {
         order[1..].iter().filter_map(move |ancestor| match ancestor {

@@ -38,16 +38,16 @@ pub use classes::{Ancestor, Classes};
 pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
+use link::{Link, Whole};
 pub use locks::{Held, Nesting};
 pub(crate) use modules::absolute;
 pub use modules::{Facts, Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
-pub use store::Memory;
-use link::{Link, Whole};
 use places::Used;
 pub use places::{Operation, Place, PrimitiveUse, Primitives};
 use reads::note;
 pub use reads::{Parts, Reads};
+pub use store::Memory;
 use tables::{Progress, Tables};
 pub use walk::Paths;
 

@@ -89,10 +89,11 @@ impl<'p> Primitives<'p> {
     }
 }
 
+/// A primitive that a call makes and puts somewhere.
+pub(super) type Created = (Place, Primitive, CallRef);
+
 /// The primitives of one file by what makes them, in the order of files.
-pub(super) fn made<'c>(
-    created: impl Iterator<Item = &'c (Place, Primitive, CallRef)>,
-) -> Vec<(Place, PrimitiveUse)> {
+pub(super) fn made<'c>(created: impl Iterator<Item = &'c Created>) -> Vec<(Place, PrimitiveUse)> {
     let mut by_place: BTreeMap<Place, PrimitiveUse> = BTreeMap::new();
     for (place, primitive, call) in created {
         let entry = by_place.entry(place.clone()).or_insert_with(|| PrimitiveUse {
@@ -183,7 +184,7 @@ impl Program {
 }
 
 /// What a file makes, and where it puts it.
-pub(super) fn created_in(program: &Program, file: FileId) -> Vec<(Place, Primitive, CallRef)> {
+pub(super) fn created_in(program: &Program, file: FileId) -> Vec<Created> {
     let facts = program.facts(file);
     let mut infer = Infer::new(program, file);
     let mut found = Vec::new();
@@ -314,7 +315,7 @@ pub(super) enum Used {
 
 impl Used {
     /// The name of an attribute of who knows what.
-    pub(super) fn unresolved(&self) -> Option<&Box<str>> {
+    pub(super) fn unresolved(&self) -> Option<&str> {
         match self {
             Self::Unresolved(name) => Some(name),
             _ => None,

@@ -6,13 +6,16 @@ use super::Program;
 use crate::facts::{ArgumentKind, BindingKind, ClassId, ExprKind};
 use crate::ids::{ClassRef, FileId, In};
 
+/// A protocol with the names of its methods.
+pub(super) type ProtocolClass = (ClassRef, Vec<Box<str>>);
+
 /// Of more classes than this, none can be told to be the one meant.
 const MOST: usize = 3;
 
 /// The classes that conform to each protocol of the program, in the order of files.
 pub(super) fn conformers(
     program: &Program,
-    protocols: &[(ClassRef, Vec<Box<str>>)],
+    protocols: &[ProtocolClass],
     methods: &[(Box<str>, ClassRef)],
 ) -> FxHashMap<ClassRef, Vec<ClassRef>> {
     let mut having: FxHashMap<&str, Vec<ClassRef>> = FxHashMap::default();
@@ -55,7 +58,7 @@ impl Program {
 }
 
 /// Protocols with the names of their methods.
-pub(super) fn protocols_of_file(program: &Program, file: FileId) -> Vec<(ClassRef, Vec<Box<str>>)> {
+pub(super) fn protocols_of_file(program: &Program, file: FileId) -> Vec<ProtocolClass> {
     let facts = program.facts(file);
     let mut found = Vec::new();
     for class in (0..facts.classes.len() as u32).map(ClassId) {
@@ -72,9 +75,9 @@ fn methods(program: &Program, class: ClassRef) -> Vec<Box<str>> {
     let run = facts.function(body).bindings;
     let names = facts.bindings[run.range()].iter().filter_map(|binding| {
         let is_method = matches!(binding.kind, BindingKind::Function(_));
-        is_method.then(|| facts.name(facts.local(binding.local).name).into())
+        is_method.then(|| facts.name(facts.local(binding.local).name))
     });
-    names.filter(|name: &Box<str>| !name.starts_with("__")).collect()
+    names.filter(|name| !name.starts_with("__")).map(Into::into).collect()
 }
 
 /// The classes of a file with a method of one of the names in their own body.

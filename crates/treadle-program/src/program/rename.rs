@@ -101,7 +101,8 @@ fn functions(old: &FileFacts, new: &FileFacts) -> Vec<Option<FunctionId>> {
 fn classes(old: &FileFacts, new: &FileFacts, functions: &[Option<FunctionId>]) -> Vec<Option<ClassId>> {
     let bodies: FxHashMap<FunctionId, ClassId> =
         new.classes.iter().enumerate().map(|(number, class)| (class.body, ClassId(number as u32))).collect();
-    let renamed = |class: &crate::facts::Class| bodies.get(&functions.get(class.body.index()).copied().flatten()?).copied();
+    let renamed =
+        |class: &crate::facts::Class| bodies.get(&functions.get(class.body.index()).copied().flatten()?).copied();
     old.classes.iter().map(renamed).collect()
 }
 
@@ -167,7 +168,9 @@ impl super::link::Whole {
         let conformers = std::mem::take(&mut self.conformers);
         for (mut protocol, mut classes) in conformers {
             renames.rename_class(&mut protocol);
-            classes.iter_mut().for_each(|class| renames.rename_class(class));
+            for class in &mut classes {
+                renames.rename_class(class);
+            }
             self.conformers.insert(protocol, classes);
         }
     }

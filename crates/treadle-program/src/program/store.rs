@@ -144,8 +144,9 @@ impl<T> Tables<T> {
 
 impl<T> Round<T> {
     fn map<U>(&self, ty: &mut impl FnMut(&T) -> U) -> Round<U> {
-        let attributes =
-            |of: &Attributes<T>, ty: &mut dyn FnMut(&T) -> U| of.iter().map(|(name, is)| (name.clone(), ty(is))).collect();
+        let attributes = |of: &Attributes<T>, ty: &mut dyn FnMut(&T) -> U| {
+            of.iter().map(|(name, is)| (name.clone(), ty(is))).collect()
+        };
         Round {
             returns: self.returns.iter().map(&mut *ty).collect(),
             attributes: self.attributes.iter().map(|of| attributes(of, ty)).collect(),

@@ -11,9 +11,9 @@ use rustc_hash::FxHashMap;
 use super::{Ancestor, Context, Decoration, Edge, ParamEffects, Place, Program, Used};
 use crate::facts::{ClassId, LocalId};
 use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, LocalRef};
-use crate::knowledge::claim::Primitive;
 use crate::program::locks::ByFunction;
-use crate::program::places::PrimitiveUse;
+use crate::program::places::{Created, PrimitiveUse};
+use crate::program::protocols::ProtocolClass;
 use crate::program::reads::{Parts, note};
 use crate::ty::Ty;
 
@@ -51,7 +51,7 @@ pub(crate) struct Tables<T = Ty> {
     /// Names of its properties, sorted.
     pub(super) properties: Vec<Box<str>>,
     /// Its protocols with the names of their methods.
-    pub(super) protocols: Vec<(ClassRef, Vec<Box<str>>)>,
+    pub(super) protocols: Vec<ProtocolClass>,
     /// Its classes that have methods of protocols' names.
     pub(super) methods: Vec<(Box<str>, ClassRef)>,
     /// What its functions lead to, by caller and place.
@@ -63,7 +63,7 @@ pub(crate) struct Tables<T = Ty> {
     /// Whether its coroutines belong to another library's loop.
     pub(super) is_foreign: bool,
     /// The primitives it makes.
-    pub(super) created: Vec<(Place, Primitive, CallRef)>,
+    pub(super) created: Vec<Created>,
     /// What it does with primitives.
     pub(super) uses: Vec<Used>,
     /// The primitives that are kept in its variables and classes, sorted.

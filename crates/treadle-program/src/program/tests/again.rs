@@ -56,7 +56,8 @@ fn assert_same(again: &Program, anew: &Program, what: &str) {
         if again != anew {
             let (again, anew) = (format!("{again:#?}"), format!("{anew:#?}"));
             let differs = again.lines().zip(anew.lines()).position(|(again, anew)| again != anew).unwrap_or(0);
-            let around = |text: &str| text.lines().skip(differs.saturating_sub(30)).take(45).collect::<Vec<_>>().join("\n");
+            let around =
+                |text: &str| text.lines().skip(differs.saturating_sub(30)).take(45).collect::<Vec<_>>().join("\n");
             panic!("{what}: {path} differs\nagain: {}\nanew: {}", around(&again), around(&anew));
         }
     });
@@ -71,10 +72,7 @@ fn assert_same(again: &Program, anew: &Program, what: &str) {
 }
 
 const PROGRAM: [(&str, &str); 5] = [
-    (
-        "shop/__init__.py",
-        "from .stock import Stock\n",
-    ),
+    ("shop/__init__.py", "from .stock import Stock\n"),
     (
         "shop/stock.py",
         "import asyncio\nimport time\nfrom .base import Base, offload\n\nclass Stock(Base):\n    def __init__(self, rows):\n        self.rows = rows\n        self.lock = asyncio.Lock()\n\n    async def take(self, name):\n        async with self.lock:\n            return await offload(self.count, name)\n\n    def count(self, name):\n        time.sleep(1)\n        return self.rows\n",
@@ -97,7 +95,13 @@ fn sources(files: &[(&str, &str)]) -> Vec<SourceFile> {
     let source = |(path, text): &(&str, &str)| {
         let module = path.trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".");
         let is_package = path.ends_with("__init__.py");
-        SourceFile { path: Path::new(path).into(), names: vec![module], is_package, installed: false, facts: lower::file(text).into() }
+        SourceFile {
+            path: Path::new(path).into(),
+            names: vec![module],
+            is_package,
+            installed: false,
+            facts: lower::file(text).into(),
+        }
     };
     files.iter().map(source).collect()
 }
@@ -148,7 +152,12 @@ fn locks_and_queues_are_used_otherwise() {
 
 #[test]
 fn what_holds_for_the_whole_program_is_linked_anew() {
-    edited("shop/tools.py", "def helper(value):", "class Tool:\n    @property\n    def sharpness(self): pass\n\ndef helper(value):", false);
+    edited(
+        "shop/tools.py",
+        "def helper(value):",
+        "class Tool:\n    @property\n    def sharpness(self): pass\n\ndef helper(value):",
+        false,
+    );
     edited("shop/stock.py", "class Stock(Base):", "class Stock:", false);
     edited("shop/web.py", "stock = Stock([])", "stock = Stock([])\nstock.limit = 5", false);
 }
@@ -218,7 +227,13 @@ fn real_files_are_linked_again_as_anew() {
         let stem = path.with_extension("");
         let names: Vec<_> = stem.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "__init__").collect();
         let facts: Facts = lower::file(text).into();
-        SourceFile { path: path.as_path().into(), names: vec![names.join(".")], is_package: path.ends_with("__init__.py"), installed: false, facts }
+        SourceFile {
+            path: path.as_path().into(),
+            names: vec![names.join(".")],
+            is_package: path.ends_with("__init__.py"),
+            installed: false,
+            facts,
+        }
     });
     let linked = Linked::new(files.collect());
     let mut linked_again = 0;
@@ -235,5 +250,8 @@ fn real_files_are_linked_again_as_anew() {
         }
     }
     println!("{linked_again} of {edits} linked again");
-    assert!(linked_again * 2 > edits, "only {linked_again} of {edits} changes did not need everything to be linked anew");
+    assert!(
+        linked_again * 2 > edits,
+        "only {linked_again} of {edits} changes did not need everything to be linked anew"
+    );
 }
