@@ -76,11 +76,49 @@ pub struct Run {
     pub end: u32,
 }
 
+/// Short texts in one piece: a file has hundreds of them, and each by itself would cost more than its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Names {
+    text: String,
+    /// Where each text ends in `text`; it begins where the one before it ends.
+    ends: Vec<u32>,
+}
+
+impl Names {
+    /// Adds a text and gives its number.
+    pub(crate) fn add(&mut self, text: &str) -> NameId {
+        self.text.push_str(text);
+        self.ends.push(self.text.len() as u32);
+        NameId(self.ends.len() as u32 - 1)
+    }
+
+    /// A text.
+    pub fn get(&self, id: NameId) -> &str {
+        let start = id.index().checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start as usize..self.ends[id.index()] as usize]
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+}
+
 /// Everything one file says.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct FileFacts {
     /// Names and string constants of at most [`FileFacts::LONGEST_STRING`] bytes, each once.
-    pub names: Vec<Box<str>>,
+    pub names: Names,
     /// All expressions, those of one function in one run.
     pub exprs: Vec<Expr>,
     /// Lists of child expressions: [`ExprKind`] variants and functions refer to runs of it.
@@ -195,9 +233,32 @@ impl FileFacts {
     /// The module body's function.
     pub const MODULE: FunctionId = FunctionId(0);
 
+    /// Gives back what the tables have room for and do not hold: all files of a program are kept.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.names.shrink_to_fit();
+        self.exprs.shrink_to_fit();
+        self.operands.shrink_to_fit();
+        self.calls.shrink_to_fit();
+        self.arguments.shrink_to_fit();
+        self.functions.shrink_to_fit();
+        self.params.shrink_to_fit();
+        self.classes.shrink_to_fit();
+        self.imports.shrink_to_fit();
+        self.locals.shrink_to_fit();
+        self.bindings.shrink_to_fit();
+        self.stores.shrink_to_fit();
+        self.regions.shrink_to_fit();
+        self.tries.shrink_to_fit();
+        self.handlers.shrink_to_fit();
+        self.nodes.shrink_to_fit();
+        self.edges.shrink_to_fit();
+        self.statements.shrink_to_fit();
+        self.line_starts.shrink_to_fit();
+    }
+
     /// The text of a name or short string.
     pub fn name(&self, id: NameId) -> &str {
-        &self.names[id.index()]
+        self.names.get(id)
     }
 
     /// An expression.

@@ -283,8 +283,7 @@ impl<'a> Builder<'a> {
         if let Some(id) = self.interned.get(text) {
             return *id;
         }
-        let id = NameId(self.facts.names.len() as u32);
-        self.facts.names.push(text.into());
+        let id = self.facts.names.add(text);
         self.interned.insert(text.into(), id);
         id
     }

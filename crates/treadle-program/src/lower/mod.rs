@@ -46,10 +46,7 @@ pub fn file(text: &str) -> FileFacts {
         // Dropping such a tree recurses as deep as it is nested and would overflow the stack; a leak is bounded by the file's size.
         std::mem::forget(parsed);
     }
-    facts.exprs.shrink_to_fit();
-    facts.nodes.shrink_to_fit();
-    facts.operands.shrink_to_fit();
-    facts.bindings.shrink_to_fit();
+    facts.shrink_to_fit();
     facts
 }
 

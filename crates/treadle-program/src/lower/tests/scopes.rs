@@ -352,7 +352,7 @@ fn an_import_for_type_checkers_stands_in_a_region_that_says_so() {
 fn exported_names_are_those_of_a_plain_list_or_tuple() {
     let exported = |text: &str| {
         let facts = lowered(text);
-        facts.exported.map(|names| names.iter().map(|name| facts.names[name.index()].to_string()).collect::<Vec<_>>())
+        facts.exported.as_ref().map(|names| names.iter().map(|name| facts.name(*name).to_owned()).collect::<Vec<_>>())
     };
     let both = Some(vec!["a".to_owned(), "b".to_owned()]);
     assert_eq!(exported("__all__ = ['a', 'b']"), both);
