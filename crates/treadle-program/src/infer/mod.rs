@@ -53,12 +53,21 @@ pub(crate) struct Infer<'p> {
     file: FileId,
     facts: &'p FileFacts,
     remembered: FxHashMap<BindingRef, Ty>,
+    /// What star imports of a file bring for a name; nothing while that is being found out.
+    starred: FxHashMap<(FileId, Box<str>), Option<Ty>>,
     depth: u32,
 }
 
 impl<'p> Infer<'p> {
     pub(crate) fn new(program: &'p Program, file: FileId) -> Self {
-        Self { program, file, facts: program.facts(file), remembered: FxHashMap::default(), depth: 0 }
+        Self {
+            program,
+            file,
+            facts: program.facts(file),
+            remembered: FxHashMap::default(),
+            starred: FxHashMap::default(),
+            depth: 0,
+        }
     }
 
     /// Evaluates in another file for a moment.
@@ -476,7 +485,22 @@ impl<'p> Infer<'p> {
                 _ => None,
             })
             .collect();
-        // What the last of them brings hides what those before it brought.
+        if stars.is_empty() {
+            return None;
+        }
+        // Packages whose parts import everything of each other would lead round and round.
+        let key = (self.file, name.into());
+        if let Some(known) = self.starred.get(&key) {
+            return known.clone();
+        }
+        self.starred.insert(key.clone(), None);
+        let found = self.first_starred(stars, name);
+        self.starred.insert(key, found.clone());
+        found
+    }
+
+    /// What the last star import brings hides what those before it brought.
+    fn first_starred(&mut self, stars: Vec<(u32, &str)>, name: &str) -> Option<Ty> {
         for (level, module) in stars.into_iter().rev() {
             let source = self.program.file(self.file);
             let Some(module) = absolute(source, level, module) else { continue };

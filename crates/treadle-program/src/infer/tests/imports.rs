@@ -82,6 +82,18 @@ fn of_several_star_imports_the_last_wins() {
 }
 
 #[test]
+fn modules_that_import_everything_of_each_other_end() {
+    let stars = |own: usize| {
+        let others = (0..12).filter(|other| *other != own).map(|other| format!("from m{other} import *\n"));
+        others.collect::<String>() + &format!("class A{own}: pass\n")
+    };
+    let texts: Vec<(String, String)> = (0..12).map(|own| (format!("m{own}.py"), stars(own))).collect();
+    let mut files: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    files.push(("main.py", "from m3 import *\nreveal(A3, A7, missing)"));
+    reveals_in(&files, &["type[A3]", "type[A7]", "?"]);
+}
+
+#[test]
 fn a_star_import_hides_a_builtin() {
     let files = [("a.py", "async def open(): pass"), ("main.py", "from a import *\nreveal(open, print)")];
     reveals_in(&files, &["def open", "known builtins.print"]);
