@@ -98,6 +98,11 @@ impl Names {
         &self.text[start as usize..self.ends[id.index()] as usize]
     }
 
+    /// All texts, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|number| self.get(NameId(number)))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ends.len()

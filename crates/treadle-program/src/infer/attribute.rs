@@ -65,7 +65,7 @@ impl Infer<'_> {
     /// An attribute of a module of the program.
     fn module_attribute(&mut self, file: FileId, name: &str) -> Ty {
         let program = self.program;
-        let facts = program.facts(file);
+        let facts = program.surface(file);
         let sorted = &program.scopes(file).module;
         if let Some(local) = crate::program::find_by_name(facts, sorted, name)
             && !self.is_import_of_own_submodule(file, local)
@@ -101,7 +101,7 @@ impl Infer<'_> {
 
     /// `import package.sub` inside `package/__init__.py` binds `package`, not what is asked for.
     fn is_import_of_own_submodule(&self, file: FileId, local: crate::facts::LocalId) -> bool {
-        let facts: &FileFacts = self.program.facts(file);
+        let facts: &FileFacts = self.program.surface(file);
         facts.bindings_of(local).all(|(_, binding)| match binding.kind {
             BindingKind::Import(import) => match facts.imports[import.index()].kind {
                 ImportKind::Module { path, renamed: false } => {
@@ -245,7 +245,7 @@ impl Infer<'_> {
     pub(crate) fn is_enumeration(&self, class: ClassRef) -> bool {
         self.program.classes().order(class).iter().any(|ancestor| {
             let Ancestor::Own(own) = ancestor else { return false };
-            let facts = self.program.facts(own.file);
+            let facts = self.program.surface(own.file);
             facts.arguments[facts.class(own.id).bases.range()].iter().any(|argument| {
                 let name = facts.dotted(argument.value).unwrap_or_default();
                 name.ends_with("Enum") || name.ends_with("Flag")

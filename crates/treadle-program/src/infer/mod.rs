@@ -63,7 +63,7 @@ impl<'p> Infer<'p> {
         Self {
             program,
             file,
-            facts: program.facts(file),
+            facts: program.surface(file),
             remembered: FxHashMap::default(),
             starred: FxHashMap::default(),
             depth: 0,
@@ -74,7 +74,7 @@ impl<'p> Infer<'p> {
     fn in_file<T>(&mut self, file: FileId, job: impl FnOnce(&mut Self) -> T) -> T {
         let (here, facts) = (self.file, self.facts);
         self.file = file;
-        self.facts = self.program.facts(file);
+        self.facts = self.program.surface(file);
         let result = job(self);
         self.file = here;
         self.facts = facts;
@@ -400,7 +400,7 @@ impl<'p> Infer<'p> {
     /// The type of parameter number `position`: its annotation, the receiver of a method, or what calls pass.
     pub(crate) fn param(&mut self, function: FunctionRef, position: u32) -> Ty {
         let program = self.program;
-        let facts = program.facts(function.file);
+        let facts = program.surface(function.file);
         let entry = facts.function(function.id);
         if entry.kind != FunctionKind::Def && entry.kind != FunctionKind::Lambda {
             return Ty::Unknown;
@@ -517,7 +517,7 @@ impl<'p> Infer<'p> {
 
     /// Whether `from … import *` brings a name: one of `__all__`, or any public one.
     fn is_exported(&self, file: FileId, name: &str) -> bool {
-        let facts = self.program.facts(file);
+        let facts = self.program.surface(file);
         if let Some(names) = &facts.exported {
             return names.iter().any(|exported| facts.name(*exported) == name);
         }

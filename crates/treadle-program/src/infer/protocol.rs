@@ -172,7 +172,7 @@ impl Program {
         !self.classes().is_fully_known(*class)
             || self.classes().order(*class).iter().any(|ancestor| match ancestor {
                 crate::program::Ancestor::Own(own) => {
-                    let facts = self.facts(own.file);
+                    let facts = self.surface(own.file);
                     facts.arguments[facts.class(own.id).bases.range()]
                         .iter()
                         .any(|argument| !matches!(argument.kind, crate::facts::ArgumentKind::Positional))
@@ -223,7 +223,7 @@ impl Program {
             }
         }
         // `__getattr__` does not provide special methods, but a decorator or metaclass may.
-        let facts = self.facts(class.file);
+        let facts = self.surface(class.file);
         let header = facts.class(class.id);
         // What conforms to a protocol may have more than it asks for.
         (header.decorators.is_empty() && !self.is_protocol(class) && !self.has_metaclass(&Ty::Class(class)))

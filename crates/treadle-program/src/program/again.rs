@@ -12,13 +12,14 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::link::{Answers, Whole, inheritance, merge, subclasses};
+use super::moved::{Fresh, Table};
 use super::places::{Created, Operation, PrimitiveUse, made, uses_in};
 use super::protocols::ProtocolClass;
 use super::reads::{Parts, Reads};
-use super::rename::Renames;
+use super::rename::{Rename, Renames};
 use super::rounds::Passed;
 use super::tables::{Outside, Round, Tables};
-use super::{Ancestor, Edge, Facts, Options, Place, Program, SourceFile, Used, places, protocols};
+use super::{Ancestor, Edge, Facts, Options, Place, Program, SourceFile, Used, places, protocols, surface};
 use crate::facts::{ClassId, FileFacts};
 use crate::ids::{ClassRef, FileId};
 use crate::knowledge::KnowledgeError;
@@ -36,8 +37,10 @@ pub(super) struct Again {
     earlier: Arc<dyn Earlier>,
     reads: Vec<Reads>,
     renames: Renames,
-    /// The tables before of the files that changed.
+    /// The tables before of the files that changed on their surface.
     before: FxHashMap<FileId, Tables>,
+    /// What is fresh in files that changed below their surface.
+    fresh: FxHashMap<FileId, Fresh>,
     changed: Vec<Parts>,
     is_asked: Vec<bool>,
     is_stale: bool,
@@ -47,6 +50,10 @@ pub(super) struct Again {
 /// Why everything has to be linked anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anew(pub &'static str);
+
+/// A file that more files than this look at is compared with what it was: only where its surface differs are they asked
+/// again.
+const WIDELY: usize = 40;
 
 /// Of more files than this, linking all is as fast.
 const MOST_ASKED: usize = 600;
@@ -70,6 +77,12 @@ impl Again {
         asked
     }
 
+    /// How many files look at a file.
+    fn readers(&self, file: FileId) -> usize {
+        let reads = |reads: &&Reads| reads.binary_search_by_key(&file, |(file, _)| *file).is_ok();
+        self.reads.iter().filter(reads).count()
+    }
+
     pub(super) fn changed(&mut self, file: FileId, parts: Parts) {
         self.changed[file.index()].add(parts);
         self.is_stale = true;
@@ -77,13 +90,18 @@ impl Again {
 
     /// The tables before of a file.
     pub(super) fn tables(&self, program: &Program, file: FileId) -> Tables {
-        if self.renames.has(file) {
+        if self.before.contains_key(&file) {
             return Tables::default();
         }
         self.load(file).unwrap_or_else(|| {
             self.fail("the tables of a file cannot be read");
             Tables::blank(program.facts(file))
         })
+    }
+
+    /// What is fresh in a file that changed below its surface.
+    pub(super) fn fresh(&self, file: FileId) -> Option<&Fresh> {
+        self.fresh.get(&file)
     }
 
     fn load(&self, file: FileId) -> Option<Tables> {
@@ -114,6 +132,18 @@ impl Program {
         earlier: Arc<dyn Earlier>,
         changed: &[(FileId, Facts)],
     ) -> Result<Result<Self, Anew>, KnowledgeError> {
+        Self::link_again_from(files, options, whole, earlier, changed, WIDELY)
+    }
+
+    /// [`Program::link_again`], comparing the surfaces of files that more than `widely` files look at.
+    pub(super) fn link_again_from(
+        files: Vec<SourceFile>,
+        options: Options,
+        whole: &[u8],
+        earlier: Arc<dyn Earlier>,
+        changed: &[(FileId, Facts)],
+        widely: usize,
+    ) -> Result<Result<Self, Anew>, KnowledgeError> {
         let mut program = Self::unlinked(files, options)?;
         let Ok((mut whole, reads)) = bitcode::decode::<(Whole, Vec<Reads>)>(whole) else {
             return Ok(Err(Anew("what the last run left cannot be read")));
@@ -132,18 +162,29 @@ impl Program {
             reads,
             renames,
             before: FxHashMap::default(),
+            fresh: FxHashMap::default(),
             changed: vec![Parts::default(); program.files.len()],
             is_asked: vec![false; program.files.len()],
             is_stale: true,
             failed: OnceLock::new(),
         };
-        for (file, _) in changed {
+        for (file, before) in changed {
             let Some(tables) = again.load(*file) else {
                 return Ok(Err(Anew("the tables of a file cannot be read")));
             };
-            again.before.insert(*file, tables);
             again.is_asked[file.index()] = true;
-            again.changed[file.index()] = Parts::ALL;
+            if again.readers(*file) > widely
+                && let Some(rename) = again.renames.of(*file)
+                && program.whole.keeps_surface(before, program.surface(*file), rename)
+            {
+                let (tables, fresh) = tables.moved(*file, before, program.surface(*file), rename);
+                program.tables[file.index()] = OnceLock::from(Box::new(tables));
+                again.fresh.insert(*file, fresh);
+                again.changed[file.index()] = Parts::BODY;
+            } else {
+                again.before.insert(*file, tables);
+                again.changed[file.index()] = Parts::ALL;
+            }
         }
         program.link.again = Some(Box::new(again));
         program.link_all();
@@ -164,7 +205,7 @@ impl Program {
     }
 
     fn is_replaced(&self, file: FileId) -> bool {
-        self.link.again.as_ref().is_some_and(|again| again.renames.has(file))
+        self.link.again.as_ref().is_some_and(|again| again.before.contains_key(&file))
     }
 
     /// The tables of a file that was asked as they were before; its own, where it is not one of the changed.
@@ -173,8 +214,11 @@ impl Program {
         again.and_then(|again| again.before.get(&file)).unwrap_or_else(|| self.tables(file))
     }
 
-    /// What a class of before is now.
+    /// What a class by its number of before is now.
     fn renamed(&self, class: ClassRef) -> Option<ClassRef> {
+        if !self.is_replaced(class.file) {
+            return Some(class);
+        }
         self.link.again.as_ref()?.renames.class(class)
     }
 
@@ -219,6 +263,11 @@ impl Program {
                 for received in before.received.clone() {
                     merge(&mut round, &received);
                 }
+            }
+            let mut before = before.clone();
+            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(file)) {
+                before.returns.align(&round.returns, &fresh.functions);
+                before.attributes.align(&round.attributes, &fresh.classes);
             }
             let is_same = before.returns == round.returns && before.attributes == round.attributes;
             self.tables_mut(file).rounds[version] = round;
@@ -280,7 +329,13 @@ impl Program {
         for file in to_count {
             let pass = &self.tables(file).passes[version];
             let params = self.params_from(file, &pass.received, &pass.defaults);
-            if pass.params != params {
+            let mut before = pass.params.clone();
+            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(file)) {
+                before.align(&params, &fresh.params);
+            }
+            if before == params {
+                self.tables_mut(file).passes[version].params = params;
+            } else {
                 self.tables_mut(file).passes[version].params = params;
                 self.changed(file, Parts::PARAMS);
             }
@@ -370,9 +425,7 @@ impl Program {
             self.judge_escapes(owner);
         }
         for (file, created) in created {
-            if self.is_replaced(file) {
-                self.number_again(file, &created);
-            }
+            self.number_again(file, &created);
             self.tables_mut(file).created = created;
         }
         let uses = self.stage(|program, file| uses_in(program, file, &program.whole.names));
@@ -458,5 +511,14 @@ impl Tables {
         tables.callees = vec![Ty::Unknown; facts.calls.len()];
         tables.contexts = vec![super::Context::default(); functions];
         tables
+    }
+}
+
+impl Whole {
+    /// Whether others see of a file what they saw before, names apart that nobody mentions.
+    fn keeps_surface(&self, old: &FileFacts, new: &FileFacts, rename: &Rename) -> bool {
+        let is_free =
+            |name: &&str| !name.starts_with("__") && self.mentioned.binary_search(&super::link::mention(name)).is_err();
+        surface::added(old, new, rename).is_some_and(|added| added.iter().all(|name| is_free(&name)))
     }
 }

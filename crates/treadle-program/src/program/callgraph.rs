@@ -63,7 +63,7 @@ impl<'p> CallGraph<'p> {
         let edges = run(self.into_file(function.file), |edge| edge.callee.id, function.id);
         // Their places are numbers of the files they stand in.
         for edge in edges {
-            note(edge.caller.file, Parts::FACTS);
+            note(edge.caller.file, Parts::BODY);
         }
         edges.iter()
     }
@@ -278,7 +278,7 @@ impl Found<'_> {
             return;
         }
         let Ty::Instance(class) = receiver else { return };
-        let name = program.facts(function.file).name(entry.name);
+        let name = program.surface(function.file).name(entry.name);
         let mut overrides: Vec<FunctionRef> = Vec::new();
         let like_it = program.whole.conformers.get(class).into_iter().flatten();
         for subclass in program.classes().subclasses(*class).iter().chain(like_it) {

@@ -156,7 +156,7 @@ impl Program {
 
     /// The variable of a class's own body.
     pub fn own_member(&self, class: ClassRef, name: &str) -> Option<LocalId> {
-        let facts = self.facts(class.file);
+        let facts = self.surface(class.file);
         find_by_name(facts, &self.scopes(class.file).classes[class.id.index()], name)
     }
 

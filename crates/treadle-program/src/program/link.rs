@@ -4,13 +4,15 @@
 //! depends on the order in which files are asked. Linking again after a few files changed goes through the same stages and
 //! asks those files, and whoever read something that has changed since ([`super::again`]).
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bitcode::{Decode, Encode};
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::again::Again;
+use super::moved::{Table, Unit};
 use super::places::{Names, created_in, made, uses_in};
 use super::protocols::ProtocolClass;
 use super::reads::{Parts, Reads, noted};
@@ -46,6 +48,8 @@ pub(super) struct Whole {
     pub(super) unresolved: FxHashSet<Box<str>>,
     /// Whether a file applies `nest_asyncio`.
     pub(super) uses_nest_asyncio: bool,
+    /// The hashes of all names that stand in any file, sorted, where notes are kept.
+    pub(super) mentioned: Vec<u32>,
 }
 
 /// How a program is being linked.
@@ -78,6 +82,11 @@ impl Program {
         let mut program = Self::unlinked(files, options)?;
         program.link.reads = program.files.iter().map(|_| Mutex::default()).collect();
         program.link_all();
+        let mentions = |file: &SourceFile| file.facts.names.iter().map(mention).collect::<Vec<u32>>();
+        let mut mentioned: Vec<u32> = program.files.par_iter().flat_map_iter(mentions).collect();
+        mentioned.par_sort_unstable();
+        mentioned.dedup();
+        program.whole.mentioned = mentioned;
         Ok(program)
     }
 
@@ -163,6 +172,24 @@ impl Program {
         }
     }
 
+    /// Enters the answers of a stage whose entries belong to functions, classes or parameters: those that nobody can have
+    /// looked at before make no difference.
+    pub(super) fn enter_by<T: PartialEq + Table>(
+        &mut self,
+        unit: Unit,
+        mut answers: Answers<T>,
+        parts: Parts,
+        slot: impl Fn(&mut Tables) -> &mut T,
+    ) {
+        for (file, answer) in &mut answers {
+            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(*file)) {
+                let fresh = fresh.of(unit).to_vec();
+                slot(self.tables_mut(*file)).align(answer, &fresh);
+            }
+        }
+        self.enter(answers, parts, slot);
+    }
+
     pub(super) fn changed(&mut self, file: FileId, parts: Parts) {
         if let Some(again) = &mut self.link.again {
             again.changed(file, parts);
@@ -184,7 +211,7 @@ impl Program {
         self.enter(callees, Parts::CALLEES, |tables| &mut tables.callees);
         for version in 0..EFFECTS {
             let effects = self.stage(parameters::effects_of_file);
-            self.enter(effects, Parts::EFFECTS, |tables| &mut tables.effects[version]);
+            self.enter_by(Unit::Params, effects, Parts::EFFECTS, |tables| &mut tables.effects[version]);
             self.progress.effects += 1;
         }
         self.link_names();
@@ -192,7 +219,7 @@ impl Program {
         let foreign = self.stage(contexts::is_foreign);
         self.enter(foreign, Parts::CONTEXTS, |tables| &mut tables.is_foreign);
         let contexts = self.stage(contexts::contexts_of_file);
-        self.enter(contexts, Parts::CONTEXTS, |tables| &mut tables.contexts);
+        self.enter_by(Unit::Functions, contexts, Parts::CONTEXTS, |tables| &mut tables.contexts);
         self.link_primitives();
         let taken = self.stage(locks::taken_in);
         self.enter(taken, Parts::LOCKS, |tables| &mut tables.held[0]);
@@ -204,7 +231,7 @@ impl Program {
 
     fn link_classes(&mut self) {
         let bases = self.stage(classes::direct_bases);
-        self.enter(bases, Parts::CLASSES, |tables| &mut tables.bases);
+        self.enter_by(Unit::Classes, bases, Parts::CLASSES, |tables| &mut tables.bases);
         let orders = self.stage(classes::orders);
         if self.link.again.is_some() {
             self.subclasses_again(&orders);
@@ -217,14 +244,14 @@ impl Program {
                 self.tables_mut(*file).subclasses = subclasses(*file, orders.len(), &mut below);
             }
         }
-        self.enter(orders, Parts::CLASSES, |tables| &mut tables.orders);
+        self.enter_by(Unit::Classes, orders, Parts::CLASSES, |tables| &mut tables.orders);
         self.progress.classes = true;
     }
 
     fn decorate(&mut self) {
         let version = self.progress.decorations;
         let decorations = self.stage(Self::decorations_of_file);
-        self.enter(decorations, Parts::TYPES, |tables| &mut tables.decorations[version]);
+        self.enter_by(Unit::Functions, decorations, Parts::TYPES, |tables| &mut tables.decorations[version]);
         self.progress.decorations += 1;
     }
 
@@ -403,6 +430,11 @@ impl Program {
     ) -> Arc<[Ty]> {
         rounds::params_from(self.facts(file).params.len(), received, defaults)
     }
+}
+
+/// The hash of a name: that two share one only costs some asking.
+pub(super) fn mention(name: &str) -> u32 {
+    FxBuildHasher.hash_one(name) as u32
 }
 
 /// Which class of the program inherits from which, at any distance, by the orders of a file: base and class.

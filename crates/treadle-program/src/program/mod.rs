@@ -13,6 +13,7 @@ mod guards;
 mod link;
 mod locks;
 mod modules;
+mod moved;
 mod nest_asyncio;
 mod parameters;
 mod places;
@@ -21,6 +22,7 @@ mod reads;
 mod rename;
 mod rounds;
 mod store;
+mod surface;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -114,12 +116,18 @@ impl Program {
 
     /// What a file says.
     pub fn facts(&self, file: FileId) -> &FileFacts {
-        note(file, Parts::FACTS);
+        note(file, Parts::BODY);
+        &self.files[file.index()].facts
+    }
+
+    /// What a file says, for who looks at nothing but its [surface](Parts::SURFACE), or at a file that is being asked.
+    pub(crate) fn surface(&self, file: FileId) -> &FileFacts {
+        note(file, Parts::SURFACE);
         &self.files[file.index()].facts
     }
 
     pub(crate) fn scopes(&self, file: FileId) -> &Scopes {
-        self.scopes[file.index()].get_or_init(|| Scopes::new(self.facts(file)))
+        self.scopes[file.index()].get_or_init(|| Scopes::new(self.surface(file)))
     }
 
     /// What the program was linked with.
@@ -165,6 +173,7 @@ impl Program {
 
     /// A place in a file.
     pub fn location(&self, file: FileId, span: Span) -> Location {
+        note(file, Parts::BODY);
         Location { path: Arc::clone(&self.file(file).path), span }
     }
 
@@ -187,12 +196,12 @@ impl Program {
 
     /// A function's entry in the facts.
     pub fn function(&self, function: FunctionRef) -> &crate::facts::Function {
-        self.facts(function.file).function(function.id)
+        self.surface(function.file).function(function.id)
     }
 
     /// A function's name with the classes and functions around it: `Pool.acquire`.
     pub fn qualified_name(&self, function: FunctionRef) -> String {
-        let facts = self.facts(function.file);
+        let facts = self.surface(function.file);
         let mut parts = Vec::new();
         let mut next = Some(function.id);
         while let Some(id) = next {
@@ -259,7 +268,7 @@ impl Program {
     /// The function a variable always is, if `def` is all that binds it. Of several `def`s (overloads, version switches) the last,
     /// of a property its getter.
     pub fn function_bound_to(&self, local: LocalRef) -> Option<FunctionRef> {
-        let facts = self.facts(local.file);
+        let facts = self.surface(local.file);
         let mut found: Option<FunctionRef> = None;
         if self.patched(local).is_some() {
             return None;
@@ -281,7 +290,7 @@ impl Program {
 
     /// Whether a `def` gives way to another `def` of the same name in the same block: overloads to the last, setters to the getter.
     pub(crate) fn is_redefined(&self, binding: BindingRef) -> bool {
-        let facts = self.facts(binding.file);
+        let facts = self.surface(binding.file);
         let entry = facts.binding(binding.id);
         let BindingKind::Function(function) = entry.kind else { return false };
         let is_property = self.is_property(binding.with(function));
@@ -297,7 +306,7 @@ impl Program {
 
     /// Whether a variable's type is what annotations say.
     pub(crate) fn is_annotated(&self, local: LocalRef) -> bool {
-        self.facts(local.file).bindings_of(local.id).any(|(_, binding)| {
+        self.surface(local.file).bindings_of(local.id).any(|(_, binding)| {
             matches!(binding.kind, BindingKind::Declared(_) | BindingKind::Value { annotation: Some(_), .. })
         })
     }

@@ -152,7 +152,7 @@ impl Program {
     }
 
     fn module_place(&self, file: FileId, name: &str) -> Option<Place> {
-        let local = super::find_by_name(self.facts(file), &self.scopes(file).module, name)?;
+        let local = super::find_by_name(self.surface(file), &self.scopes(file).module, name)?;
         Some(Place::Variable(In::new(file, local)))
     }
 
@@ -172,11 +172,11 @@ impl Program {
     pub fn place_name(&self, place: &Place) -> String {
         match place {
             Place::Variable(local) => {
-                let facts = self.facts(local.file);
+                let facts = self.surface(local.file);
                 facts.name(facts.local(local.id).name).to_owned()
             }
             Place::Attribute(class, name) => {
-                let facts = self.facts(class.file);
+                let facts = self.surface(class.file);
                 format!("{}.{name}", facts.name(facts.class(class.id).name))
             }
         }

@@ -45,7 +45,7 @@ pub(super) fn conformers(
 impl Program {
     /// Whether a class says what others must have, rather than what it is: `class Store(Protocol)`.
     pub(crate) fn is_protocol(&self, class: ClassRef) -> bool {
-        let facts = self.facts(class.file);
+        let facts = self.surface(class.file);
         let bases = &facts.arguments[facts.class(class.id).bases.range()];
         bases.iter().filter(|base| base.kind == ArgumentKind::Positional).any(|base| {
             let base = match facts.expr(base.value).kind {
@@ -70,7 +70,7 @@ pub(super) fn protocols_of_file(program: &Program, file: FileId) -> Vec<Protocol
 }
 
 fn methods(program: &Program, class: ClassRef) -> Vec<Box<str>> {
-    let facts = program.facts(class.file);
+    let facts = program.surface(class.file);
     let body = facts.class(class.id).body;
     let run = facts.function(body).bindings;
     let names = facts.bindings[run.range()].iter().filter_map(|binding| {

@@ -14,8 +14,8 @@ use crate::ids::FileId;
 pub struct Parts(u16);
 
 impl Parts {
-    /// What the file itself says.
-    pub const FACTS: Self = Self(1);
+    /// What others see of what the file itself says: module and class variables, headers of functions and classes.
+    pub const SURFACE: Self = Self(1);
     /// Bases and order of its classes.
     pub const CLASSES: Self = Self(1 << 1);
     /// Who inherits from its classes.
@@ -38,6 +38,8 @@ impl Parts {
     pub const PRIMITIVES: Self = Self(1 << 10);
     /// The locks its functions hold.
     pub const LOCKS: Self = Self(1 << 11);
+    /// All that the file itself says, bodies of functions and positions included.
+    pub const BODY: Self = Self(1 << 12);
     /// Everything.
     pub const ALL: Self = Self(u16::MAX);
 

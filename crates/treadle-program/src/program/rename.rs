@@ -15,11 +15,12 @@ const GONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Renames(FxHashMap<FileId, Rename>);
 
+/// The new numbers of what is in one file.
 #[derive(Debug)]
-struct Rename {
-    functions: Vec<Option<FunctionId>>,
-    classes: Vec<Option<ClassId>>,
-    locals: Vec<Option<LocalId>>,
+pub(super) struct Rename {
+    pub(super) functions: Vec<Option<FunctionId>>,
+    pub(super) classes: Vec<Option<ClassId>>,
+    pub(super) locals: Vec<Option<LocalId>>,
 }
 
 impl Renames {
@@ -31,9 +32,9 @@ impl Renames {
         self.0.insert(file, Rename { functions, classes, locals });
     }
 
-    /// Whether a file is one of the changed.
-    pub(super) fn has(&self, file: FileId) -> bool {
-        self.0.contains_key(&file)
+    /// The new numbers of what is in a file, if it is one of the changed.
+    pub(super) fn of(&self, file: FileId) -> Option<&Rename> {
+        self.0.get(&file)
     }
 
     pub(super) fn function(&self, function: FunctionRef) -> Option<FunctionRef> {

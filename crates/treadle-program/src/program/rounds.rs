@@ -114,7 +114,7 @@ impl Program {
         position: usize,
         file: FileId,
     ) -> Option<u32> {
-        let facts = self.facts(function.file);
+        let facts = self.surface(function.file);
         let run = facts.function(function.id).params;
         let params = &facts.params[run.range()];
         match kind {
@@ -253,7 +253,7 @@ fn stored(infer: &mut Infer<'_>, kind: StoreKind) -> Ty {
 fn outside_place(program: &Program, base: &Ty, name: &str) -> Option<Outside> {
     let variable = match base {
         Ty::Module(file) => {
-            let local = super::find_by_name(program.facts(*file), &program.scopes(*file).module, name)?;
+            let local = super::find_by_name(program.surface(*file), &program.scopes(*file).module, name)?;
             In::new(*file, local)
         }
         Ty::Class(class) => {
@@ -408,7 +408,7 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
         _ => (callee, 0),
     };
     let Some((function, bound)) = program.callable(&callee) else { return };
-    let target = program.facts(function.file);
+    let target = program.surface(function.file);
     let mut starred = false;
     for (position, argument) in facts.arguments(entry).iter().enumerate().skip(skip) {
         let behind_star = starred && argument.kind == ArgumentKind::Positional;
