@@ -500,6 +500,7 @@ impl Tables {
     fn blank(facts: &FileFacts) -> Self {
         let mut tables = Self::default();
         let (functions, classes) = (facts.functions.len(), facts.classes.len());
+        tables.habits.resize_with(functions, super::decoration::Habits::default);
         tables.bases = vec![Vec::new(); classes];
         tables.orders = vec![Box::new([Ancestor::Unknown]); classes];
         tables.subclasses = vec![Vec::new(); classes];

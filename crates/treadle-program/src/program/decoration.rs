@@ -3,7 +3,7 @@
 use bitcode::{Decode, Encode};
 
 use super::Program;
-use crate::facts::{ExprId, ExprKind, FunctionId, FunctionKind, NodeKind, Usage};
+use crate::facts::{BindingKind, ExprId, ExprKind, FileFacts, Function, FunctionId, FunctionKind, NodeKind, Usage};
 use crate::ids::{FileId, FunctionRef, In};
 use crate::infer::Infer;
 use crate::knowledge::claim::Decorator;
@@ -128,59 +128,24 @@ impl Program {
 
     /// A decorator of the program's own: what the function it returns does with the one it is given.
     fn own_decorator(&self, decorator: FunctionRef, is_async: bool, inner: Wrapping) -> Wrapping {
-        let facts = self.facts(decorator.file);
-        let entry = facts.function(decorator.id);
-        if entry.is_async || entry.is_generator {
+        let entry = self.function(decorator);
+        if entry.is_async || entry.is_generator || entry.params.is_empty() {
             return Wrapping::Opaque;
         }
-        let Some(param) = facts.params[entry.params.range()].first() else { return Wrapping::Opaque };
-        let returned: Vec<Option<ExprId>> = facts.nodes[entry.nodes.range()]
-            .iter()
-            .filter_map(|node| if let NodeKind::Return(value) = node.kind { Some(value) } else { None })
-            .collect();
-        let gives_back = |value: &Option<ExprId>| {
-            value.is_some_and(|value| matches!(facts.expr(value).kind, ExprKind::Local(local) if local == param.local))
-        };
-        if !returned.is_empty() && returned.iter().all(gives_back) {
+        if self.habits(decorator).gives_back {
             return inner;
         }
         let Ty::Function(wrapper) = self.returns(decorator) else { return Wrapping::Opaque };
-        if wrapper.file != decorator.file || facts.function(wrapper.id).parent != Some(decorator.id) {
+        let entry = self.function(*wrapper);
+        if wrapper.file != decorator.file || entry.parent != Some(decorator.id) {
             return Wrapping::Opaque;
         }
-        self.wrapper(*wrapper, param.local, is_async, inner)
-    }
-
-    fn wrapper(
-        &self,
-        wrapper: FunctionRef,
-        wrapped: crate::facts::LocalId,
-        is_async: bool,
-        inner: Wrapping,
-    ) -> Wrapping {
-        let facts = self.facts(wrapper.file);
-        let entry = facts.function(wrapper.id);
-        let mut calls = false;
-        let mut elsewhere = false;
-        let mut returned_call = false;
-        for (_, expr) in facts.exprs_of(wrapper.id) {
-            if !matches!(expr.kind, ExprKind::Local(local) if local == wrapped) {
-                continue;
-            }
-            match expr.usage {
-                Usage::Callee => {
-                    calls = true;
-                    returned_call |= expr.parent.is_some_and(|call| facts.expr(call).usage == Usage::Returned);
-                }
-                Usage::Argument | Usage::Element => elsewhere = true,
-                _ => {}
-            }
-        }
+        let Habits { calls, hands_on, returns_call, .. } = *self.habits(*wrapper);
         match (entry.is_async, entry.is_generator) {
             (true, false) if calls && is_async => Wrapping::Same,
-            (true, false) if elsewhere && !calls && !is_async => Wrapping::Thread,
+            (true, false) if hands_on && !calls && !is_async => Wrapping::Thread,
             (true, false) => Wrapping::Async { calls },
-            (false, false) if calls && !elsewhere && (!is_async || returned_call) => inner,
+            (false, false) if calls && !hands_on && (!is_async || returns_call) => inner,
             _ => Wrapping::Opaque,
         }
     }
@@ -219,4 +184,66 @@ fn claimed_decorator(claimed: Decorator, is_async: bool, decoration: &mut Decora
         Decorator::Coroutine => decoration.wrapping = Wrapping::Async { calls: true },
         Decorator::Opaque => decoration.wrapping = Wrapping::Opaque,
     }
+}
+
+/// What others need to know of the body of a function to understand it as a decorator, or as a method that makes its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Habits {
+    /// It always returns what it is given first.
+    gives_back: bool,
+    /// It calls what the function around it is given first.
+    calls: bool,
+    /// It hands that on.
+    hands_on: bool,
+    /// It returns what calling that gives.
+    returns_call: bool,
+    /// It returns an instance of a class that it calls by name.
+    pub(super) names_its_result: bool,
+}
+
+/// The habits of a file's functions, which its own text says.
+pub(super) fn habits_of_file(program: &Program, file: FileId) -> Vec<Habits> {
+    let facts = program.surface(file);
+    (0..facts.functions.len() as u32).map(|id| habits(facts, FunctionId(id))).collect()
+}
+
+fn habits(facts: &FileFacts, id: FunctionId) -> Habits {
+    let entry = facts.function(id);
+    let first_of = |function: &Function| facts.params[function.params.range()].first().map(|param| param.local);
+    let returned: Vec<Option<ExprId>> = facts.nodes[entry.nodes.range()]
+        .iter()
+        .filter_map(|node| if let NodeKind::Return(value) = node.kind { Some(value) } else { None })
+        .collect();
+    let is_first = |value: &Option<ExprId>| {
+        value.is_some_and(
+            |value| matches!(facts.expr(value).kind, ExprKind::Local(local) if Some(local) == first_of(entry)),
+        )
+    };
+    let mut habits = Habits {
+        gives_back: !returned.is_empty() && returned.iter().all(is_first),
+        names_its_result: returned.iter().flatten().any(|value| calls_class_by_name(facts, *value)),
+        ..Habits::default()
+    };
+    let Some(wrapped) = entry.parent.and_then(|parent| first_of(facts.function(parent))) else { return habits };
+    for (_, expr) in facts.exprs_of(id).filter(|(_, expr)| expr.kind == ExprKind::Local(wrapped)) {
+        match expr.usage {
+            Usage::Callee => {
+                habits.calls = true;
+                habits.returns_call |= expr.parent.is_some_and(|call| facts.expr(call).usage == Usage::Returned);
+            }
+            Usage::Argument | Usage::Element => habits.hands_on = true,
+            _ => {}
+        }
+    }
+    habits
+}
+
+fn calls_class_by_name(facts: &FileFacts, value: ExprId) -> bool {
+    facts.as_call(value).is_some_and(|call| match facts.expr(call.callee).kind {
+        ExprKind::Local(local) => {
+            let mut bindings = facts.bindings_of(local);
+            bindings.any(|(_, binding)| matches!(binding.kind, BindingKind::Class(_) | BindingKind::Import(_)))
+        }
+        _ => false,
+    })
 }

@@ -18,8 +18,8 @@ use super::protocols::ProtocolClass;
 use super::reads::{Parts, Reads, noted};
 use super::tables::{Attributes, EFFECTS, Outside, Received, Round, Tables};
 use super::{
-    Ancestor, Edge, Modules, Options, Place, Program, Progress, SourceFile, Used, callgraph, classes, contexts, locks,
-    nest_asyncio, parameters, places, protocols, rounds,
+    Ancestor, Edge, Modules, Options, Place, Program, Progress, SourceFile, Used, callgraph, classes, contexts,
+    decoration, locks, nest_asyncio, parameters, places, protocols, rounds,
 };
 use crate::facts::{ClassId, LocalId};
 use crate::ids::{ClassRef, FileId, In};
@@ -230,6 +230,8 @@ impl Program {
     }
 
     fn link_classes(&mut self) {
+        let habits = self.stage(decoration::habits_of_file);
+        self.enter_by(Unit::Functions, habits, Parts::TYPES, |tables| &mut tables.habits);
         let bases = self.stage(classes::direct_bases);
         self.enter_by(Unit::Classes, bases, Parts::CLASSES, |tables| &mut tables.bases);
         let orders = self.stage(classes::orders);

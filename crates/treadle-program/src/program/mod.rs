@@ -313,17 +313,7 @@ impl Program {
 
     /// Whether a method returns an instance of a class that it calls by name, whatever class it is called on.
     pub(crate) fn names_its_result(&self, function: FunctionRef) -> bool {
-        let facts = self.facts(function.file);
-        facts.nodes[self.function(function).nodes.range()].iter().any(|node| {
-            let crate::facts::NodeKind::Return(Some(value)) = node.kind else { return false };
-            facts.as_call(value).is_some_and(|call| match facts.expr(call.callee).kind {
-                crate::facts::ExprKind::Local(local) => {
-                    let mut bindings = facts.bindings_of(local);
-                    bindings.any(|(_, binding)| matches!(binding.kind, BindingKind::Class(_) | BindingKind::Import(_)))
-                }
-                _ => false,
-            })
-        })
+        self.habits(function).names_its_result
     }
 
     /// Whether an expression stands where only type checkers look.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::decoration::Habits;
 use super::rename::Rename;
 use super::tables::{Attributes, Pass, Received, Round, Tables};
 use super::{Ancestor, Context, Decoration, ParamEffects};
@@ -76,6 +77,7 @@ impl Tables {
         let layout = Layout::new(old, new, rename);
         let Layout { functions, classes, params } = &layout;
         let own = |class: usize| -> Box<[Ancestor]> { Box::new([Ancestor::Own(In::new(file, ClassId(class as u32)))]) };
+        self.habits = moved(&self.habits, functions, |_| Habits::default());
         self.bases = moved(&self.bases, classes, |_| Vec::new());
         self.orders = moved(&self.orders, classes, own);
         self.subclasses = moved(&self.subclasses, classes, |_| Vec::new());

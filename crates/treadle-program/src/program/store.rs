@@ -118,6 +118,7 @@ impl<T> Tables<T> {
     /// The same tables with other words for types.
     fn map<U>(&self, ty: &mut impl FnMut(&T) -> U) -> Tables<U> {
         Tables {
+            habits: self.habits.clone(),
             bases: self.bases.clone(),
             orders: self.orders.clone(),
             subclasses: self.subclasses.clone(),

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{Ancestor, Context, Decoration, Edge, ParamEffects, Place, Program, Used};
 use crate::facts::{ClassId, LocalId};
 use crate::ids::{CallRef, ClassRef, FileId, FunctionRef, LocalRef};
+use crate::program::decoration::Habits;
 use crate::program::locks::ByFunction;
 use crate::program::places::{Created, PrimitiveUse};
 use crate::program::protocols::ProtocolClass;
@@ -34,6 +35,8 @@ pub(crate) type Attributes<T = Ty> = FxHashMap<Box<str>, T>;
 /// Everything that linking came to about one file. `T` is a type, or the number of one where tables are kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub(crate) struct Tables<T = Ty> {
+    /// By function.
+    pub(super) habits: Vec<Habits>,
     /// By class: what stands in its header.
     pub(super) bases: Vec<Vec<Ancestor>>,
     /// By class: the class itself, then its ancestors, nearest first.
@@ -141,6 +144,11 @@ impl Program {
         note(function.file, Parts::TYPES);
         let Some(version) = self.progress.decorations.checked_sub(1) else { return &PLAIN };
         &self.tables(function.file).decorations[version][function.id.index()]
+    }
+
+    pub(super) fn habits(&self, function: FunctionRef) -> &Habits {
+        note(function.file, Parts::TYPES);
+        &self.tables(function.file).habits[function.id.index()]
     }
 
     /// What a call of the undecorated function returns, awaited if it is a coroutine function.
