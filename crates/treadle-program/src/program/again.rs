@@ -441,10 +441,9 @@ impl Program {
                 continue;
             }
             let calls = created.iter().filter(|(other, ..)| other == place).map(|(_, _, call)| *call).collect();
-            if let Some(entry) = self.primitive_mut(place)
-                && replace(&mut entry.created, |call| call.file, file, calls)
-            {
-                self.changed(place.file(), Parts::PRIMITIVES);
+            // Who looks at the calls reads the file they stand in.
+            if let Some(entry) = self.primitive_mut(place) {
+                replace(&mut entry.created, |call| call.file, file, calls);
             }
         }
     }
@@ -470,7 +469,12 @@ impl Program {
                 entry.escapes_in.sort_unstable();
             }
             self.judge_escapes(owner);
-            if self.tables(owner).primitives != was {
+            // Who looks at the places of uses reads the file they stand in.
+            let words = |(place, used): &(Place, PrimitiveUse)| {
+                let operations = used.operations.iter().map(|operation| (operation.name.clone(), operation.at.file));
+                (place.clone(), used.escapes, operations.collect::<Vec<_>>())
+            };
+            if !self.tables(owner).primitives.iter().map(words).eq(was.iter().map(words)) {
                 self.changed(owner, Parts::PRIMITIVES);
             }
         }
