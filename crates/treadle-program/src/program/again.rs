@@ -522,8 +522,9 @@ impl Tables {
 impl Whole {
     /// Whether others see of a file what they saw before, names apart that nobody mentions.
     fn keeps_surface(&self, old: &FileFacts, new: &FileFacts, rename: &Rename) -> bool {
+        // Special methods are called without being mentioned.
         let is_free =
-            |name: &&str| !name.starts_with("__") && self.mentioned.binary_search(&super::link::mention(name)).is_err();
-        surface::added(old, new, rename).is_some_and(|added| added.iter().all(|name| is_free(&name)))
+            |name: &str| !name.starts_with("__") && self.mentioned.binary_search(&super::link::mention(name)).is_err();
+        surface::added(old, new, rename).is_some_and(|added| added.into_iter().all(is_free))
     }
 }
