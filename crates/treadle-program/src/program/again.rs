@@ -173,7 +173,7 @@ impl Program {
                 return Ok(Err(Anew("the tables of a file cannot be read")));
             };
             again.is_asked[file.index()] = true;
-            if again.readers(*file) > widely
+            if (again.readers(*file) > widely || tables.is_stored_into())
                 && let Some(rename) = again.renames.of(*file)
                 && program.whole.keeps_surface(before, program.surface(*file), rename)
             {
@@ -500,6 +500,11 @@ fn replace<T: PartialEq + Clone>(list: &mut Vec<T>, giver: impl Fn(&T) -> FileId
 }
 
 impl Tables {
+    /// Whether code outside stores something in the file's variables or in attributes of its classes.
+    fn is_stored_into(&self) -> bool {
+        self.rounds.iter().any(|round| !round.received.is_empty() || !round.patched.is_empty())
+    }
+
     /// Tables of the right size that know nothing, for a file whose tables cannot be read.
     fn blank(facts: &FileFacts) -> Self {
         let mut tables = Self::default();
