@@ -100,7 +100,9 @@ impl Project {
     /// Runs after changes, with the cache and without.
     #[track_caller]
     fn again(&mut self, changes: &[Change<'_>], from: From) -> String {
-        changes.iter().for_each(|change| self.apply(change));
+        for change in changes {
+            self.apply(change);
+        }
         let before = self.snapshots();
         let found = self.run(Some(self.cache()));
         assert_eq!(found, self.run(None));
@@ -350,7 +352,7 @@ fn many_edits_start_from_one_snapshot() {
     let mut project = Project::new(&CHAIN);
     let first = project.again(&[], From::Everything);
     for round in 0..5 {
-        let text = format!("{}async def more_{round}():\n    middle.middle()\n", TOP);
+        let text = format!("{TOP}async def more_{round}():\n    middle.middle()\n");
         project.again(&[Write("top.py", &text)], From::Snapshot);
         project.again(&[Write("leaf.py", &LEAF.replace("if wait", "if not wait"))], From::Snapshot);
         assert_eq!(project.again(&[Write("top.py", TOP), Write("leaf.py", LEAF)], From::Snapshot), first);
