@@ -1,6 +1,6 @@
 //! One run: paths in, findings out.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use treadle_finding::{Finding, Location, Problem, Tier};
 use treadle_pitfalls::Inquiry;
 use treadle_program::ids::FileId;
-use treadle_program::{Facts, Options, Program, SourceFile, lower};
+use treadle_program::program::Modules;
+use treadle_program::{Facts, Options, Program, SourceFile, lower, source};
 
 use crate::cache::Cache;
 use crate::configuration::Configuration;
@@ -58,6 +59,9 @@ const INSTALLED_ROUNDS: usize = 6;
 
 /// Of more changed files than this, asking about everything is as fast.
 const MOST_CHANGED: usize = 64;
+
+/// Installed modules that were looked for, with the files that were found.
+type Tried = BTreeMap<String, Option<String>>;
 
 /// A program, and what was asked of it.
 struct Checked {
@@ -159,7 +163,7 @@ impl Run<'_> {
         Ok(Checked { findings: inquiry.findings(), program, remarked })
     }
 
-    fn leave(&self, program: &Program, inquiry: &Inquiry, loaded: &[Loaded], tried: Vec<String>, remarked: &[FileId]) {
+    fn leave(&self, program: &Program, inquiry: &Inquiry, loaded: &[Loaded], tried: Tried, remarked: &[FileId]) {
         let entry = |(number, loaded): (u32, &Loaded)| {
             Some(Entry {
                 path: loaded.file.path.to_str()?.to_owned(),
@@ -172,10 +176,12 @@ impl Run<'_> {
             })
         };
         let entries = (0..).zip(loaded).map(entry).collect::<Option<Vec<Entry>>>();
-        // A snapshot is found by paths as text.
-        let Some(files) = entries else { return };
-        let environment = snapshot::stamps_of(self.environment);
-        let listing = Listing { files, tried, environment, began: self.began };
+        // A snapshot is found by paths as text, and nothing would tell that a file can be read that could not.
+        let is_whole = tried.values().flatten().count() == loaded.iter().filter(|loaded| loaded.file.installed).count();
+        let Some(files) = entries.filter(|_| is_whole) else { return };
+        let tried = tried.into_iter().collect();
+        let directories = self.environment.directories().iter().map(|directory| snapshot::text_of(directory)).collect();
+        let listing = Listing { files, tried, directories, python: self.options.python, began: self.began };
         let paths: Vec<Arc<Path>> = loaded.iter().map(|loaded| Arc::clone(&loaded.file.path)).collect();
         snapshot::save(self.request, &listing, &program.memory(), inquiry, &paths);
     }
@@ -194,7 +200,8 @@ impl Run<'_> {
                 .eq(found
                     .map(|(path, names, is_package)| (path.unwrap_or_default().to_owned(), names.clone(), is_package)));
         let is_there = listing.files.par_iter().all(|entry| self.cache.keep(entry.key));
-        if !is_same || !is_there || listing.environment != snapshot::stamps_of(self.environment) {
+        let is_same = is_same && listing.python == self.options.python && snapshot.has_same(self.environment);
+        if !is_same || !is_there {
             return Ok(None);
         }
         let Some(changes) = snapshot.changes().filter(|changes| changes.len() <= MOST_CHANGED) else {
@@ -216,9 +223,7 @@ impl Run<'_> {
         let Some((whole, inquiry)) = snapshot.whole().zip(snapshot.inquiry(&paths)) else { return Ok(None) };
         let linked = Program::link_again(files, self.options.clone(), &whole, snapshot.tables(), &before)?;
         let Ok(program) = linked else { return Ok(None) };
-        let is_tried = |module: &String| listing.tried.binary_search(module).is_ok();
-        let asks_for_more = || !before.iter().all(|(file, _)| program.wanted_by(*file).iter().all(is_tried));
-        if !self.environment.is_empty() && asks_for_more() {
+        if !self.environment.is_empty() && !wants_the_same(&program, listing, &before) {
             return Ok(None);
         }
         let findings = treadle_pitfalls::ask_noting(&program, &inquiry).findings();
@@ -231,31 +236,35 @@ impl Run<'_> {
 
     /// A file that has not changed; what it says is read when somebody asks.
     fn as_before(&self, entry: &Entry) -> SourceFile {
-        let (cache, key) = (Arc::clone(self.cache), entry.key);
-        SourceFile {
-            path: Path::new(&entry.path).into(),
-            names: entry.names.clone(),
-            is_package: entry.is_package,
-            installed: entry.installed,
-            facts: Facts::later(move || cache.load(key).unwrap_or_else(|| lower::file(""))),
-        }
+        let path: Arc<Path> = Path::new(&entry.path).into();
+        let (cache, key, source) = (Arc::clone(self.cache), entry.key, Arc::clone(&path));
+        let lowered = move || {
+            let read = Read::new(&source).ok().filter(|read| read.key == key)?;
+            source::decode(&read.bytes).ok().map(|text| lower::file(&text))
+        };
+        // What is kept of it may be damaged, or gone by now. That it also changes at that moment cannot be helped.
+        let facts = Facts::later(move || cache.load(key).or_else(lowered).unwrap_or_else(|| lower::file("")));
+        SourceFile { path, names: entry.names.clone(), is_package: entry.is_package, installed: entry.installed, facts }
     }
 
-    /// Adds the installed modules that the files want; gives the names of all that were looked for, sorted.
+    /// Adds the installed modules that the files want; gives all that were looked for.
     fn add_installed(
         &self,
         files: &mut Vec<SourceFile>,
         loaded: &mut Vec<Loaded>,
         done: &AtomicUsize,
-    ) -> anyhow::Result<Vec<String>> {
-        let mut tried: BTreeSet<String> = BTreeSet::new();
+    ) -> anyhow::Result<Tried> {
+        let mut tried = Tried::new();
         let mut asked = 0;
         let rounds = if self.environment.is_empty() { 0 } else { INSTALLED_ROUNDS };
         for _ in 0..rounds {
             let wanted = Program::wanted(files, asked, self.options)?;
             asked = files.len();
-            let missing: Vec<String> = wanted.into_iter().filter(|module| tried.insert(module.clone())).collect();
-            let found: Vec<Found> = missing.par_iter().filter_map(|module| self.environment.locate(module)).collect();
+            let missing: Vec<String> = wanted.into_iter().filter(|module| !tried.contains_key(module)).collect();
+            let found: Vec<Option<Found>> = missing.par_iter().map(|module| self.environment.locate(module)).collect();
+            let paths = found.iter().map(|found| found.as_ref().map(|found| snapshot::text_of(&found.path)));
+            tried.extend(missing.into_iter().zip(paths));
+            let found: Vec<Found> = found.into_iter().flatten().collect();
             if found.is_empty() {
                 break;
             }
@@ -264,8 +273,24 @@ impl Run<'_> {
             files.extend(installed.iter().map(|loaded| loaded.file.clone()));
             loaded.extend(installed);
         }
-        Ok(tried.into_iter().collect())
+        Ok(tried)
     }
+}
+
+/// Whether the files that have changed, given with what they said before, want the installed modules they wanted, and
+/// nothing else that was never looked for. In another order the same modules would make another program.
+fn wants_the_same(program: &Program, listing: &Listing, before: &[(FileId, Facts)]) -> bool {
+    let files = program.files();
+    let own = Modules::new(&files[..files.partition_point(|file| !file.installed)]);
+    let find = |module: &String| listing.tried.binary_search_by(|(tried, _)| tried.cmp(module)).ok();
+    let is_found = |module: &String| find(module).is_none_or(|at| listing.tried[at].1.is_some());
+    before.iter().all(|(file, facts)| {
+        let now = program.file(*file);
+        let before = SourceFile { facts: facts.clone(), ..now.clone() };
+        let (now, before) = (program.wanted_by(now, &own), program.wanted_by(&before, &own));
+        let is_same = now.iter().filter(|module| is_found(module)).eq(before.iter().filter(|module| is_found(module)));
+        is_same && now.iter().all(|module| find(module).is_some())
+    })
 }
 
 /// The files that findings may be reported on and that hold directives or cannot be parsed.

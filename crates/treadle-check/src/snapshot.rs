@@ -44,10 +44,12 @@ const COARSEST_CLOCK: Duration = Duration::from_secs(2);
 pub struct Listing {
     /// The project's own files, then installed ones, as they were linked.
     pub files: Vec<Entry>,
-    /// Installed modules that were looked for.
-    pub tried: Vec<String>,
-    /// Directories of installed packages, with the times they changed.
-    pub environment: Vec<(String, u128)>,
+    /// Installed modules that were looked for, with the files that were found; sorted.
+    pub tried: Vec<(String, Option<String>)>,
+    /// Where they were looked for.
+    pub directories: Vec<String>,
+    /// The oldest Python the program is meant for.
+    pub python: (u8, u8),
     /// When the run began.
     pub began: u128,
 }
@@ -75,14 +77,18 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Stamp {
     size: u64,
-    /// Nanoseconds since 1970.
+    /// When it was written, as the file says, in nanoseconds since 1970.
     changed: u128,
+    /// When the system last touched it, which nobody can set, and its number there: a copy may be as old as what it was
+    /// made from, and a link may lead to another file.
+    touched: (i128, u64),
 }
 
 impl Stamp {
     /// The stamp of a file.
     pub fn of(metadata: &Metadata) -> Option<Self> {
-        Some(Self { size: metadata.len(), changed: nanoseconds(metadata.modified().ok()?)? })
+        let changed = nanoseconds(metadata.modified().ok()?)?;
+        Some(Self { size: metadata.len(), changed, touched: touched(metadata) })
     }
 
     /// Whether a file with this stamp, seen at `began`, cannot have changed since without its stamp telling.
@@ -91,8 +97,25 @@ impl Stamp {
     }
 }
 
+#[cfg(unix)]
+fn touched(metadata: &Metadata) -> (i128, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()), metadata.ino())
+}
+
+/// Where the system does not say, its own time is all there is.
+#[cfg(not(unix))]
+fn touched(_: &Metadata) -> (i128, u64) {
+    (0, 0)
+}
+
 fn nanoseconds(time: SystemTime) -> Option<u128> {
     time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos())
+}
+
+/// A path as snapshots have it.
+pub fn text_of(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Now, as stamps count.
@@ -198,16 +221,16 @@ fn path_for(request: &Request) -> Option<PathBuf> {
     Some(request.cache.as_ref()?.join(format!("program-{:016x}", hasher.finish())))
 }
 
-/// The directories installed packages are in, with the times they changed: what is installed or removed changes them.
-pub fn stamps_of(environment: &Environment) -> Vec<(String, u128)> {
-    let stamp = |directory: &PathBuf| {
-        let changed = directory.metadata().ok().and_then(|metadata| nanoseconds(metadata.modified().ok()?));
-        (directory.display().to_string(), changed.unwrap_or_default())
-    };
-    environment.directories().iter().map(stamp).collect()
-}
-
 impl Snapshot {
+    /// Whether installed modules are looked for in the same places and found there, or not, as they were.
+    pub fn has_same(&self, environment: &Environment) -> bool {
+        let is_same = |(module, found): &(String, Option<String>)| {
+            environment.locate(module).map(|located| text_of(&located.path)) == *found
+        };
+        let directories = environment.directories().iter().map(|directory| text_of(directory));
+        directories.eq(self.listing.directories.iter().cloned()) && self.listing.tried.par_iter().all(is_same)
+    }
+
     /// The files, by position, that have another content since, as they are now; `None` if one cannot be read any more. Only
     /// those are read whose stamps are not as they were.
     pub fn changes(&self) -> Option<Vec<(usize, Read)>> {

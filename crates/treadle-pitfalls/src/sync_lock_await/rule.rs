@@ -126,13 +126,16 @@ fn asyncios_instead(program: &Program, lock: ExprRef) -> Option<Fix> {
     let facts = program.facts(lock.file);
     let used = program.primitives().at(&program.place_of(lock)?)?;
     let [created] = used.created.as_slice() else { return None };
-    let is_plain = used.primitive == Primitive::ThreadLock && !used.escapes && created.file == lock.file;
+    // Whatever another file does with it, numbers of that file mean nothing here.
+    let is_elsewhere = created.file != lock.file || used.operations.iter().any(|other| other.at.file != lock.file);
+    if used.primitive != Primitive::ThreadLock || used.escapes || is_elsewhere {
+        return None;
+    }
     let callee = facts.expr(facts.call(created.id).callee).span;
     let mut edits = vec![Edit::replace(callee, "asyncio.Lock")];
     for operation in &used.operations {
         let statement = facts.statement_around(facts.expr(operation.at.id).span)?;
-        let is_with =
-            &*operation.name == "with" && operation.at.file == lock.file && lookup::may_await(program, operation.at);
+        let is_with = &*operation.name == "with" && lookup::may_await(program, operation.at);
         // `with lock, file:` would make both asynchronous.
         let starts = facts.expr(operation.at.id).span.start - statement.start == "with ".len() as u32;
         let items = facts.regions.iter().filter(|region| match region.kind {
@@ -144,5 +147,5 @@ fn asyncios_instead(program: &Program, lock: ExprRef) -> Option<Fix> {
         }
         edits.push(Edit::insert(statement.start, "async "));
     }
-    is_plain.then(|| Fix::unsafe_("use `asyncio.Lock`", edits).importing("asyncio"))
+    Some(Fix::unsafe_("use `asyncio.Lock`", edits).importing("asyncio"))
 }

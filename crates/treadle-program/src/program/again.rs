@@ -204,6 +204,10 @@ impl Program {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.link.again.as_ref().is_some_and(|again| again.failed.get().is_some())
+    }
+
     fn is_replaced(&self, file: FileId) -> bool {
         self.link.again.as_ref().is_some_and(|again| again.before.contains_key(&file))
     }
@@ -215,18 +219,16 @@ impl Program {
     }
 
     /// What a class by its number of before is now.
-    fn renamed(&self, class: ClassRef) -> Option<ClassRef> {
-        if !self.is_replaced(class.file) {
-            return Some(class);
-        }
-        self.link.again.as_ref()?.renames.class(class)
+    fn renamed(&self, class: ClassRef) -> ClassRef {
+        let again = self.link.again.as_ref().filter(|_| self.is_replaced(class.file));
+        again.map_or(class, |again| again.renames.class(class))
     }
 
     pub(super) fn subclasses_again(&mut self, orders: &[(FileId, Vec<Box<[Ancestor]>>)]) {
         let mut below: FxHashMap<ClassRef, Vec<ClassRef>> = FxHashMap::default();
         for (file, orders) in orders {
             let elsewhere = |(base, _): &(ClassRef, ClassRef)| !self.is_replaced(base.file);
-            let now = inheritance(*file, orders).filter(elsewhere).map(|(base, class)| (base, Some(class)));
+            let now = inheritance(*file, orders).filter(elsewhere);
             let before = inheritance(*file, &self.before(*file).orders).filter(elsewhere);
             let before = before.map(|(base, class)| (base, self.renamed(class)));
             self.require(now.eq(before), "a class inherits from others");
@@ -363,9 +365,11 @@ impl Program {
         }
         let methods = self.stage(protocols::methods_named);
         for (file, methods) in &methods {
-            let before = self.before(*file);
-            let keeps_orders = before.methods.is_empty() || before.orders == self.tables(*file).orders;
-            self.require(before.methods == *methods && keeps_orders, "methods that protocols ask for");
+            self.require(self.before(*file).methods == *methods, "methods that protocols ask for");
+        }
+        if !self.has_failed() && self.concerns(&self.whole.conforming) {
+            let conformers = protocols::conformers(self, &self.whole.protocols, &self.whole.methods);
+            self.require(conformers == self.whole.conformers, "classes that do what protocols ask");
         }
         self.enter(nesting, Parts::TYPES, |tables| &mut tables.applies_nest_asyncio);
         self.enter(properties, Parts::TYPES, |tables| &mut tables.properties);
@@ -426,7 +430,14 @@ impl Program {
         }
         for (file, created) in created {
             self.number_again(file, &created);
+            let words =
+                |created: &[Created]| created.iter().map(|(place, kind, _)| (place.clone(), *kind)).collect::<Vec<_>>();
+            let is_same = words(&self.tables(file).created) == words(&created);
             self.tables_mut(file).created = created;
+            // Who looks at the calls reads the file they stand in.
+            if !is_same {
+                self.changed(file, Parts::PRIMITIVES);
+            }
         }
         let uses = self.stage(|program, file| uses_in(program, file, &program.whole.names));
         for (file, uses) in uses {

@@ -40,8 +40,12 @@ pub(super) struct Whole {
     pub(super) protocols: Vec<ProtocolClass>,
     /// Those names.
     pub(super) members: FxHashSet<Box<str>>,
+    /// Methods of those names, with their classes, in the order of files.
+    pub(super) methods: Vec<(Box<str>, ClassRef)>,
     /// The classes that conform to each protocol.
     pub(super) conformers: FxHashMap<ClassRef, Vec<ClassRef>>,
+    /// What those were made from, where that is noted.
+    pub(super) conforming: Reads,
     /// Names of places with primitives.
     pub(super) names: Names,
     /// Attributes of unknown objects that may be primitives.
@@ -355,8 +359,11 @@ impl Program {
         self.whole.protocols = protocols.iter().flat_map(|(_, protocols)| protocols).cloned().collect();
         self.whole.members = self.whole.protocols.iter().flat_map(|(_, names)| names).cloned().collect();
         let methods = self.stage(protocols::methods_named);
-        let all: Vec<_> = methods.iter().flat_map(|(_, methods)| methods).cloned().collect();
-        self.whole.conformers = protocols::conformers(self, &self.whole.protocols, &all);
+        self.whole.methods = methods.iter().flat_map(|(_, methods)| methods).cloned().collect();
+        let (conformers, conforming) =
+            noted(|| protocols::conformers(self, &self.whole.protocols, &self.whole.methods));
+        self.whole.conformers = conformers;
+        self.whole.conforming = conforming;
         self.whole.uses_nest_asyncio = nesting.iter().any(|(_, applies)| *applies);
         self.enter(nesting, Parts::TYPES, |tables| &mut tables.applies_nest_asyncio);
         self.enter(properties, Parts::TYPES, |tables| &mut tables.properties);

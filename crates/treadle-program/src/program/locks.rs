@@ -75,6 +75,11 @@ impl Program {
                 self.taken_through_calls(function, outer, &mut found);
             }
         }
+        // A lock's place is a number of a file that nothing else may have looked into.
+        for place in found.iter().flat_map(|nesting| [&nesting.outer, &nesting.inner].into_iter().chain(&nesting.gates))
+        {
+            note(place.file(), Parts::BODY);
+        }
         found
     }
 

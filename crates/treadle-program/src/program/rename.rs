@@ -37,32 +37,38 @@ impl Renames {
         self.0.get(&file)
     }
 
-    pub(super) fn function(&self, function: FunctionRef) -> Option<FunctionRef> {
-        let Some(rename) = self.0.get(&function.file) else { return Some(function) };
-        rename.functions.get(function.id.index()).copied().flatten().map(|id| function.with(id))
+    /// What a function of before is now. One that is no more is none there is: what speaks of it never equals what is
+    /// said now, so that whoever read it is asked.
+    pub(super) fn function(&self, function: FunctionRef) -> FunctionRef {
+        let Some(rename) = self.0.get(&function.file) else { return function };
+        let id = rename.functions.get(function.id.index()).copied().flatten();
+        function.with(id.unwrap_or(FunctionId(GONE)))
     }
 
-    pub(super) fn class(&self, class: ClassRef) -> Option<ClassRef> {
-        let Some(rename) = self.0.get(&class.file) else { return Some(class) };
-        rename.classes.get(class.id.index()).copied().flatten().map(|id| class.with(id))
+    /// What a class of before is now.
+    pub(super) fn class(&self, class: ClassRef) -> ClassRef {
+        let Some(rename) = self.0.get(&class.file) else { return class };
+        let id = rename.classes.get(class.id.index()).copied().flatten();
+        class.with(id.unwrap_or(ClassId(GONE)))
     }
 
-    fn local(&self, local: LocalRef) -> Option<LocalRef> {
-        let Some(rename) = self.0.get(&local.file) else { return Some(local) };
-        rename.locals.get(local.id.index()).copied().flatten().map(|id| local.with(id))
+    fn local(&self, local: LocalRef) -> LocalRef {
+        let Some(rename) = self.0.get(&local.file) else { return local };
+        let id = rename.locals.get(local.id.index()).copied().flatten();
+        local.with(id.unwrap_or(LocalId(GONE)))
     }
 
     fn rename_function(&self, function: &mut FunctionRef) {
-        *function = self.function(*function).unwrap_or(function.with(FunctionId(GONE)));
+        *function = self.function(*function);
     }
 
     fn rename_class(&self, class: &mut ClassRef) {
-        *class = self.class(*class).unwrap_or(class.with(ClassId(GONE)));
+        *class = self.class(*class);
     }
 
     fn rename_place(&self, place: &mut Place) {
         match place {
-            Place::Variable(local) => *local = self.local(*local).unwrap_or(local.with(LocalId(GONE))),
+            Place::Variable(local) => *local = self.local(*local),
             Place::Attribute(class, _) => self.rename_class(class),
         }
     }
@@ -143,7 +149,7 @@ impl Tables {
         }
         for (place, _) in self.rounds.iter_mut().flat_map(|round| &mut round.outside) {
             match place {
-                Outside::Variable(local) => *local = renames.local(*local).unwrap_or(local.with(LocalId(GONE))),
+                Outside::Variable(local) => *local = renames.local(*local),
                 Outside::Attribute(class, _) => renames.rename_class(class),
             }
         }
@@ -166,6 +172,7 @@ impl super::link::Whole {
     /// Renames the classes of protocols.
     pub(super) fn rename(&mut self, renames: &Renames) {
         self.protocols.iter_mut().for_each(|(class, _)| renames.rename_class(class));
+        self.methods.iter_mut().for_each(|(_, class)| renames.rename_class(class));
         let conformers = std::mem::take(&mut self.conformers);
         for (mut protocol, mut classes) in conformers {
             renames.rename_class(&mut protocol);

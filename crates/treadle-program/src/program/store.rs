@@ -86,7 +86,6 @@ fn unpacked(flat: Vec<Flat>, renames: &Renames) -> Option<Vec<Ty>> {
     for flat in flat {
         let get = |number: u32| types.get(number as usize).cloned();
         let all = |members: Vec<u32>| members.into_iter().map(get).collect::<Option<Arc<[Ty]>>>();
-        let class = |class: ClassRef, make: fn(ClassRef) -> Ty| renames.class(class).map_or(Ty::Unknown, make);
         let ty = match flat {
             Flat::Unknown => Ty::Unknown,
             Flat::Never => Ty::Never,
@@ -94,19 +93,16 @@ fn unpacked(flat: Vec<Flat>, renames: &Renames) -> Option<Vec<Ty>> {
             Flat::Module(file) => Ty::Module(file),
             Flat::Namespace(namespace) => Ty::Namespace(namespace),
             Flat::Known(item) => Ty::Known(item),
-            Flat::Class(of) => class(of, Ty::Class),
-            Flat::Instance(of) => class(of, Ty::Instance),
+            Flat::Class(class) => Ty::Class(renames.class(class)),
+            Flat::Instance(class) => Ty::Instance(renames.class(class)),
             Flat::KnownInstance(item) => Ty::KnownInstance(item),
-            Flat::Function(function) => renames.function(function).map_or(Ty::Unknown, Ty::Function),
-            Flat::Method(function, receiver) => {
-                let receiver = get(receiver)?;
-                renames.function(function).map_or(Ty::Unknown, |function| Ty::Method(function, receiver.into()))
-            }
+            Flat::Function(function) => Ty::Function(renames.function(function)),
+            Flat::Method(function, receiver) => Ty::Method(renames.function(function), get(receiver)?.into()),
             Flat::KnownMethod(item, receiver) => Ty::KnownMethod(item, get(receiver)?.into()),
             Flat::Of(shape, element) => Ty::of(shape, get(element)?),
             Flat::Tuple(members) => Ty::Tuple(all(members)?),
             Flat::Partial(inner) => Ty::Partial(get(inner)?.into()),
-            Flat::Super(of) => class(of, Ty::Super),
+            Flat::Super(class) => Ty::Super(renames.class(class)),
             Flat::Union(members) => Ty::Union(all(members)?),
         };
         types.push(ty);

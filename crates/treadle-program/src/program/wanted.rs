@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use super::{Modules, Options, Program, SourceFile, absolute};
 use crate::facts::ImportKind;
-use crate::ids::FileId;
 use crate::knowledge::{Knowledge, KnowledgeError};
 
 impl Program {
@@ -23,9 +22,9 @@ impl Program {
         Ok(files[from..].par_iter().flat_map_iter(of_file).collect())
     }
 
-    /// The modules that a file of a linked program would want, as [`Program::wanted`] says.
-    pub fn wanted_by(&self, file: FileId) -> Vec<String> {
-        wanted_by(self.file(file), &self.modules, &self.knowledge, &self.options)
+    /// The modules that a file would want, as [`Program::wanted`] says, if no files but those that `modules` names were there.
+    pub fn wanted_by(&self, file: &SourceFile, modules: &Modules) -> BTreeSet<String> {
+        wanted_by(file, modules, &self.knowledge, &self.options).into_iter().collect()
     }
 }
 
