@@ -86,9 +86,9 @@ impl Both<'_> {
 
     fn binding(&self, old: BindingId, new: BindingId) -> bool {
         let (old, new) = (self.old.binding(old), self.new.binding(new));
-        // What a function binds by `global` depends on its body.
+        // What a function binds by `global` counts wherever it stands in its body.
         let is_own = self.old.region(old.region).function == self.old.local(old.local).function;
-        is_own && self.region(old.region, new.region) && self.binding_kind(old.kind, new.kind)
+        (!is_own || self.region(old.region, new.region)) && self.binding_kind(old.kind, new.kind)
     }
 
     fn binding_kind(&self, old: BindingKind, new: BindingKind) -> bool {

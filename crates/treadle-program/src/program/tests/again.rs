@@ -204,6 +204,22 @@ fn classes_come_to_do_what_a_protocol_asks_or_no_longer_do() {
     edited_in(&program, "does.py", "import below\n", "import below\ndef first(): pass\n", true);
 }
 
+#[test]
+fn what_functions_bind_by_global_is_seen_from_outside() {
+    let program = [
+        ("kinds.py", "class One:\n    def act(self): pass\nclass Two:\n    def act(self): pass\n"),
+        (
+            "state.py",
+            "import kinds\ncurrent = None\ndef set_up(fast):\n    global current\n    current = kinds.One()\n",
+        ),
+        ("uses.py", "import state\ndef use():\n    return state.current.act()\n"),
+    ];
+    edited_in(&program, "state.py", "kinds.One()", "kinds.Two()", true);
+    edited_in(&program, "state.py", "    current = kinds.One()", "    if fast:\n        current = kinds.One()", true);
+    edited_in(&program, "state.py", "    current = kinds.One()", "    made = kinds.Two()\n    current = made", true);
+    edited_in(&program, "state.py", "def set_up", "def first():\n    return 1\ndef set_up", true);
+}
+
 /// Python files below a part of a directory, as modules of the directory.
 fn below(root: &Path, part: &Path) -> Vec<(PathBuf, String)> {
     let mut waiting = vec![part.to_path_buf()];
