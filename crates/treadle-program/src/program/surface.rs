@@ -47,23 +47,46 @@ impl Both<'_> {
                 old.kind == new.kind
                     && self.local(old.local, new.local)
                     && self.option(old.annotation, new.annotation)
-                    && self.option(old.default, new.default)
+                    && old.default.is_some() == new.default.is_some()
             });
             (old.kind, old.is_async, old.is_generator, old.is_stub)
                 == (new.kind, new.is_async, new.is_generator, new.is_stub)
                 && old.class.map(|class| self.rename.classes[class.index()]) == new.class.map(Some)
                 && old.params.len() == new.params.len()
                 && params.all(|is_same| is_same)
-                && self.run(old.decorators, new.decorators)
-                && self.option(old.returns, new.returns)
+                // What defaults, decorators and annotations of results come to stands in tables.
+                && old.decorators.is_empty() == new.decorators.is_empty()
+                && old.returns.is_some() == new.returns.is_some()
         })
     }
 
     fn classes(&self) -> bool {
         self.old.classes.iter().zip(&self.rename.classes).all(|(old, now)| {
             let Some(new) = now.map(|now| self.new.class(now)) else { return false };
-            self.arguments(old.bases, new.bases) && self.run(old.decorators, new.decorators)
+            self.bases(old.bases, new.bases) && old.decorators.is_empty() == new.decorators.is_empty()
         })
+    }
+
+    /// Bases as others see them, by their names; what they are stands in tables.
+    fn bases(&self, old: Run, new: Run) -> bool {
+        let words = |facts: &FileFacts, run: Run| {
+            let arguments = facts.arguments[run.range()].iter();
+            let word = |argument: &crate::facts::Argument| {
+                let value = match facts.expr(argument.value).kind {
+                    ExprKind::Subscript { base, .. } => base,
+                    _ => argument.value,
+                };
+                let is_keyword = argument.kind != ArgumentKind::Positional;
+                (
+                    is_keyword,
+                    facts.dotted(argument.value),
+                    facts.dotted(value),
+                    facts.last_name(value).map(str::to_owned),
+                )
+            };
+            arguments.map(word).collect::<Vec<_>>()
+        };
+        words(self.old, old) == words(self.new, new)
     }
 
     fn variables(&self) -> bool {
