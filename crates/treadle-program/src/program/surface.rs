@@ -199,6 +199,13 @@ impl Both<'_> {
         self.rename.locals[old.index()] == Some(new)
     }
 
+    /// Whether what a variable is does not depend on the body of a function: one of the module or a class, or a type
+    /// parameter.
+    fn is_settled(&self, old: LocalId) -> bool {
+        is_open(self.old, self.old.local(old).function)
+            || self.old.bindings_of(old).all(|(_, binding)| binding.kind == BindingKind::Opaque)
+    }
+
     fn option(&self, old: Option<ExprId>, new: Option<ExprId>) -> bool {
         match (old, new) {
             (Some(old), Some(new)) => self.expr(old, new),
@@ -230,8 +237,7 @@ impl Both<'_> {
         use ExprKind as E;
         let name = |old, new| self.old.name(old) == self.new.name(new);
         match (self.old.expr(old).kind, self.new.expr(new).kind) {
-            // A variable of a function depends on its body.
-            (E::Local(old), E::Local(new)) => self.local(old, new) && is_open(self.old, self.old.local(old).function),
+            (E::Local(old), E::Local(new)) => self.local(old, new) && self.is_settled(old),
             (E::Global(old), E::Global(new)) | (E::String(old), E::String(new)) => name(old, new),
             (E::Attribute { base, name: old }, E::Attribute { base: other, name: new }) => {
                 name(old, new) && self.expr(base, other)

@@ -220,6 +220,19 @@ fn what_functions_bind_by_global_is_seen_from_outside() {
     edited_in(&program, "state.py", "def set_up", "def first():\n    return 1\ndef set_up", true);
 }
 
+#[test]
+fn type_parameters_belong_to_the_surface() {
+    let program = [
+        (
+            "tools.py",
+            "def same[T](value: T) -> T:\n    return value\ndef wraps(inner):\n    def outer(x: inner = 1): pass\n    return outer\n",
+        ),
+        ("uses.py", "import tools\ndef use():\n    return tools.same(1), tools.wraps(int)(2)\n"),
+    ];
+    edited_in(&program, "tools.py", "    return value", "    kept = value\n    return kept", true);
+    edited_in(&program, "tools.py", "inner = 1", "str = 1", true);
+}
+
 /// Python files below a part of a directory, as modules of the directory.
 fn below(root: &Path, part: &Path) -> Vec<(PathBuf, String)> {
     let mut waiting = vec![part.to_path_buf()];
