@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::classes::hash_of;
 use super::link::{Answers, Whole, inheritance, merge, subclasses};
 use super::moved::{Fresh, Table};
 use super::places::{Created, Operation, PrimitiveUse, made, uses_in};
@@ -97,11 +98,6 @@ impl Again {
             self.fail("the tables of a file cannot be read");
             Tables::blank(program.facts(file))
         })
-    }
-
-    /// What is fresh in a file that changed below its surface.
-    pub(super) fn fresh(&self, file: FileId) -> Option<&Fresh> {
-        self.fresh.get(&file)
     }
 
     fn load(&self, file: FileId) -> Option<Tables> {
@@ -197,6 +193,11 @@ impl Program {
         self.link.again.as_ref().is_none_or(|again| concerns(&again.changed, reads))
     }
 
+    /// What is fresh in a file that changed below its surface.
+    pub(super) fn fresh(&self, file: FileId) -> Option<&Fresh> {
+        self.link.again.as_ref()?.fresh.get(&file)
+    }
+
     /// Gives up where something does not hold.
     fn require(&self, holds: bool, why: &'static str) {
         if let Some(again) = self.link.again.as_ref().filter(|_| !holds) {
@@ -267,7 +268,7 @@ impl Program {
                 }
             }
             let mut before = before.clone();
-            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(file)) {
+            if let Some(fresh) = self.fresh(file) {
                 before.returns.align(&round.returns, &fresh.functions);
                 before.attributes.align(&round.attributes, &fresh.classes);
             }
@@ -332,7 +333,7 @@ impl Program {
             let pass = &self.tables(file).passes[version];
             let params = self.params_from(file, &pass.received, &pass.defaults);
             let mut before = pass.params.clone();
-            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(file)) {
+            if let Some(fresh) = self.fresh(file) {
                 before.align(&params, &fresh.params);
             }
             if before == params {
@@ -539,8 +540,7 @@ impl Whole {
     /// Whether others see of a file what they saw before, names apart that nobody mentions.
     fn keeps_surface(&self, old: &FileFacts, new: &FileFacts, rename: &Rename) -> bool {
         // Special methods are called without being mentioned.
-        let is_free =
-            |name: &str| !name.starts_with("__") && self.mentioned.binary_search(&super::link::mention(name)).is_err();
+        let is_free = |name: &str| !name.starts_with("__") && self.mentioned.binary_search(&hash_of(name)).is_err();
         surface::added(old, new, rename).is_some_and(|added| added.into_iter().all(is_free))
     }
 }

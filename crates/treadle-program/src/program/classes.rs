@@ -114,7 +114,8 @@ fn visit(program: &Program, here: Ancestor, path: &mut Vec<Ancestor>, met: &mut 
 /// of linking a large program.
 pub(crate) type Named = (u32, LocalId);
 
-fn hash_of(name: &str) -> u32 {
+/// A number for a name; two names that share one are rare, and have to be told apart by their text or do no harm.
+pub(super) fn hash_of(name: &str) -> u32 {
     FxBuildHasher.hash_one(name) as u32
 }
 

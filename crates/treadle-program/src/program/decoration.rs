@@ -3,8 +3,8 @@
 use bitcode::{Decode, Encode};
 
 use super::Program;
-use crate::facts::{BindingKind, ExprId, ExprKind, FileFacts, Function, FunctionId, FunctionKind, NodeKind, Usage};
-use crate::ids::{FileId, FunctionRef, In};
+use crate::facts::{BindingKind, ExprId, ExprKind, FileFacts, Function, FunctionId, NodeKind, Usage};
+use crate::ids::{FileId, FunctionRef};
 use crate::infer::Infer;
 use crate::knowledge::claim::Decorator;
 use crate::ty::Ty;
@@ -148,24 +148,6 @@ impl Program {
             (false, false) if calls && !hands_on && (!is_async || returns_call) => inner,
             _ => Wrapping::Opaque,
         }
-    }
-
-    /// The generator behind a decorated function is a coroutine function's, as far as its own body goes.
-    pub fn is_async_body(&self, function: FunctionRef) -> bool {
-        self.function(function).is_async
-    }
-
-    /// The function a nested function or lambda stands in.
-    pub fn parent_of(&self, function: FunctionRef) -> Option<FunctionRef> {
-        let mut next = self.function(function).parent;
-        while let Some(id) = next {
-            let entry = self.facts(function.file).function(id);
-            if entry.kind != FunctionKind::ClassBody {
-                return Some(In::new(function.file, FunctionId(id.0)));
-            }
-            next = entry.parent;
-        }
-        None
     }
 }
 

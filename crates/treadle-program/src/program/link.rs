@@ -4,12 +4,11 @@
 //! depends on the order in which files are asked. Linking again after a few files changed goes through the same stages and
 //! asks those files, and whoever read something that has changed since ([`super::again`]).
 
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bitcode::{Decode, Encode};
 use rayon::prelude::*;
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::again::Again;
 use super::moved::{Table, Unit};
@@ -86,7 +85,7 @@ impl Program {
         let mut program = Self::unlinked(files, options)?;
         program.link.reads = program.files.iter().map(|_| Mutex::default()).collect();
         program.link_all();
-        let mentions = |file: &SourceFile| file.facts.names.iter().map(mention).collect::<Vec<u32>>();
+        let mentions = |file: &SourceFile| file.facts.names.iter().map(classes::hash_of).collect::<Vec<u32>>();
         let mut mentioned: Vec<u32> = program.files.par_iter().flat_map_iter(mentions).collect();
         mentioned.par_sort_unstable();
         mentioned.dedup();
@@ -186,7 +185,7 @@ impl Program {
         slot: impl Fn(&mut Tables) -> &mut T,
     ) {
         for (file, answer) in &mut answers {
-            if let Some(fresh) = self.link.again.as_ref().and_then(|again| again.fresh(*file)) {
+            if let Some(fresh) = self.fresh(*file) {
                 let fresh = fresh.of(unit).to_vec();
                 slot(self.tables_mut(*file)).align(answer, &fresh);
             }
@@ -439,11 +438,6 @@ impl Program {
     ) -> Arc<[Ty]> {
         rounds::params_from(self.facts(file).params.len(), received, defaults)
     }
-}
-
-/// The hash of a name: that two share one only costs some asking.
-pub(super) fn mention(name: &str) -> u32 {
-    FxBuildHasher.hash_one(name) as u32
 }
 
 /// Which class of the program inherits from which, at any distance, by the orders of a file: base and class.

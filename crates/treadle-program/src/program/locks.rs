@@ -18,15 +18,15 @@ use crate::ty::Ty;
 
 /// A lock that a function holds in a block of its body.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Held {
+pub(super) struct Held {
     /// The lock.
-    pub place: Place,
+    pub(super) place: Place,
     /// Where it is taken.
-    pub at: ExprRef,
+    pub(super) at: ExprRef,
     /// The block.
-    pub region: RegionId,
+    pub(super) region: RegionId,
     /// Whether it is a variable, or taken on the method's own receiver.
-    pub on_self: bool,
+    pub(super) on_self: bool,
 }
 
 /// One lock taken while another is held.
@@ -55,7 +55,7 @@ pub(super) type ByFunction = BTreeMap<FunctionId, Vec<Held>>;
 
 impl Program {
     /// The locks a function holds in blocks of its body.
-    pub fn held(&self, function: FunctionRef) -> &[Held] {
+    fn held(&self, function: FunctionRef) -> &[Held] {
         self.held_in(function.file).get(&function.id).map_or(&[], Vec::as_slice)
     }
 

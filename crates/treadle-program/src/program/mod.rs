@@ -41,7 +41,7 @@ pub(crate) use classes::{Named, find_by_name};
 pub use contexts::Context;
 pub use decoration::{Decoration, Wrapping};
 use link::{Link, Whole};
-pub use locks::{Held, Nesting};
+pub use locks::Nesting;
 pub(crate) use modules::absolute;
 pub use modules::{Facts, Module, Modules, NamespaceId, SourceFile};
 pub use parameters::ParamEffects;
