@@ -12,12 +12,14 @@ use crate::{folder_of, generate};
 /// What each of our crates may name. Arrows point down.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("treadle-finding", &[]),
+    ("treadle-reactor", &[]),
     ("treadle-program", &["treadle-finding"]),
+    ("treadle-loop", &["treadle-reactor"]),
     ("treadle-pitfalls", &["treadle-finding", "treadle-program"]),
     ("treadle-view", &["treadle-finding"]),
     ("treadle-check", &["treadle-finding", "treadle-program", "treadle-pitfalls"]),
     ("treadle-cli", &["treadle-finding", "treadle-program", "treadle-pitfalls", "treadle-view", "treadle-check"]),
-    ("treadle-python", &["treadle-cli"]),
+    ("treadle-python", &["treadle-cli", "treadle-loop"]),
 ];
 
 /// The crate that alone names the parser's.
