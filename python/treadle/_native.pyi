@@ -1,6 +1,9 @@
-from collections.abc import Sequence
-from typing import Final
+"""The extension module."""
 
-__version__: Final[str]
+import asyncio
+from types import ModuleType
 
-def main(arguments: Sequence[str]) -> int: ...
+__version__: str
+
+def main(arguments: list[str]) -> int: ...
+def add_loop(module: ModuleType) -> None: ...

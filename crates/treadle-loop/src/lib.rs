@@ -2,3 +2,19 @@
 //!
 //! Native is what runs for each callback and for each packet; what runs for each connection and for each loop is Python, in
 //! `python/treadle/loop`. `unsafe` stands in `ffi` alone. Transports hold `Core`, never the loop's object.
+#![deny(unsafe_code)]
+
+mod turn;
+mod core;
+mod event_loop;
+mod handle;
+mod readiness;
+mod signals;
+mod source;
+mod stream;
+mod known;
+#[expect(unsafe_code, reason = "the border to CPython")]
+mod ffi;
+
+pub use module::add_to;
+mod module;

@@ -20,6 +20,12 @@ mod _native {
         py.detach(|| treadle_cli::status(arguments))
     }
 
+    /// Adds the native classes of the event loop to a module; this imports `asyncio`.
+    #[pyfunction]
+    fn add_loop(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        treadle_loop::add_to(module)
+    }
+
     /// The version of this build.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

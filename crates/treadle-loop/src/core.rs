@@ -1,0 +1,251 @@
+//! The heart of a loop, which handles, transports and the loop's object share.
+//!
+//! Nothing in here is borrowed while Python code runs: queues are borrowed for one push or pop, and what is taken out of them is dropped
+//! afterwards, because dropping an object may run anything. All access is by attached threads, so `Cell` and `RefCell` are enough also for
+//! `call_soon_threadsafe`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
+
+use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
+use crate::handle::Handle;
+use crate::known::names;
+use crate::source::Source;
+use crate::stream::Stream;
+
+/// How many processes forked from each other lie between this one and the first: a loop belongs to the process that made it.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// As much as one read of a socket may bring, as in asyncio.
+pub(crate) const READ_SIZE: usize = 256 * 1024;
+
+/// The longest batch of events that one poll brings.
+const EVENTS: usize = 1024;
+
+/// What a closed loop has no more: its descriptors.
+pub(crate) struct Descriptors {
+    pub(crate) poll: Arc<Poll>,
+    pub(crate) waker: Waker,
+}
+
+/// The state of a loop.
+pub(crate) struct Core {
+    pub(crate) descriptors: RefCell<Option<Rc<Descriptors>>>,
+    pub(crate) sources: RefCell<Registry<Source>>,
+    pub(crate) events: Cell<Option<Events>>,
+    pub(crate) ready: RefCell<VecDeque<Instance<Handle>>>,
+    pub(crate) timers: RefCell<Timers<Instance<Handle>>>,
+    /// Streams that have something to write at the end of the turn.
+    pub(crate) unflushed: RefCell<Vec<Instance<Stream>>>,
+    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
+    debug: Cell<bool>,
+    /// In a poll that may block, or about to be.
+    pub(crate) sleeping: Cell<bool>,
+    /// The native thread identifier that Python gives the thread in which the loop runs.
+    pub(crate) thread: Cell<Option<i64>>,
+    /// The loop's object, weakly.
+    event_loop: Slot,
+    forks: u32,
+}
+
+impl Core {
+    pub(crate) fn new() -> io::Result<Rc<Self>> {
+        let poll = Arc::new(Poll::new()?);
+        let waker = Waker::new()?;
+        let mut sources = Registry::new();
+        sources.register(&poll, waker.fd(), Interest::READ, Source::Waker)?;
+        Ok(Rc::new(Self {
+            descriptors: RefCell::new(Some(Rc::new(Descriptors { poll, waker }))),
+            sources: RefCell::new(sources),
+            events: Cell::new(Some(Events::with_capacity(EVENTS))),
+            ready: RefCell::default(),
+            timers: RefCell::new(Timers::new()),
+            unflushed: RefCell::default(),
+            read_buffer: RefCell::default(),
+            stopping: Cell::new(false),
+            closed: Cell::new(false),
+            debug: Cell::new(false),
+            sleeping: Cell::new(false),
+            thread: Cell::new(None),
+            event_loop: Slot::default(),
+            forks: FORKS.load(Ordering::Relaxed),
+        }))
+    }
+
+    /// Tells all loops that this process is a new one.
+    pub(crate) fn forked() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn belongs_to_another_process(&self) -> bool {
+        self.forks != FORKS.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.get()
+    }
+
+    pub(crate) fn set_debug(&self, debug: bool) {
+        self.debug.set(debug);
+    }
+
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        self.thread.get().is_some()
+    }
+
+    /// The loop's time: seconds of the monotonic clock.
+    #[inline]
+    pub(crate) fn time() -> f64 {
+        seconds(now())
+    }
+
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.get() { Err(Kind::RuntimeError.raise_static(c"Event loop is closed")) } else { Ok(()) }
+    }
+
+    pub(crate) fn descriptors(&self) -> Result<Rc<Descriptors>> {
+        if self.belongs_to_another_process() {
+            return Err(Kind::RuntimeError.raise_static(
+                c"this event loop belongs to the parent process; make a new one in the child, for instance with asyncio.run()",
+            ));
+        }
+        self.descriptors.borrow().clone().ok_or_else(|| Kind::RuntimeError.raise_static(c"Event loop is closed"))
+    }
+
+    /// The loop's object, while it lives.
+    pub(crate) fn event_loop(&self) -> Option<Object> {
+        self.event_loop.load().and_then(|weak| weak.referent())
+    }
+
+    pub(crate) fn set_event_loop(&self, event_loop: &Object) -> Result<()> {
+        self.event_loop.store(Some(event_loop.weak()?));
+        Ok(())
+    }
+
+    /// Puts a callback behind those that wait already.
+    #[inline]
+    pub(crate) fn push_ready(&self, handle: Instance<Handle>) {
+        self.ready.borrow_mut().push_back(handle);
+    }
+
+    /// `call_soon` for native code, in a copy of the current context.
+    pub(crate) fn call_soon(self: &Rc<Self>, callback: &Object, arguments: &[Object]) -> Result<()> {
+        let context = crate::ffi::Context::copy_current()?;
+        self.push_ready(Handle::create(self, callback, arguments, context, None)?);
+        Ok(())
+    }
+
+    /// Ends a poll that another thread sits in.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        if self.sleeping.get()
+            && let Some(descriptors) = &*self.descriptors.borrow()
+        {
+            descriptors.waker.wake();
+        }
+    }
+
+    /// Puts a timer into the heap.
+    pub(crate) fn schedule(&self, handle: Instance<Handle>, when: f64) {
+        self.timers.borrow_mut().push(deadline(when), handle);
+    }
+
+    pub(crate) fn note_cancelled_timer(&self) {
+        let mut timers = self.timers.borrow_mut();
+        timers.note_cancelled();
+        let removed = timers.compact(|handle| handle.is_cancelled());
+        drop(timers);
+        removed.iter().for_each(|handle| handle.set_unscheduled());
+    }
+
+    /// Registers a descriptor that has no registration.
+    pub(crate) fn register(&self, fd: RawFd, interest: Interest, source: Source) -> Result<Token> {
+        let descriptors = self.descriptors()?;
+        Ok(self.sources.borrow_mut().register(&descriptors.poll, fd, interest, source)?)
+    }
+
+    pub(crate) fn set_interest(&self, token: Token, interest: Interest) -> Result<()> {
+        let descriptors = self.descriptors()?;
+        Ok(self.sources.borrow_mut().set_interest(&descriptors.poll, token, interest)?)
+    }
+
+    /// Ends a registration. In a child process the parent's set is left alone.
+    pub(crate) fn deregister(&self, token: Token) {
+        if self.belongs_to_another_process() {
+            return;
+        }
+        let Some(descriptors) = self.descriptors.borrow().clone() else { return };
+        let source = self.sources.borrow_mut().deregister(&descriptors.poll, token);
+        drop(source);
+    }
+
+    /// Hands an exception of a callback to the loop's exception handler; those that end programs come back.
+    #[cold]
+    pub(crate) fn report_failed_call(&self, handle: &Instance<Handle>, exception: &Object) -> Result<()> {
+        Self::let_through(exception)?;
+        match self.event_loop() {
+            Some(event_loop) => event_loop.method(&names()._call_failed, [handle.object(), exception]).map(drop),
+            None => Ok(Raised::restore(exception).write_unraisable(handle.object())),
+        }
+    }
+
+    /// `Err` for the exceptions that no exception handler gets.
+    pub(crate) fn let_through(exception: &Object) -> Result<()> {
+        if Kind::SystemExit.matches(exception) || Kind::KeyboardInterrupt.matches(exception) {
+            return Err(Raised::restore(exception));
+        }
+        Ok(())
+    }
+
+    /// Gives up all that waits, and the descriptors.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let ready = self.ready.take();
+        let timers = self.timers.borrow_mut().drain();
+        let unflushed = self.unflushed.take();
+        let descriptors = self.descriptors.take();
+        let sources = descriptors.as_ref().map(|descriptors| self.sources.borrow_mut().clear(&descriptors.poll));
+        drop((ready, timers, unflushed, sources, descriptors));
+    }
+
+    pub(crate) fn traverse(&self, visit: &Visit<'_>) {
+        if let Ok(ready) = self.ready.try_borrow() {
+            ready.iter().for_each(|handle| Handle::traverse_owned(handle, visit));
+        }
+        if let Ok(timers) = self.timers.try_borrow() {
+            timers.iter().for_each(|handle| Handle::traverse_owned(handle, visit));
+        }
+        if let Ok(unflushed) = self.unflushed.try_borrow() {
+            unflushed.iter().for_each(|stream| visit.object(stream.object()));
+        }
+        if let Ok(sources) = self.sources.try_borrow() {
+            sources.iter().for_each(|(_, source)| source.traverse(visit));
+        }
+    }
+}
+
+/// Nanoseconds as the seconds that `time.monotonic()` gives for them.
+#[inline]
+pub(crate) fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+/// The first nanosecond at which the loop's time is not before `when`, so that no timer is early by rounding.
+pub(crate) fn deadline(when: f64) -> u64 {
+    let mut nanoseconds = (when * 1e9).ceil() as u64;
+    while nanoseconds < u64::MAX && seconds(nanoseconds) < when {
+        nanoseconds += 1;
+    }
+    nanoseconds
+}

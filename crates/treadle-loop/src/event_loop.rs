@@ -1,0 +1,255 @@
+//! The native base of `treadle.loop.EventLoop`: scheduling, futures, tasks, readers and writers. The rest of it is Python.
+
+use std::rc::Rc;
+
+use treadle_reactor::Interest;
+
+use crate::core::Core;
+use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Result, Slot, Spec, Type, Visit};
+use crate::handle::{self, Handle};
+use crate::known::{known, names};
+use crate::source::Source;
+use crate::{readiness, stream, turn};
+
+/// The value of a loop's object.
+pub(crate) struct Loop {
+    pub(crate) core: Rc<Core>,
+    task_factory: Slot,
+}
+
+impl Class for Loop {
+    type Head = Plain;
+    type Tail = Nothing;
+    const SUBCLASSED: bool = true;
+
+    fn new() -> Result<Self> {
+        Ok(Self { core: Core::new()?, task_factory: Slot::default() })
+    }
+
+    fn traverse(&self, visit: &Visit<'_>) {
+        visit.cell(&self.task_factory);
+        self.core.traverse(visit);
+    }
+
+    fn clear(&self) {
+        self.task_factory.store(None);
+        self.core.close();
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+/// The class `treadle._native.Loop`.
+pub(crate) fn class() -> Result<Type<Loop>> {
+    let spec = Spec::new(c"treadle._native.Loop", c"The native half of treadle's event loop.").subclassable();
+    let spec = scheduling(spec);
+    let spec = state(spec);
+    readiness::methods(spec).create(None)
+}
+
+fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
+    spec.method(c"call_soon", |this, arguments| {
+        let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
+        this.call(callback, rest, context, "call_soon").map(Instance::into_object)
+    })
+    .method(c"call_soon_threadsafe", |this, arguments| {
+        let (callback, rest, context) = handle::parse(arguments, "call_soon_threadsafe", 0)?;
+        let handle = this.call(callback, rest, context, "call_soon_threadsafe")?;
+        this.core.wake();
+        Ok(handle.into_object())
+    })
+    .method(c"call_later", |this, arguments| {
+        let (first, rest, context) = handle::parse(arguments, "call_later", 1)?;
+        if first[0].is_none() {
+            return Err(Kind::TypeError.raise_static(c"delay must not be None"));
+        }
+        this.call_at(Core::time() + first[0].to_float()?, &first[1], rest, context, "call_later")
+    })
+    .method(c"call_at", |this, arguments| {
+        let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
+        if first[0].is_none() {
+            return Err(Kind::TypeError.raise_static(c"when cannot be None"));
+        }
+        this.call_at(first[0].to_float()?, &first[1], rest, context, "call_at")
+    })
+    .method(c"create_future", |this, arguments| {
+        arguments.exactly::<0>("create_future")?;
+        known().future.call_named([this.object()], &known().loop_name, 1)
+    })
+    .method(c"create_task", create_task)
+}
+
+fn state(spec: Spec<Loop>) -> Spec<Loop> {
+    spec.method(c"time", |_this, arguments| {
+        arguments.exactly::<0>("time")?;
+        Object::float(Core::time())
+    })
+    .method(c"get_debug", |this, arguments| {
+        arguments.exactly::<0>("get_debug")?;
+        Ok(Object::bool(this.core.is_debug()))
+    })
+    .method(c"is_running", |this, arguments| {
+        arguments.exactly::<0>("is_running")?;
+        Ok(Object::bool(this.core.is_running()))
+    })
+    .method(c"is_closed", |this, arguments| {
+        arguments.exactly::<0>("is_closed")?;
+        Ok(Object::bool(this.core.closed.get()))
+    })
+    .method(c"stop", |this, arguments| {
+        arguments.exactly::<0>("stop")?;
+        this.core.stopping.set(true);
+        Ok(Object::none())
+    })
+    // For the Python half.
+    .method(c"_attach", |this, arguments| {
+        arguments.exactly::<0>("_attach")?;
+        this.core.set_event_loop(this.object()).map(|()| Object::none())
+    })
+    .method(c"_run_turns", |this, arguments| {
+        arguments.exactly::<0>("_run_turns")?;
+        this.core.check_open()?;
+        turn::run(&this.core).map(|()| Object::none())
+    })
+    .method(c"_release", |this, arguments| {
+        arguments.exactly::<0>("_release")?;
+        this.core.close();
+        Ok(Object::none())
+    })
+    .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
+    .method(c"_poll_signals", |this, arguments| {
+        let [fd] = arguments.exactly("_poll_signals")?;
+        this.core.register(descriptor(fd)?, Interest::READ, Source::Signals).map(|_| Object::none())
+    })
+    .method(c"_create_repeating", |this, arguments| {
+        let (callback, rest, context) = handle::parse(arguments, "_create_repeating", 0)?;
+        let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        handle.set_repeating();
+        Ok(handle.into_object())
+    })
+    .method(c"_push_ready", |this, arguments| {
+        let [handle] = arguments.exactly("_push_ready")?;
+        let Some(handle) = known().handle.cast(handle) else { return Err(handle.unexpected("a handle of this loop is needed")) };
+        this.core.push_ready(handle);
+        Ok(Object::none())
+    })
+    .attribute(c"_debug", |this| Ok(Object::bool(this.core.is_debug())))
+    .settable(|this, value| {
+        this.core.set_debug(value.is_true()?);
+        Ok(())
+    })
+    .attribute(c"_stopping", |this| Ok(Object::bool(this.core.stopping.get())))
+    .settable(|this, value| {
+        this.core.stopping.set(value.is_true()?);
+        Ok(())
+    })
+    .attribute(c"_closed", |this| Ok(Object::bool(this.core.closed.get())))
+    .settable(|_this, _value| Ok(()))
+    .attribute(c"_thread_id", |this| this.core.thread.get().map_or_else(|| Ok(Object::none()), Object::integer))
+    .settable(|this, value| {
+        this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
+        Ok(())
+    })
+    .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
+    .settable(|this, value| {
+        this.task_factory.store((!value.is_none()).then(|| value.clone()));
+        Ok(())
+    })
+}
+
+impl Instance<Loop> {
+    #[inline]
+    fn call(
+        &self,
+        callback: &[Object],
+        arguments: &[Object],
+        context: Object,
+        function: &str,
+    ) -> Result<Instance<Handle>> {
+        self.core.check_open()?;
+        let handle = Handle::create(&self.core, &callback[0], arguments, context, None)?;
+        if self.core.is_debug() {
+            self.check_in_debug_mode(&handle, &callback[0], function)?;
+        }
+        self.core.push_ready(handle.clone());
+        Ok(handle)
+    }
+
+    #[inline]
+    fn call_at(
+        &self,
+        when: f64,
+        callback: &Object,
+        arguments: &[Object],
+        context: Object,
+        function: &str,
+    ) -> Result<Object> {
+        self.core.check_open()?;
+        let handle = Handle::create(&self.core, callback, arguments, context, Some(when))?;
+        if self.core.is_debug() {
+            self.check_in_debug_mode(&handle, callback, function)?;
+        }
+        self.core.schedule(handle.clone(), when);
+        Ok(handle.into_object())
+    }
+
+    /// What the debug mode checks and remembers of a new handle.
+    #[cold]
+    fn check_in_debug_mode(&self, handle: &Instance<Handle>, callback: &Object, function: &str) -> Result<()> {
+        self.object().method(&names()._check_call, [callback, &Object::text(function)?])?;
+        let stack = self.object().method(&names()._creation_stack, [])?;
+        handle.set_source_traceback(stack);
+        Ok(())
+    }
+}
+
+/// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
+fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
+    let plain = !this.task_factory.is_some() && !this.core.is_debug() && !this.core.closed.get();
+    let [coroutine] = arguments.positional() else {
+        return slow_task(this, arguments);
+    };
+    if !plain {
+        return slow_task(this, arguments);
+    }
+    if !arguments.has_keywords() {
+        return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+    }
+    let keywords = arguments.keywords()?;
+    let mut all = vec![coroutine.clone(), this.object().clone()];
+    let mut called = vec![known().loop_name.item(0)?];
+    for keyword in keywords {
+        all.push(keyword.value.clone());
+        called.push(keyword.name);
+    }
+    known().task.call_with_names(&all, &Object::tuple_of(&called)?, 1)
+}
+
+#[cold]
+fn slow_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
+    this.object().attribute(&names()._create_task)?.forward(arguments)
+}
+
+/// The descriptor that an argument names: a number, or an object with `fileno()`.
+pub(crate) fn descriptor(object: &Object) -> Result<treadle_reactor::RawFd> {
+    let number = if object.is_integer() {
+        object.to_integer()?
+    } else {
+        let found = object.attribute(&names().fileno).and_then(|fileno| fileno.call([])).and_then(|fd| fd.to_integer());
+        found.map_err(|raised| {
+            let exception = raised.take();
+            if Core::let_through(&exception).is_err() {
+                return Raised::restore(&exception);
+            }
+            Kind::ValueError.raise(&format!("Invalid file object: {}", object.repr()))
+        })?
+    };
+    match treadle_reactor::RawFd::try_from(number) {
+        Ok(number) if number >= 0 => Ok(number),
+        _ => Err(Kind::ValueError.raise(&format!("Invalid file descriptor: {number}"))),
+    }
+}

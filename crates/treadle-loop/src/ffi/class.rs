@@ -1,0 +1,676 @@
+//! Python classes whose instances hold a Rust value, made from type specs.
+//!
+//! Methods take their arguments by `METH_FASTCALL | METH_KEYWORDS`. Each function given to a [`Spec`] is an item of size zero, so a generic
+//! trampoline for its type can call it without any closure or table; a panic in it becomes a `SystemError`.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use pyo3::ffi::{self, Py_ssize_t, PyObject, PyTypeObject};
+
+use super::call::Args;
+use super::error::{Kind, Raised, Result};
+use super::object::{Object, Visit};
+use super::raw;
+
+/// A Rust value that lives in Python objects.
+pub(crate) trait Class: Sized + 'static {
+    /// What stands before the value: the object's head, and what a base class keeps there.
+    type Head;
+    /// What stands behind the value: room for weak references and for a `__dict__`.
+    type Tail: Tail;
+    /// Whether the garbage collector follows the references in the value.
+    const COLLECTED: bool = true;
+    /// Whether instances are of subclasses that Python code makes. Those show the collector their type themselves.
+    const SUBCLASSED: bool = false;
+
+    /// Whether there is something to do before deallocation: see [`Spec::finalize`].
+    const FINALIZED: bool = false;
+
+    /// The value of `cls()`, for classes that programs, or subclasses in Python, may instantiate.
+    fn new() -> Result<Self> {
+        Err(Kind::TypeError.raise_static(c"this class cannot be instantiated"))
+    }
+
+    /// Shows all references to the collector.
+    fn traverse(&self, _visit: &Visit<'_>) {}
+
+    /// Gives up the references that may close a cycle.
+    fn clear(&self) {}
+}
+
+/// An object's head and nothing else.
+pub(crate) type Plain = PyObject;
+
+/// The head of an instance of `asyncio.BaseTransport`, which keeps `_extra` in a slot. Ours stays empty: the attribute is overridden.
+#[repr(C)]
+pub(crate) struct TransportHead {
+    head: PyObject,
+    extra: *mut PyObject,
+}
+
+/// Where weak references and the `__dict__` are kept.
+#[expect(private_interfaces, reason = "only implemented here")]
+pub(crate) trait Tail: Default {
+    const WEAK: Option<usize>;
+    const DICT: Option<usize>;
+}
+
+#[derive(Default)]
+pub(crate) struct Nothing;
+
+#[repr(C)]
+pub(crate) struct Weak(*mut PyObject);
+
+#[repr(C)]
+pub(crate) struct WeakAndDict(*mut PyObject, *mut PyObject);
+
+impl Default for Weak {
+    fn default() -> Self {
+        Self(std::ptr::null_mut())
+    }
+}
+
+impl Default for WeakAndDict {
+    fn default() -> Self {
+        Self(std::ptr::null_mut(), std::ptr::null_mut())
+    }
+}
+
+impl Tail for Nothing {
+    const WEAK: Option<usize> = None;
+    const DICT: Option<usize> = None;
+}
+
+impl Tail for Weak {
+    const WEAK: Option<usize> = Some(0);
+    const DICT: Option<usize> = None;
+}
+
+impl Tail for WeakAndDict {
+    const WEAK: Option<usize> = Some(0);
+    const DICT: Option<usize> = Some(size_of::<usize>());
+}
+
+/// How an instance lies in memory.
+#[repr(C)]
+struct Layout<T: Class> {
+    head: T::Head,
+    value: T,
+    tail: T::Tail,
+}
+
+impl<T: Class> Layout<T> {
+    const VALUE: usize = std::mem::offset_of!(Self, value);
+    const TAIL: usize = std::mem::offset_of!(Self, tail);
+
+    /// Where the value of an instance is.
+    ///
+    /// # Safety
+    /// `object` is laid out like this.
+    #[inline]
+    unsafe fn value(object: *mut PyObject) -> *mut T {
+        // SAFETY: the value is at this offset of the object (L3).
+        unsafe { object.byte_add(Self::VALUE).cast() }
+    }
+}
+
+/// A reference to an object that holds a `T`.
+#[repr(transparent)]
+pub(crate) struct Instance<T: Class>(Object, PhantomData<T>);
+
+impl<T: Class> Clone for Instance<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<T: Class> Deref for Instance<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the object holds a `T` for as long as it lives (L3).
+        let value = unsafe { Layout::<T>::value(self.0.pointer()) };
+        // SAFETY: as above; only shared references to it are ever made, but on deallocation.
+        unsafe { &*value }
+    }
+}
+
+impl<T: Class> Instance<T> {
+    #[inline]
+    pub(crate) fn object(&self) -> &Object {
+        &self.0
+    }
+
+    #[inline]
+    pub(crate) fn into_object(self) -> Object {
+        self.0
+    }
+
+    /// Whether both are the same object.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.is(&other.0)
+    }
+}
+
+/// A class made by [`Spec::create`].
+pub(crate) struct Type<T: Class>(Object, PhantomData<T>);
+
+impl<T: Class> Type<T> {
+    pub(crate) fn object(&self) -> &Object {
+        &self.0
+    }
+
+    /// A new instance with this value.
+    #[inline]
+    pub(crate) fn instantiate(&self, value: T) -> Result<Instance<T>> {
+        // SAFETY: the class was made for `T`.
+        unsafe { allocate(self.0.pointer().cast(), value) }
+    }
+
+    /// The object as an instance, if it is one of this class or of a subclass.
+    pub(crate) fn cast(&self, object: &Object) -> Option<Instance<T>> {
+        // SAFETY: both are alive (L1); the class is a type.
+        let is_one = unsafe { ffi::PyObject_TypeCheck(object.pointer(), self.0.pointer().cast()) } != 0;
+        is_one.then(|| Instance(object.clone(), PhantomData))
+    }
+}
+
+/// Makes an instance.
+///
+/// # Safety
+/// `class` was created for `T`, or is a subclass of such.
+#[inline]
+unsafe fn allocate<T: Class>(class: *mut PyTypeObject, value: T) -> Result<Instance<T>> {
+    // SAFETY: a class that is alive; the result is new (L4). The collector cannot run before the value is written: nothing is allocated.
+    let object = unsafe { Object::from_new(ffi::PyType_GenericAlloc(class, 0)) }?;
+    // SAFETY: just allocated with the layout of `T`.
+    let place = unsafe { Layout::<T>::value(object.pointer()) };
+    // SAFETY: memory of our own, not yet seen by anybody.
+    unsafe { place.write(value) };
+    Ok(Instance(object, PhantomData))
+}
+
+/// What a class is made of.
+pub(crate) struct Spec<T: Class> {
+    name: &'static CStr,
+    doc: &'static CStr,
+    flags: u64,
+    methods: Vec<ffi::PyMethodDef>,
+    attributes: Vec<ffi::PyGetSetDef>,
+    slots: Vec<ffi::PyType_Slot>,
+    value: PhantomData<T>,
+}
+
+/// A function item: of size zero, so that its type says which it is.
+trait Item: Copy + 'static {
+    /// The only value of a type without size.
+    fn item() -> Self {
+        const { assert!(size_of::<Self>() == 0, "a function item, not a pointer nor a closure with captures") };
+        // SAFETY: a type of size zero is valid at any aligned address.
+        unsafe { NonNull::<Self>::dangling().read() }
+    }
+}
+
+impl<F: Copy + 'static> Item for F {}
+
+impl<T: Class> Spec<T> {
+    /// `name` is dotted: module and class.
+    pub(crate) fn new(name: &'static CStr, doc: &'static CStr) -> Self {
+        let (methods, attributes, slots) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, doc, flags: 0, methods, attributes, slots, value: PhantomData }
+    }
+
+    /// Lets Python code derive from the class, and instantiate it.
+    pub(crate) fn subclassable(mut self) -> Self {
+        self.flags |= u64::from(ffi::Py_TPFLAGS_BASETYPE);
+        self.slot(ffi::Py_tp_new, new::<T> as *mut c_void)
+    }
+
+    /// Adds a method.
+    pub(crate) fn method<F>(mut self, name: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>, Args<'_>) -> Result<Object> + Copy + 'static,
+    {
+        self.methods.push(ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<T, F> },
+            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            ml_doc: std::ptr::null(),
+        });
+        self
+    }
+
+    /// Adds an attribute that can be read.
+    pub(crate) fn attribute<F>(mut self, name: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+    {
+        self.attributes.push(ffi::PyGetSetDef { name: name.as_ptr(), get: Some(getter::<T, F>), ..Default::default() });
+        self
+    }
+
+    /// Lets the attribute that was added last be set; deleting it sets None.
+    pub(crate) fn settable<F>(mut self, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
+    {
+        if let Some(last) = self.attributes.last_mut() {
+            last.set = Some(setter::<T, F>);
+        }
+        self
+    }
+
+    /// Sets what `repr()` gives.
+    pub(crate) fn repr<F>(self, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_repr, unary::<T, F> as *mut c_void)
+    }
+
+    /// Sets what happens when the last reference is given up, before anything is cleared.
+    pub(crate) fn finalize<F>(self, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>) -> Result<()> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_finalize, finalize::<T, F> as *mut c_void)
+    }
+
+    /// Makes instances awaitable and iterators of themselves: `function` answers `send(value)`.
+    pub(crate) fn coroutine<F>(self, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
+    {
+        self.slot(ffi::Py_am_await, itself as *mut c_void)
+            .slot(ffi::Py_tp_iter, itself as *mut c_void)
+            .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
+            .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
+    }
+
+    /// Sets what comparisons give.
+    pub(crate) fn compare<F>(self, _function: F) -> Self
+    where
+        F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void)
+            .slot(ffi::Py_tp_hash, hash as *mut c_void)
+    }
+
+    /// Makes the class, below `base` if one is given.
+    pub(crate) fn create(mut self, base: Option<&Object>) -> Result<Type<T>> {
+        if let Some(base) = base {
+            let size = base.attribute(&Object::interned(c"__basicsize__")?)?.to_integer()?;
+            if usize::try_from(size) != Ok(size_of::<T::Head>()) {
+                return Err(Kind::SystemError.raise("treadle does not know how this Python lays out its transports"));
+            }
+        }
+        self.flags |= u64::from(ffi::Py_TPFLAGS_DEFAULT);
+        self.slots.push(slot(ffi::Py_tp_dealloc, deallocate::<T> as *mut c_void));
+        self.slots.push(slot(ffi::Py_tp_members, leak(members::<T>()).cast()));
+        self.slots.push(slot(ffi::Py_tp_doc, self.doc.as_ptr().cast_mut().cast()));
+        if T::COLLECTED {
+            self.flags |= u64::from(ffi::Py_TPFLAGS_HAVE_GC);
+            self.slots.push(slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void));
+            self.slots.push(slot(ffi::Py_tp_clear, clear::<T> as *mut c_void));
+        }
+        // SAFETY: an entry of zeros ends each of the tables.
+        self.methods.push(unsafe { std::mem::zeroed() });
+        self.attributes.push(ffi::PyGetSetDef::default());
+        self.slots.push(slot(ffi::Py_tp_methods, leak(self.methods).cast()));
+        self.slots.push(slot(ffi::Py_tp_getset, leak(self.attributes).cast()));
+        self.slots.push(slot(0, std::ptr::null_mut()));
+        let mut spec = ffi::PyType_Spec {
+            name: self.name.as_ptr(),
+            basicsize: size_of::<Layout<T>>() as c_int,
+            itemsize: 0,
+            flags: self.flags as u32,
+            slots: self.slots.as_mut_ptr(),
+        };
+        let bases = base.map_or(std::ptr::null_mut(), Object::pointer);
+        // SAFETY: the spec and its tables are complete and live long enough (methods, attributes, members for ever); the result is new (L4).
+        let class = unsafe { Object::from_new(ffi::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
+        Ok(Type(class, PhantomData))
+    }
+
+    fn slot(mut self, number: c_int, function: *mut c_void) -> Self {
+        self.slots.push(slot(number, function));
+        self
+    }
+}
+
+/// What one `send()` of a coroutine leads to.
+pub(crate) enum Step {
+    /// It waits: this goes to the task.
+    Yield(Object),
+    /// It is done: this is what `await` gives.
+    Return(Object),
+}
+
+/// The operators `<`, `<=`, `==`, `!=`, `>`, `>=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Less,
+    LessOrEqual,
+    Equal,
+    NotEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+fn slot(number: c_int, function: *mut c_void) -> ffi::PyType_Slot {
+    ffi::PyType_Slot { slot: number, pfunc: function }
+}
+
+/// Tables of a class live as long as the process.
+fn leak<M>(table: Vec<M>) -> *mut M {
+    Vec::leak(table).as_mut_ptr()
+}
+
+/// The members that say where weak references and the `__dict__` are.
+fn members<T: Class>() -> Vec<ffi::PyMemberDef> {
+    let places = [(c"__weaklistoffset__", T::Tail::WEAK), (c"__dictoffset__", T::Tail::DICT)];
+    let mut members: Vec<ffi::PyMemberDef> = places
+        .into_iter()
+        .filter_map(|(name, place)| {
+            Some(ffi::PyMemberDef {
+                name: name.as_ptr(),
+                type_code: ffi::Py_T_PYSSIZET,
+                offset: (Layout::<T>::TAIL + place?) as Py_ssize_t,
+                flags: ffi::Py_READONLY,
+                doc: std::ptr::null(),
+            })
+        })
+        .collect();
+    members.push(ffi::PyMemberDef::default());
+    members
+}
+
+/// Calls Rust from C: a panic becomes an exception.
+#[inline]
+fn guarded<R>(function: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Kind::SystemError.raise(&format!("treadle's event loop has a fault, please report it: {words}")))
+    })
+}
+
+#[inline]
+fn answer(result: Result<Object>) -> *mut PyObject {
+    match result {
+        Ok(object) => object.into_pointer(),
+        Err(_raised) => std::ptr::null_mut(),
+    }
+}
+
+/// The instance that C calls a function of.
+///
+/// # Safety
+/// `object` points to a variable that holds an instance of a class made for `T`.
+#[inline]
+unsafe fn instance<T: Class>(object: &*mut PyObject) -> &Instance<T> {
+    // SAFETY: an `Instance` is a pointer and nothing else; the caller vouches for the class (L1, L3).
+    unsafe { &*(&raw const *object).cast() }
+}
+
+/// A borrowed object that C hands over.
+///
+/// # Safety
+/// `object` points to a variable that holds a living object.
+#[inline]
+unsafe fn borrowed(object: &*mut PyObject) -> &Object {
+    // SAFETY: an `Object` is a pointer and nothing else; the caller vouches for it (L1).
+    unsafe { &*(&raw const *object).cast() }
+}
+
+/// A table of borrowed objects that C hands over.
+///
+/// # Safety
+/// `first` points to `length` living objects, or `length` is 0.
+#[inline]
+unsafe fn borrowed_slice<'a>(first: *const *mut PyObject, length: usize) -> &'a [Object] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: an `Object` is a pointer and nothing else; the caller of the C function holds them all for the length of the call (L1).
+    unsafe { std::slice::from_raw_parts(first.cast(), length) }
+}
+
+unsafe extern "C" fn method<T, F>(
+    this: *mut PyObject,
+    arguments: *const *mut PyObject,
+    count: Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>, Args<'_>) -> Result<Object> + Copy + 'static,
+{
+    let count = count.unsigned_abs();
+    // SAFETY: null, or a tuple that the caller holds.
+    let names = if names.is_null() { None } else { Some(unsafe { borrowed(&names) }) };
+    let named = names.and_then(Object::tuple_length).unwrap_or(0);
+    // SAFETY: vectorcall's protocol: positional arguments, then those with names.
+    let all = unsafe { borrowed_slice(arguments, count + named) };
+    let (positional, values) = all.split_at(count);
+    // SAFETY: methods are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    answer(guarded(|| F::item()(this, Args { positional, names, values })))
+}
+
+unsafe extern "C" fn unary<T, F>(this: *mut PyObject) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+{
+    // SAFETY: slots are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    answer(guarded(|| F::item()(this)))
+}
+
+unsafe extern "C" fn finalize<T, F>(this: *mut PyObject)
+where
+    T: Class,
+    F: Fn(&Instance<T>) -> Result<()> + Copy + 'static,
+{
+    let raised = Raised::set_aside();
+    // SAFETY: slots are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    if let Err(raised) = guarded(|| F::item()(this)) {
+        raised.write_unraisable(this.object());
+    }
+    drop(raised);
+}
+
+unsafe extern "C" fn getter<T, F>(this: *mut PyObject, _closure: *mut c_void) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+{
+    // SAFETY: descriptors are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    answer(guarded(|| F::item()(this)))
+}
+
+unsafe extern "C" fn setter<T, F>(this: *mut PyObject, value: *mut PyObject, _closure: *mut c_void) -> c_int
+where
+    T: Class,
+    F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
+{
+    // SAFETY: reads the address of a static.
+    let value = if value.is_null() { unsafe { ffi::Py_None() } } else { value };
+    // SAFETY: descriptors are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    // SAFETY: the caller holds the value.
+    let value = unsafe { borrowed(&value) };
+    guarded(|| F::item()(this, value)).map_or(-1, |()| 0)
+}
+
+unsafe extern "C" fn compare<T, F>(this: *mut PyObject, other: *mut PyObject, operator: c_int) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
+{
+    let operator = match operator {
+        ffi::Py_LT => Comparison::Less,
+        ffi::Py_LE => Comparison::LessOrEqual,
+        ffi::Py_EQ => Comparison::Equal,
+        ffi::Py_NE => Comparison::NotEqual,
+        ffi::Py_GT => Comparison::Greater,
+        _ => Comparison::GreaterOrEqual,
+    };
+    // SAFETY: slots are called with an instance of their class, and the caller holds both.
+    let (this, other) = unsafe { (instance::<T>(&this), borrowed(&other)) };
+    let result = guarded(|| F::item()(this, other, operator));
+    // SAFETY: lives for ever.
+    let unknown = || unsafe { Object::from_borrowed(ffi::Py_NotImplemented()) };
+    answer(result.map(|result| result.map_or_else(unknown, Object::bool)))
+}
+
+/// Identity is what is hashed, as for any object without a value.
+unsafe extern "C" fn hash(this: *mut PyObject) -> ffi::Py_hash_t {
+    (this as usize >> 4) as ffi::Py_hash_t
+}
+
+unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller holds it.
+    unsafe { Object::from_borrowed(this) }.into_pointer()
+}
+
+unsafe extern "C" fn send<T, F>(
+    this: *mut PyObject,
+    value: *mut PyObject,
+    result: *mut *mut PyObject,
+) -> ffi::PySendResult
+where
+    T: Class,
+    F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
+{
+    // SAFETY: slots are called with an instance of their class, and the caller holds both.
+    let (this, value) = unsafe { (instance::<T>(&this), borrowed(&value)) };
+    let (object, status) = match guarded(|| F::item()(this, value)) {
+        Ok(Step::Yield(object)) => (object.into_pointer(), ffi::PySendResult::PYGEN_NEXT),
+        Ok(Step::Return(object)) => (object.into_pointer(), ffi::PySendResult::PYGEN_RETURN),
+        Err(_raised) => (std::ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR),
+    };
+    // SAFETY: where the caller wants the result.
+    unsafe { result.write(object) };
+    status
+}
+
+unsafe extern "C" fn next<T, F>(this: *mut PyObject) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
+{
+    // SAFETY: slots are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    answer(guarded(|| match F::item()(this, &Object::none())? {
+        Step::Yield(object) => Ok(object),
+        Step::Return(value) => Err(Raised::stop_iteration(&value)),
+    }))
+}
+
+unsafe extern "C" fn new<T: Class>(
+    class: *mut PyTypeObject,
+    _arguments: *mut PyObject,
+    _keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the slot of a class made for `T`, inherited by its subclasses.
+    answer(guarded(|| unsafe { allocate(class, T::new()?) }.map(Instance::into_object)))
+}
+
+unsafe extern "C" fn traverse<T: Class>(
+    this: *mut PyObject,
+    function: ffi::visitproc,
+    argument: *mut c_void,
+) -> c_int {
+    let visit = Visit { function, argument, status: std::cell::Cell::new(0), lifetime: PhantomData };
+    if !T::SUBCLASSED {
+        // SAFETY: a living object has a type; instances of heap types own a reference to it.
+        let class = unsafe { ffi::Py_TYPE(this) };
+        // SAFETY: function and argument are the collector's own.
+        visit.status.set(unsafe { function(class.cast(), argument) });
+    }
+    // SAFETY: called with an instance of the class (L3).
+    unsafe { instance::<T>(&this) }.traverse(&visit);
+    if let Some(place) = T::Tail::DICT {
+        // SAFETY: the place of the `__dict__`.
+        let dict = unsafe { *this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
+        if !dict.is_null() && visit.status.get() == 0 {
+            // SAFETY: function and argument are the collector's own.
+            visit.status.set(unsafe { function(dict, argument) });
+        }
+    }
+    visit.status.get()
+}
+
+unsafe extern "C" fn clear<T: Class>(this: *mut PyObject) -> c_int {
+    // SAFETY: called with an instance of the class, which the collector holds (L3).
+    let this_value = unsafe { instance::<T>(&this) };
+    let _ = guarded(|| {
+        this_value.clear();
+        Ok(())
+    });
+    // SAFETY: as above.
+    unsafe { clear_dict::<T>(this) };
+    0
+}
+
+/// Gives up the `__dict__`, if there is one.
+///
+/// # Safety
+/// `this` is an instance of a class made for `T`.
+unsafe fn clear_dict<T: Class>(this: *mut PyObject) {
+    if let Some(place) = T::Tail::DICT {
+        // SAFETY: the place of the `__dict__`.
+        let dict = unsafe { this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
+        // SAFETY: null or a reference of ours, which is taken out before it is dropped.
+        let old = unsafe { Object::from_nullable(dict.replace(std::ptr::null_mut())) };
+        drop(old);
+    }
+}
+
+unsafe extern "C" fn deallocate<T: Class>(this: *mut PyObject) {
+    // SAFETY: a dying object still has its type.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    // SAFETY: an object whose last reference is gone; negative if `finalize` has revived it.
+    if T::FINALIZED && unsafe { raw::PyObject_CallFinalizerFromDealloc(this) } < 0 {
+        return;
+    }
+    if T::COLLECTED {
+        // SAFETY: an object of a collected class; untracking twice is allowed.
+        unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
+    }
+    if let Some(place) = T::Tail::WEAK {
+        // SAFETY: the place of the list of weak references.
+        let list = unsafe { *this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
+        if !list.is_null() {
+            // SAFETY: the object has no references any more.
+            unsafe { ffi::PyObject_ClearWeakRefs(this) };
+        }
+    }
+    // SAFETY: called once for an instance of the class (L3).
+    unsafe { clear_dict::<T>(this) };
+    // SAFETY: the value was written on allocation, and nobody can see it any more.
+    let value = unsafe { Layout::<T>::value(this) };
+    let _ = guarded(|| {
+        // SAFETY: dropped once.
+        unsafe { value.drop_in_place() };
+        Ok(())
+    });
+    // SAFETY: every type has a function that frees what its allocation gave.
+    let free = unsafe { ffi::PyType_GetSlot(class, ffi::Py_tp_free) };
+    // SAFETY: the slot holds a function of this kind.
+    let free = unsafe { std::mem::transmute::<*mut c_void, ffi::freefunc>(free) };
+    // SAFETY: allocated by this type, and dead.
+    unsafe { free(this.cast()) };
+    // SAFETY: the reference to its type that the instance had.
+    drop(unsafe { Object::from_nullable(class.cast()) });
+}

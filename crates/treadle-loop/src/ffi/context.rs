@@ -1,0 +1,34 @@
+//! `contextvars.Context`, entered and left natively.
+
+use super::error::{Raised, Result};
+use super::object::Object;
+use super::raw;
+
+/// A context of the program.
+pub(crate) struct Context;
+
+impl Context {
+    /// `contextvars.copy_context()`.
+    #[inline]
+    pub(crate) fn copy_current() -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        unsafe { Object::from_new(raw::PyContext_CopyCurrent()) }
+    }
+
+    /// `context.run(function)`. An exception that `function` has set stays set while the context is left.
+    #[inline]
+    pub(crate) fn run<T>(context: &Object, function: impl FnOnce() -> Result<T>) -> Result<T> {
+        // SAFETY: alive (L1), attached (L2); an object that is no context is refused with an exception.
+        if unsafe { raw::PyContext_Enter(context.pointer()) } != 0 {
+            // SAFETY: the call has failed (L4).
+            return Err(unsafe { Raised::is_set() });
+        }
+        let result = function();
+        // SAFETY: entered above in this thread, and whatever `function` entered it has left.
+        if unsafe { raw::PyContext_Exit(context.pointer()) } != 0 {
+            // SAFETY: the call has failed (L4).
+            return Err(unsafe { Raised::is_set() });
+        }
+        result
+    }
+}

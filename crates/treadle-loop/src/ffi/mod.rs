@@ -1,0 +1,38 @@
+//! The border to CPython: all `unsafe` of this crate, behind types that cannot be misused.
+//!
+//! Invariants, which the comments at the blocks refer to:
+//!
+//! - **L1** The pointer in an [`Object`] or [`Instance`] is not null and its object lives as long as the wrapper: an owned one holds one
+//!   reference, a `&Object` stands for a reference that somebody else holds for at least that lifetime.
+//! - **L2** This crate's code runs on threads that are attached to the interpreter. The wrappers are neither `Send` nor `Sync`; the only code
+//!   that runs detached is the closure of [`detached`], which can hold none of them.
+//! - **L3** An [`Instance<T>`] points to an object whose type, or a base of it, was made by [`class::create`] for `T`, and whose value was
+//!   written before anybody else saw the object. So a `T` lies behind the head, from creation until deallocation.
+//! - **L4** A call of the C API that fails returns null or -1 with an exception set, which becomes [`Raised`] on the spot.
+//! - **L5** There is one interpreter in the process (the module refuses to be imported by a second one) and it has a GIL.
+//! - **L6** `ob_refcnt` is the first word of an object, and reaching zero is answered by `_Py_Dealloc`: the stable ABI has frozen both for
+//!   builds with a GIL. An object whose lower half of that word is negative is immortal and keeps its count (3.12 and later).
+//!
+//! The functions of the C API used here belong to the stable ABI of 3.11, or have been exported with the same signature by each version
+//! since 3.9 (see `raw`).
+
+mod buffer;
+mod call;
+pub(crate) mod class;
+mod context;
+mod error;
+mod number;
+mod object;
+mod raw;
+mod shared;
+mod text;
+mod thread;
+
+pub(crate) use buffer::{Readable, Writable};
+pub(crate) use call::Args;
+pub(crate) use class::{Class, Comparison, Instance, Nothing, Plain, Spec, TransportHead, Type, Weak, WeakAndDict};
+pub(crate) use context::Context;
+pub(crate) use error::{Kind, Raised, Result};
+pub(crate) use object::{Object, Slot, Visit};
+pub(crate) use shared::Shared;
+pub(crate) use thread::{check_signals, detached};

@@ -1,0 +1,127 @@
+//! Numbers and tuples between Rust and Python.
+
+use pyo3::ffi;
+
+use super::error::{Raised, Result};
+use super::object::Object;
+
+impl Object {
+    #[inline]
+    pub(crate) fn integer(value: i64) -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyLong_FromLongLong(value)) }
+    }
+
+    #[inline]
+    pub(crate) fn float(value: f64) -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyFloat_FromDouble(value)) }
+    }
+
+    /// The integer here; objects with `__index__` count as one.
+    #[inline]
+    pub(crate) fn to_integer(&self) -> Result<i64> {
+        // SAFETY: alive (L1) and attached (L2).
+        let value = unsafe { ffi::PyLong_AsLongLong(self.pointer()) };
+        if value == -1 && Raised::is_pending() {
+            // SAFETY: just seen (L4).
+            return Err(unsafe { Raised::is_set() });
+        }
+        Ok(value)
+    }
+
+    #[inline]
+    pub(crate) fn to_float(&self) -> Result<f64> {
+        // SAFETY: alive (L1) and attached (L2).
+        let value = unsafe { ffi::PyFloat_AsDouble(self.pointer()) };
+        if value == -1.0 && Raised::is_pending() {
+            // SAFETY: just seen (L4).
+            return Err(unsafe { Raised::is_set() });
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn is_integer(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyLong_Check(self.pointer()) != 0 }
+    }
+
+    /// A tuple of these.
+    pub(crate) fn tuple<const N: usize>(items: [Object; N]) -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        let tuple = unsafe { Self::from_new(ffi::PyTuple_New(N as isize)) }?;
+        for (index, item) in (0..).zip(items) {
+            // SAFETY: a new tuple that nobody else has seen; the index is below its length, and the item's reference goes over to it.
+            unsafe { ffi::PyTuple_SetItem(tuple.pointer(), index, item.into_pointer()) };
+        }
+        Ok(tuple)
+    }
+
+    /// A tuple of references to these.
+    pub(crate) fn tuple_of(items: &[Object]) -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        let tuple = unsafe { Self::from_new(ffi::PyTuple_New(items.len() as isize)) }?;
+        for (index, item) in (0..).zip(items) {
+            // SAFETY: as above.
+            unsafe { ffi::PyTuple_SetItem(tuple.pointer(), index, item.clone().into_pointer()) };
+        }
+        Ok(tuple)
+    }
+
+    /// The item of a tuple.
+    pub(crate) fn item(&self, index: usize) -> Result<Object> {
+        // SAFETY: alive (L1), attached (L2); what is no tuple, or too short, is an exception.
+        let item = unsafe { ffi::PyTuple_GetItem(self.pointer(), index as isize) };
+        if item.is_null() {
+            // SAFETY: the call has failed (L4).
+            return Err(unsafe { Raised::is_set() });
+        }
+        // SAFETY: not null, and alive as long as the tuple is.
+        Ok(unsafe { Self::from_borrowed(item) })
+    }
+
+    /// How many items a tuple has; none if it is no tuple.
+    pub(crate) fn tuple_length(&self) -> Option<usize> {
+        // SAFETY: alive (L1).
+        if unsafe { ffi::PyTuple_Check(self.pointer()) } == 0 {
+            return None;
+        }
+        // SAFETY: a tuple, as just seen.
+        usize::try_from(unsafe { ffi::PyTuple_Size(self.pointer()) }).ok()
+    }
+
+    /// `self[name] = value` of a dict.
+    pub(crate) fn set_item(&self, name: &Object, value: &Object) -> Result<()> {
+        // SAFETY: all three are alive (L1) and this thread is attached (L2).
+        match unsafe { ffi::PyObject_SetItem(self.pointer(), name.pointer(), value.pointer()) } {
+            0 => Ok(()),
+            // SAFETY: anything else is an exception (L4).
+            _ => Err(unsafe { Raised::is_set() }),
+        }
+    }
+
+    /// `iter(self)`, item by item.
+    pub(crate) fn iterate(&self) -> Result<impl Iterator<Item = Result<Object>>> {
+        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
+        let iterator = unsafe { Self::from_new(ffi::PyObject_GetIter(self.pointer())) }?;
+        Ok(std::iter::from_fn(move || {
+            // SAFETY: an iterator, as just made; null is the end, or an exception.
+            let item = unsafe { Self::from_nullable(ffi::PyIter_Next(iterator.pointer())) };
+            // SAFETY: just seen to be set (L4).
+            item.map(Ok).or_else(|| Raised::is_pending().then(|| Err(unsafe { Raised::is_set() })))
+        }))
+    }
+
+    pub(crate) fn dict() -> Result<Object> {
+        // SAFETY: this thread is attached (L2) and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyDict_New()) }
+    }
+}
+
+impl Raised {
+    /// Whether an exception is set; asked where a result alone does not say.
+    fn is_pending() -> bool {
+        // SAFETY: this thread is attached (L2).
+        unsafe { !ffi::PyErr_Occurred().is_null() }
+    }
+}

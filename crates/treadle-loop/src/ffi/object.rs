@@ -1,0 +1,263 @@
+//! A reference to a Python object, and what can be asked of any object.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use pyo3::ffi::{self, PyObject};
+
+use super::error::{Raised, Result};
+use super::raw;
+
+/// A strong reference. `&Object` is a borrowed one.
+#[repr(transparent)]
+pub(crate) struct Object(NonNull<PyObject>);
+
+impl Clone for Object {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: alive and attached (L1, L2).
+        unsafe { raw::incref(self.pointer()) }
+        Self(self.0)
+    }
+}
+
+impl Drop for Object {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this wrapper owns a reference and is gone after this (L1, L2).
+        unsafe { raw::decref(self.pointer()) }
+    }
+}
+
+impl Object {
+    /// Takes over a new reference that a call of the C API returned, or its exception.
+    ///
+    /// # Safety
+    /// `pointer` is null with an exception set, or a reference that the caller gives away.
+    #[inline]
+    pub(super) unsafe fn from_new(pointer: *mut PyObject) -> Result<Self> {
+        match NonNull::new(pointer) {
+            Some(pointer) => Ok(Self(pointer)),
+            // SAFETY: the exception is set, as the caller promises (L4).
+            None => Err(unsafe { Raised::is_set() }),
+        }
+    }
+
+    /// As [`Self::from_new`], where null means that there is nothing and not that something failed.
+    ///
+    /// # Safety
+    /// `pointer` is null, or a reference that the caller gives away.
+    #[inline]
+    pub(super) unsafe fn from_nullable(pointer: *mut PyObject) -> Option<Self> {
+        NonNull::new(pointer).map(Self)
+    }
+
+    /// Makes a reference of one that somebody else keeps.
+    ///
+    /// # Safety
+    /// `pointer` is not null and its object alive.
+    #[inline]
+    pub(super) unsafe fn from_borrowed(pointer: *mut PyObject) -> Self {
+        // SAFETY: alive, as the caller promises, and attached (L2).
+        unsafe { raw::incref(pointer) }
+        // SAFETY: not null, as the caller promises.
+        Self(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
+    /// The pointer, still owned by this wrapper.
+    #[inline]
+    pub(super) fn pointer(&self) -> *mut PyObject {
+        self.0.as_ptr()
+    }
+
+    /// The pointer, whose reference is now the caller's.
+    #[inline]
+    pub(super) fn into_pointer(self) -> *mut PyObject {
+        let pointer = self.pointer();
+        std::mem::forget(self);
+        pointer
+    }
+
+    /// The same reference for code that is written with PyO3.
+    pub(crate) fn into_bound(self, py: pyo3::Python<'_>) -> pyo3::Bound<'_, pyo3::PyAny> {
+        // SAFETY: a new reference, handed over (L1).
+        unsafe { pyo3::Bound::from_owned_ptr(py, self.into_pointer()) }
+    }
+
+    #[inline]
+    pub(crate) fn none() -> Self {
+        // SAFETY: `None` lives for ever.
+        unsafe { Self::from_borrowed(ffi::Py_None()) }
+    }
+
+    #[inline]
+    pub(crate) fn bool(value: bool) -> Self {
+        // SAFETY: `True` and `False` live for ever.
+        unsafe { Self::from_borrowed(if value { ffi::Py_True() } else { ffi::Py_False() }) }
+    }
+
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        // SAFETY: reads the address of a static.
+        self.pointer() == unsafe { ffi::Py_None() }
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub(crate) fn is(&self, other: &Object) -> bool {
+        self.0 == other.0
+    }
+
+    /// Whether this is an instance of just this type, not of a subclass.
+    #[inline]
+    pub(crate) fn has_type(&self, class: &Object) -> bool {
+        // SAFETY: a living object has a type (L1).
+        unsafe { ffi::Py_TYPE(self.pointer()) }.cast() == class.pointer()
+    }
+
+    /// `isinstance(self, class)`.
+    pub(crate) fn is_instance(&self, class: &Object) -> Result<bool> {
+        // SAFETY: both are alive (L1) and this thread is attached (L2).
+        match unsafe { ffi::PyObject_IsInstance(self.pointer(), class.pointer()) } {
+            // SAFETY: a negative answer is an exception (L4).
+            ..0 => Err(unsafe { Raised::is_set() }),
+            answer => Ok(answer != 0),
+        }
+    }
+
+    pub(crate) fn is_callable(&self) -> bool {
+        // SAFETY: alive (L1) and attached (L2).
+        unsafe { ffi::PyCallable_Check(self.pointer()) != 0 }
+    }
+
+    /// `bool(self)`.
+    pub(crate) fn is_true(&self) -> Result<bool> {
+        // SAFETY: alive (L1) and attached (L2).
+        match unsafe { ffi::PyObject_IsTrue(self.pointer()) } {
+            // SAFETY: a negative answer is an exception (L4).
+            ..0 => Err(unsafe { Raised::is_set() }),
+            answer => Ok(answer != 0),
+        }
+    }
+
+    /// `getattr(self, name)`.
+    pub(crate) fn attribute(&self, name: &Object) -> Result<Object> {
+        // SAFETY: both are alive (L1), this thread is attached (L2), and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyObject_GetAttr(self.pointer(), name.pointer())) }
+    }
+
+    /// `setattr(self, name, value)`.
+    pub(crate) fn set_attribute(&self, name: &Object, value: &Object) -> Result<()> {
+        // SAFETY: all three are alive (L1) and this thread is attached (L2).
+        match unsafe { ffi::PyObject_SetAttr(self.pointer(), name.pointer(), value.pointer()) } {
+            0 => Ok(()),
+            // SAFETY: anything else is an exception (L4).
+            _ => Err(unsafe { Raised::is_set() }),
+        }
+    }
+
+    /// `repr(self)`, or a stand-in if that fails.
+    pub(crate) fn repr(&self) -> String {
+        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
+        let shown = unsafe { Self::from_new(ffi::PyObject_Repr(self.pointer())) };
+        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
+            raised.forget();
+            "<unprintable>".to_owned()
+        })
+    }
+
+    /// `importlib.import_module(name)`.
+    pub(crate) fn import(name: &std::ffi::CStr) -> Result<Object> {
+        // SAFETY: the name ends with a nul, this thread is attached (L2), and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyImport_ImportModule(name.as_ptr())) }
+    }
+
+    /// The object that this weak reference leads to, if it lives.
+    pub(crate) fn referent(&self) -> Option<Object> {
+        // SAFETY: alive (L1), attached (L2); the result is borrowed, and kept alive by nobody but until the next line.
+        let pointer = unsafe { ffi::PyWeakref_GetObject(self.pointer()) };
+        // SAFETY: reads the address of a static.
+        if pointer.is_null() || pointer == unsafe { ffi::Py_None() } {
+            return None;
+        }
+        // SAFETY: not null, and alive: nothing has run since it was looked up.
+        Some(unsafe { Self::from_borrowed(pointer) })
+    }
+
+    /// A weak reference to this object.
+    pub(crate) fn weak(&self) -> Result<Object> {
+        // SAFETY: alive (L1), attached (L2), no callback, and the result is new (L4).
+        unsafe { Self::from_new(ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut())) }
+    }
+
+    /// How many references there are.
+    pub(crate) fn reference_count(&self) -> isize {
+        // SAFETY: alive (L1).
+        unsafe { ffi::Py_REFCNT(self.pointer()) }
+    }
+}
+
+/// What a class hands its references to while the garbage collector looks for cycles.
+pub(crate) struct Visit<'a> {
+    pub(super) function: ffi::visitproc,
+    pub(super) argument: *mut std::ffi::c_void,
+    pub(super) status: std::cell::Cell<std::ffi::c_int>,
+    pub(super) lifetime: PhantomData<&'a ()>,
+}
+
+impl Visit<'_> {
+    /// Shows the collector one reference that the visited object owns.
+    pub(crate) fn object(&self, object: &Object) {
+        if self.status.get() == 0 {
+            // SAFETY: function and argument are the collector's own, passed on unchanged; the object is alive (L1).
+            self.status.set(unsafe { (self.function)(object.pointer(), self.argument) });
+        }
+    }
+
+    /// Shows the reference in a cell, if there is one.
+    pub(crate) fn cell(&self, cell: &Slot) {
+        cell.with(|object| self.object(object));
+    }
+}
+
+/// A place for an object that can be exchanged through a shared reference.
+#[derive(Default)]
+pub(crate) struct Slot(std::cell::Cell<Option<Object>>);
+
+impl Slot {
+    pub(crate) fn new(object: Option<Object>) -> Self {
+        Self(std::cell::Cell::new(object))
+    }
+
+    /// A new reference to what is here.
+    #[inline]
+    pub(crate) fn load(&self) -> Option<Object> {
+        // SAFETY: nothing runs between the two steps that could look into the cell; cloning runs no Python.
+        unsafe { (*self.0.as_ptr()).clone() }
+    }
+
+    /// Puts something here; what was here is dropped after the exchange.
+    #[inline]
+    pub(crate) fn store(&self, object: Option<Object>) {
+        drop(self.0.replace(object));
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Object> {
+        self.0.take()
+    }
+
+    #[inline]
+    pub(crate) fn is_some(&self) -> bool {
+        // SAFETY: a look at whether the pointer is null; nothing else runs.
+        unsafe { (*self.0.as_ptr()).is_some() }
+    }
+
+    /// Shows what is here to a function that only looks at its address or hands it to the collector.
+    fn with(&self, function: impl FnOnce(&Object)) {
+        // SAFETY: the collector's visits run no code that could exchange the content.
+        if let Some(object) = unsafe { &*self.0.as_ptr() } {
+            function(object);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Threads and signals.
+
+use pyo3::ffi;
+
+use super::error::{Raised, Result};
+
+/// Runs `function` while other threads may run Python. It cannot hold objects: none of the wrappers is `Send`.
+pub(crate) fn detached<T: Send>(function: impl FnOnce() -> T + Send) -> T {
+    struct Attach(*mut ffi::PyThreadState);
+    impl Drop for Attach {
+        fn drop(&mut self) {
+            // SAFETY: the state that was saved in this thread a moment ago.
+            unsafe { ffi::PyEval_RestoreThread(self.0) }
+        }
+    }
+    // SAFETY: this thread is attached (L2), and is so again when `Attach` is dropped, also when `function` panics.
+    let _attach = Attach(unsafe { ffi::PyEval_SaveThread() });
+    function()
+}
+
+/// Lets Python's signal handlers run that are due. They run in the main thread only.
+#[inline]
+pub(crate) fn check_signals() -> Result<()> {
+    // SAFETY: this thread is attached (L2).
+    match unsafe { ffi::PyErr_CheckSignals() } {
+        0 => Ok(()),
+        // SAFETY: a handler has raised (L4).
+        _ => Err(unsafe { Raised::is_set() }),
+    }
+}

@@ -1,0 +1,31 @@
+//! What the extension module exports of this crate.
+
+use pyo3::prelude::*;
+
+use crate::core::Core;
+use crate::ffi::Object;
+use crate::known;
+
+/// Adds the native classes of the loop to a module. They are made here, which imports `asyncio`.
+///
+/// # Errors
+/// `ImportError` if `asyncio` cannot be imported, `SystemError` if its classes are not as expected.
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let known = known::load().map_err(|raised| PyErr::from_value(raised.take().into_bound(module.py())))?;
+    let classes: [(&str, &Object); 4] = [
+        ("Loop", known.event_loop.object()),
+        ("Handle", known.handle.object()),
+        ("TimerHandle", known.timer_handle.object()),
+        ("StreamTransport", known.stream.object()),
+    ];
+    for (name, class) in classes {
+        module.add(name, class.clone().into_bound(module.py()))?;
+    }
+    module.add_function(wrap_pyfunction!(forked, module)?)
+}
+
+/// Tells all loops that this process was forked from theirs.
+#[pyfunction]
+fn forked() {
+    Core::forked();
+}

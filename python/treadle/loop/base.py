@@ -1,0 +1,175 @@
+"""Running, closing and reporting: the Python half that every other part of the loop stands on.
+
+What runs for each callback and each packet is native. What runs for each connection and each loop is Python, and as much of it as
+possible is the standard library's own ``asyncio.BaseEventLoop``, of the Python that runs, so that it behaves as that version does.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import warnings
+from asyncio import events, format_helpers
+from asyncio.log import logger
+from collections.abc import Callable, Coroutine
+from traceback import StackSummary
+from typing import Any
+
+from treadle.loop import native
+
+os.register_at_fork(after_in_child=native.forked)
+
+
+class Base(native.Loop, asyncio.BaseEventLoop):
+    """A loop without sockets."""
+
+    def __init__(self) -> None:
+        """Make a loop: an epoll descriptor and an eventfd.
+
+        Raises:
+            OSError: the system has no more descriptors.
+        """
+        super().__init__()
+        self._attach()
+        self._wakeup_sockets: tuple[Any, Any] | None = None
+
+    def run_forever(self) -> None:
+        """Run until ``stop()`` is called.
+
+        Raises:
+            RuntimeError: the loop is closed or runs already, or another one runs in this thread.
+        """
+        self._check_closed()
+        self._check_running()
+        self._set_coroutine_origin_tracking(self._debug)
+        hooks = sys.get_asyncgen_hooks()
+        restore_wakeup = self._watch_signals()
+        self._thread_id = threading.get_ident()
+        try:
+            sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
+            events._set_running_loop(self)
+            self._run_turns()
+        finally:
+            self._stopping = False
+            self._thread_id = None
+            events._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*hooks)
+            restore_wakeup()
+
+    def close(self) -> None:
+        """Close the loop: callbacks that wait are dropped, the default executor is told to end.
+
+        Raises:
+            RuntimeError: the loop is running.
+        """
+        if self.is_closed():
+            return
+        super().close()
+        self._close_wakeup()
+        self._release()
+
+    # What ends a sleep when a signal arrives.
+
+    def _watch_signals(self) -> Callable[[], None]:
+        """Have signals wake the loop while it runs; return what undoes that."""
+        if threading.current_thread() is not threading.main_thread():
+            return _nothing
+        descriptor = self._wakeup_descriptor()
+        before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        if before == descriptor:
+            return _nothing
+        if before != -1:
+            # Somebody else's, and theirs it remains.
+            signal.set_wakeup_fd(before)
+            return _nothing
+        return self._unwatch_signals
+
+    def _unwatch_signals(self) -> None:
+        """Stop being woken, unless handlers of ours wait for signals."""
+
+    def _wakeup_descriptor(self) -> int:
+        raise NotImplementedError
+
+    def _close_wakeup(self) -> None:
+        raise NotImplementedError
+
+    # What native code calls.
+
+    def _call_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
+        """Report the exception of a callback."""
+        what = format_helpers._format_callback_source(handle._callback, handle._args)
+        context = {"message": f"Exception in callback {what}", "exception": exception, "handle": handle}
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _check_call(self, callback: object, method: str) -> None:
+        """Check what the debug mode checks before a callback is scheduled."""
+        if method != "call_soon_threadsafe":
+            self._check_thread()
+        self._check_callback(callback, method)
+
+    def _creation_stack(self) -> StackSummary:
+        """Return the stack of whoever schedules a callback."""
+        return format_helpers.extract_stack(sys._getframe(1))
+
+    def _create_task(self, coro: Coroutine[Any, Any, Any], **keywords: Any) -> asyncio.Task[Any]:
+        """Make a task where native code does not: with a factory, in debug mode, on a closed loop."""
+        return asyncio.BaseEventLoop.create_task(self, coro, **keywords)
+
+    def _run_in_debug_mode(self, handle: asyncio.Handle) -> None:
+        """Run a callback and complain if it takes long."""
+        self._current_handle = handle
+        try:
+            started = self.time()
+            handle._run()
+            took = self.time() - started
+        finally:
+            self._current_handle = None
+        if took >= self.slow_callback_duration:
+            shown = asyncio.base_events._format_handle(handle)
+            logger.warning("Executing %s took %.3f seconds", shown, took)
+
+    def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
+        """Report an error that ends a connection; those of the network are ordinary."""
+        if isinstance(exception, OSError):
+            if self._debug:
+                logger.debug("%r: %s", transport, message, exc_info=exception)
+            return
+        self.call_exception_handler(
+            {"message": message, "exception": exception, "transport": transport, "protocol": protocol}
+        )
+
+    def _write_after_loss(self) -> None:
+        logger.warning("socket.send() raised exception.")
+
+    def _detach_server(self, server: Any, transport: object) -> None:
+        """Tell a server that one of its connections is gone."""
+        if sys.version_info >= (3, 13):
+            server._detach(transport)
+        else:
+            server._detach()
+
+    def _show_transport(self, transport: Any) -> str:
+        """Return what ``repr()`` of a stream transport shows."""
+        info = [type(transport).__name__]
+        if transport._sock is None:
+            info.append("closed")
+        elif transport.is_closing():
+            info.append("closing")
+        info.append(f"fd={transport._sock_fd}")
+        if transport._sock is not None:
+            info.append("reading" if transport.is_reading() else "not reading")
+            info.append(f"write buffer={transport.get_write_buffer_size()}")
+        return f"<{' '.join(info)}>"
+
+    def _unclosed_transport(self, transport: Any) -> None:
+        """Warn of a transport that nobody closed, and close its socket."""
+        warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
+        transport._sock.close()
+
+
+def _nothing() -> None:
+    pass

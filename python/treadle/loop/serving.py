@@ -1,0 +1,209 @@
+"""Connections: transports for sockets, and servers that accept them."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from asyncio import base_events, constants, sslproto, trsock
+from collections.abc import Callable
+from typing import Any
+
+from treadle.loop.signals import Signals
+
+_Factory = Callable[[], asyncio.BaseProtocol]
+
+
+class Serving(Signals):
+    """What ``create_connection`` and ``create_server`` of ``BaseEventLoop`` end in."""
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> asyncio.Transport:
+        extra = {} if extra is None else extra
+        describe_socket(extra, sock)
+        base_events._set_nodelay(sock)
+        transport = self._open_stream(sock, protocol, waiter, extra, server)
+        if server is not None:
+            attach(server, transport)
+        return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> asyncio.Transport:
+        tls = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._make_socket_transport(rawsock, tls, extra=extra, server=server)
+        return tls._app_transport
+
+    def _start_serving(
+        self,
+        protocol_factory: _Factory,
+        sock: socket.socket,
+        sslcontext: ssl.SSLContext | None = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> None:
+        options = (sslcontext, server, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._add_reader(sock.fileno(), self._accept, protocol_factory, sock, *options)
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        self._remove_reader(sock.fileno())
+        sock.close()
+
+    def _accept(
+        self,
+        protocol_factory: _Factory,
+        sock: socket.socket,
+        sslcontext: ssl.SSLContext | None,
+        server: Any,
+        backlog: int,
+        *timeouts: float | None,
+    ) -> None:
+        """Accept what is there, at most as many connections as the backlog holds."""
+        for _ in range(backlog):
+            try:
+                connection, address = sock.accept()
+                connection.setblocking(False)
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                self._wait_for_resources(error, protocol_factory, sock, sslcontext, server, backlog, *timeouts)
+                return
+            extra = {"peername": address}
+            if sslcontext is None:
+                self._welcome(protocol_factory, connection, extra, server)
+            else:
+                arguments = (protocol_factory, connection, extra, sslcontext, server, *timeouts)
+                self.create_task(self._welcome_tls(*arguments))
+
+    def _wait_for_resources(self, error: OSError, factory: _Factory, sock: socket.socket, *options: Any) -> None:
+        """Leave connections in the backlog for a second; without that the loop would be busy failing."""
+        self.call_exception_handler(
+            {
+                "message": "socket.accept() out of system resource",
+                "exception": error,
+                "socket": trsock.TransportSocket(sock),
+            }
+        )
+        self._remove_reader(sock.fileno())
+        self.call_later(constants.ACCEPT_RETRY_DELAY, self._serve_again, factory, sock, *options)
+
+    def _serve_again(self, factory: _Factory, sock: socket.socket, *options: Any) -> None:
+        """Accept again, unless the server was closed meanwhile."""
+        if sock.fileno() != -1:
+            self._start_serving(factory, sock, *options)
+
+    def _welcome(self, factory: _Factory, connection: socket.socket, extra: dict[str, Any], server: Any) -> None:
+        """Make the transport of an accepted connection."""
+        protocol = transport = None
+        try:
+            protocol = factory()
+            transport = self._make_socket_transport(connection, protocol, extra=extra, server=server)
+        except (SystemExit, KeyboardInterrupt):
+            connection.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever the factory raises concerns one connection.
+            connection.close()
+            self._accept_failed(error, protocol, transport)
+
+    async def _welcome_tls(
+        self,
+        factory: _Factory,
+        connection: socket.socket,
+        extra: dict[str, Any],
+        sslcontext: ssl.SSLContext,
+        server: Any,
+        handshake_timeout: float | None,
+        shutdown_timeout: float | None,
+    ) -> None:
+        """Make the transport of an accepted connection and wait for its handshake."""
+        protocol = transport = None
+        try:
+            protocol = factory()
+            waiter = self.create_future()
+            transport = self._make_ssl_transport(
+                connection,
+                protocol,
+                sslcontext,
+                waiter=waiter,
+                server_side=True,
+                extra=extra,
+                server=server,
+                ssl_handshake_timeout=handshake_timeout,
+                ssl_shutdown_timeout=shutdown_timeout,
+            )
+            try:
+                await waiter
+            except BaseException:
+                transport.close()
+                raise
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a failed handshake concerns one connection.
+            if transport is None:
+                connection.close()
+            self._accept_failed(error, protocol, transport)
+
+    def _accept_failed(self, error: BaseException, protocol: object, transport: object) -> None:
+        """Say in debug mode that a connection could not be set up, as asyncio does."""
+        if not self._debug:
+            return
+        context = {"message": "Error on transport creation for incoming connection", "exception": error}
+        if protocol is not None:
+            context["protocol"] = protocol
+        if transport is not None:
+            context["transport"] = transport
+        self.call_exception_handler(context)
+
+
+def describe_socket(extra: dict[str, Any], sock: socket.socket) -> None:
+    """Fill in what ``get_extra_info`` knows of a socket; it must be asked before the peer can be gone."""
+    extra["socket"] = trsock.TransportSocket(sock)
+    try:
+        extra["sockname"] = sock.getsockname()
+    except OSError:
+        extra["sockname"] = None
+    if "peername" not in extra:
+        try:
+            extra["peername"] = sock.getpeername()
+        except OSError:
+            extra["peername"] = None
+
+
+def attach(server: Any, transport: asyncio.BaseTransport) -> None:
+    """Count a transport among a server's connections."""
+    import sys
+
+    if sys.version_info >= (3, 13):
+        server._attach(transport)
+    else:
+        server._attach()
