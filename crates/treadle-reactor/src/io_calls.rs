@@ -1,0 +1,198 @@
+//! Plain calls on descriptors that do not block, each once: `Interrupted` is retried, `WouldBlock` is an `io::Error` like any other.
+//!
+//! Whether a descriptor blocks is its owner's matter; on one that does, so do these. None of them raises SIGPIPE on a socket.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use rustix::io::{Errno, IoSlice, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags};
+
+use crate::sys::Descriptor;
+use crate::{Address, RawFd};
+
+/// What a [`connect`] has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connecting {
+    /// The socket is connected.
+    Done,
+    /// It will become writable; [`take_error`] then tells whether it is connected.
+    InProgress,
+}
+
+/// Which direction a [`shutdown`] ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shutdown {
+    /// Nothing more is received.
+    Read,
+    /// Nothing more is sent, and the peer is told.
+    Write,
+    /// Both.
+    Both,
+}
+
+#[cfg(target_os = "linux")]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+/// Sockets are told not to signal when they are accepted or connected, because a call cannot be.
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
+
+/// Reads into `buffer`; zero bytes are the end.
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| rustix::io::read(descriptor, &mut *buffer))?)
+}
+
+/// Writes what the kernel takes.
+pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| rustix::io::write(descriptor, bytes))?)
+}
+
+/// Writes what the kernel takes of several slices, in order.
+pub fn write_vectored(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| rustix::io::writev(descriptor, slices))?)
+}
+
+/// Receives into `buffer`; on a stream, zero bytes are the end.
+pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| rustix::net::recv(descriptor, &mut *buffer, RecvFlags::empty()))?.0)
+}
+
+/// Receives into memory that nobody has written yet, and initialises as many bytes as it returns.
+pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| Ok(rustix::net::recv(descriptor, &mut *buffer, RecvFlags::empty())?.0.0.len()))?)
+}
+
+/// Receives a datagram and where it is from.
+pub fn recvfrom(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+    let descriptor = Descriptor::new(fd)?;
+    let (count, _, address) = retry_on_intr(|| rustix::net::recvfrom(descriptor, &mut *buffer, RecvFlags::empty()))?;
+    Ok((count, Address::from_kernel(address.as_ref())))
+}
+
+/// Sends what the kernel takes.
+pub fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| rustix::net::send(descriptor, bytes, SEND))?)
+}
+
+/// Sends what the kernel takes of several slices, in order; on a datagram socket they are one datagram.
+pub fn send_vectored(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let descriptor = Descriptor::new(fd)?;
+    Ok(retry_on_intr(|| {
+        rustix::net::sendmsg(descriptor, slices, &mut rustix::net::SendAncillaryBuffer::default(), SEND)
+    })?)
+}
+
+/// Sends a datagram.
+pub fn sendto(fd: RawFd, bytes: &[u8], address: &Address) -> io::Result<usize> {
+    let (descriptor, address) = (Descriptor::new(fd)?, address.to_kernel()?);
+    Ok(retry_on_intr(|| rustix::net::sendto(descriptor, bytes, SEND, &address))?)
+}
+
+/// Accepts a connection, as a descriptor that does not block and is closed on `exec`.
+#[cfg(target_os = "linux")]
+pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
+    use rustix::net::SocketFlags;
+
+    let descriptor = Descriptor::new(fd)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(retry_on_intr(|| rustix::net::accept_with(descriptor, flags))?)
+}
+
+/// Accepts a connection, as a descriptor that does not block and is closed on `exec`.
+///
+/// No call does all of that here, so a process that forks in between inherits the descriptor.
+#[cfg(target_vendor = "apple")]
+pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
+    let descriptor = Descriptor::new(fd)?;
+    let accepted = retry_on_intr(|| rustix::net::accept(descriptor))?;
+    rustix::io::fcntl_setfd(&accepted, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&accepted, true)?;
+    rustix::net::sockopt::set_socket_nosigpipe(&accepted, true)?;
+    Ok(accepted)
+}
+
+/// Connects, or begins to.
+///
+/// `WouldBlock` is an error here: it says that a Unix server's queue is full, and that nothing was begun.
+pub fn connect(fd: RawFd, address: &Address) -> io::Result<Connecting> {
+    let (descriptor, address) = (Descriptor::new(fd)?, address.to_kernel()?);
+    #[cfg(target_vendor = "apple")]
+    rustix::net::sockopt::set_socket_nosigpipe(descriptor, true)?;
+    match rustix::net::connect(descriptor, &address) {
+        Ok(()) => Ok(Connecting::Done),
+        // An interrupted connect goes on by itself, and must not be called again.
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok(Connecting::InProgress),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The socket's pending error, which is cleared; `Ok(None)` if there is none.
+pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
+    Ok(rustix::net::sockopt::socket_error(Descriptor::new(fd)?)?.err().map(io::Error::from))
+}
+
+/// Ends one direction of a connection, or both.
+pub fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => rustix::net::Shutdown::Read,
+        Shutdown::Write => rustix::net::Shutdown::Write,
+        Shutdown::Both => rustix::net::Shutdown::Both,
+    };
+    Ok(rustix::net::shutdown(Descriptor::new(fd)?, how)?)
+}
+
+/// The address of the other end.
+pub fn peer_name(fd: RawFd) -> io::Result<Address> {
+    Ok(Address::from_kernel(rustix::net::getpeername(Descriptor::new(fd)?)?.as_ref()))
+}
+
+/// The address of this end.
+pub fn sock_name(fd: RawFd) -> io::Result<Address> {
+    Ok(Address::from_kernel(Some(&rustix::net::getsockname(Descriptor::new(fd)?)?)))
+}
+
+/// Sends small segments at once. Fails on what is not TCP.
+pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_nodelay(Descriptor::new(fd)?, true)?)
+}
+
+/// Whether calls on the descriptor fail with `WouldBlock` instead of blocking.
+pub fn set_nonblocking(fd: RawFd, is_nonblocking: bool) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(Descriptor::new(fd)?, is_nonblocking)?)
+}
+
+/// Sends up to `count` bytes of a file, from `offset`, to a socket; zero bytes are the file's end.
+#[cfg(target_os = "linux")]
+pub fn sendfile(output: RawFd, input: RawFd, offset: u64, count: usize) -> io::Result<usize> {
+    let (output, input) = (Descriptor::new(output)?, Descriptor::new(input)?);
+    Ok(retry_on_intr(|| rustix::fs::sendfile(output, input, Some(&mut { offset }), count))?)
+}
+
+/// Sends up to `count` bytes of a file, from `offset`, to a socket; zero bytes are the file's end.
+#[cfg(target_vendor = "apple")]
+pub fn sendfile(output: RawFd, input: RawFd, offset: u64, count: usize) -> io::Result<usize> {
+    let (output, input) = (Descriptor::new(output)?, Descriptor::new(input)?);
+    Ok(retry_on_intr(|| crate::sys::sendfile(output, input, offset, count))?)
+}
+
+/// A descriptor that becomes readable when the process ends. `NotFound`-like errors are the kernel's: `ESRCH` if there is none.
+#[cfg(target_os = "linux")]
+pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    use rustix::process::{Pid, PidfdFlags};
+
+    let pid = (pid > 0).then(|| Pid::from_raw(pid)).flatten().ok_or(Errno::INVAL)?;
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Fails if no descriptor has this number.
+pub(crate) fn check_open(fd: RawFd) -> io::Result<()> {
+    rustix::io::fcntl_getfd(Descriptor::new(fd)?)?;
+    Ok(())
+}
