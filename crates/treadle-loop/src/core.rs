@@ -224,7 +224,7 @@ impl Core {
             ready.iter().for_each(|handle| Handle::traverse_owned(handle, visit));
         }
         if let Ok(timers) = self.timers.try_borrow() {
-            timers.iter().for_each(|handle| Handle::traverse_owned(handle, visit));
+            timers.iter().for_each(|(_, handle)| Handle::traverse_owned(handle, visit));
         }
         if let Ok(unflushed) = self.unflushed.try_borrow() {
             unflushed.iter().for_each(|stream| visit.object(stream.object()));

@@ -7,7 +7,7 @@ use crate::known::names;
 /// Lets Python's handlers run, and those of `add_signal_handler`.
 pub(crate) fn process(core: &Core, fd: treadle_reactor::RawFd) -> Result<()> {
     let mut numbers = [0; 128];
-    let count = match treadle_reactor::net::read(fd, &mut numbers) {
+    let count = match treadle_reactor::io_calls::read(fd, &mut numbers) {
         Ok(count) => count,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
         Err(error) => return Err(error.into()),

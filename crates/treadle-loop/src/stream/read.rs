@@ -2,7 +2,7 @@
 
 use std::io;
 
-use treadle_reactor::net;
+use treadle_reactor::io_calls;
 
 use super::Stream;
 use crate::core::READ_SIZE;
@@ -57,7 +57,7 @@ fn receive_into(this: &Stream, buffer: &Object) -> Result<Received> {
     if bytes.is_empty() {
         return Err(Kind::RuntimeError.raise_static(c"get_buffer() returned an empty buffer"));
     }
-    Ok(count(net::recv(this.fd, bytes)))
+    Ok(count(io_calls::recv(this.fd, bytes)))
 }
 
 fn finish(this: &Instance<Stream>, received: Received) -> Result<()> {
@@ -99,7 +99,7 @@ impl Stream {
         if buffer.is_empty() {
             *buffer = vec![0; READ_SIZE].into_boxed_slice();
         }
-        Ok(match count(net::recv(self.fd, &mut buffer)) {
+        Ok(match count(io_calls::recv(self.fd, &mut buffer)) {
             Received::Count(count) => Received::Data(Object::bytes(&buffer[..count])?),
             other => other,
         })

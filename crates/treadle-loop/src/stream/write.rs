@@ -2,7 +2,8 @@
 
 use std::io;
 
-use treadle_reactor::net;
+use treadle_reactor::io_calls::{self, Shutdown};
+use treadle_reactor::Kind as Descriptor;
 
 use super::{HIGH_WATER, Stream};
 use crate::core::Core;
@@ -116,7 +117,7 @@ fn mutable_chunk(this: &Stream, data: &Object) -> Result<Option<Chunk>> {
     let readable = Readable::of(data).map_err(|raised| not_bytes(data, raised))?;
     let bytes = readable.as_ref();
     let is_next = this.lost.get() == 0 && this.outgoing.borrow().is_empty();
-    let sent = if is_next && bytes.len() > GATHER { net::send(this.fd, bytes).unwrap_or(0) } else { 0 };
+    let sent = if is_next && bytes.len() > GATHER { io_calls::send(this.fd, bytes).unwrap_or(0) } else { 0 };
     Ok((sent < bytes.len()).then(|| Chunk::Copied(bytes[sent..].into())))
 }
 
@@ -177,19 +178,14 @@ pub(super) fn flush(this: &Instance<Stream>) -> Result<()> {
     if this.lost.get() > 0 || this.outgoing.borrow().is_empty() {
         return Ok(());
     }
-    let result = this.outgoing.borrow_mut().send_to(this.fd);
-    let spent = this.outgoing.borrow_mut().take_spent();
-    drop(spent);
-    match result {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(error) => {
-            let exception = Raised::from(error).take();
-            if let Some(waiter) = this.drained.load() {
-                waiter.method(&names().set_exception, [&exception])?;
-            }
-            return Stream::fail(this, &exception, "Fatal write error on socket transport");
+    let result = this.outgoing.borrow_mut().write_to(this.fd, Descriptor::Socket);
+    this.drop_spent();
+    if let Err(error) = result {
+        let exception = Raised::from(error).take();
+        if let Some(waiter) = this.drained.load() {
+            waiter.method(&names().set_exception, [&exception])?;
         }
+        return Stream::fail(this, &exception, "Fatal write error on socket transport");
     }
     let is_empty = this.outgoing.borrow().is_empty();
     if this.is_blocked.replace(!is_empty) == is_empty {
@@ -263,6 +259,13 @@ fn make_drained(this: &Instance<Stream>) -> Result<Object> {
 }
 
 impl Stream {
+    /// Drops what has been sent, one by one, while nothing is borrowed.
+    fn drop_spent(&self) {
+        while let Some(chunk) = { self.outgoing.borrow_mut().pop_spent() } {
+            drop(chunk);
+        }
+    }
+
     fn refuses_writes(&self) -> Option<&'static std::ffi::CStr> {
         if self.eof_written.get() {
             return Some(c"Cannot call write() after write_eof()");
@@ -271,7 +274,7 @@ impl Stream {
     }
 
     fn shut_down(&self) -> Result<()> {
-        match net::shutdown(self.fd, net::Shutdown::Write) {
+        match io_calls::shutdown(self.fd, Shutdown::Write) {
             // The peer may be gone already; reading will say so.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error.into()),
             _ => Ok(()),

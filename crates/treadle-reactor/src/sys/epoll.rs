@@ -124,6 +124,9 @@ pub(crate) struct EventBuffer {
     entries: Vec<epoll::Event>,
 }
 
+// SAFETY: entries are the kernel's integers; the pointer that their union could also hold is never read nor written (R3).
+unsafe impl Send for EventBuffer {}
+
 impl EventBuffer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { entries: Vec::with_capacity(capacity) }
