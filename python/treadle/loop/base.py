@@ -130,7 +130,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):
             self._current_handle = None
         if took >= self.slow_callback_duration:
             shown = asyncio.base_events._format_handle(handle)
-            logger.warning("Executing %s took %.3f seconds", shown, took)
+            asyncio.base_events.logger.warning("Executing %s took %.3f seconds", shown, took)
+        # A traceback of what ran may keep this frame, and with it the handle and all it holds.
+        del handle
 
     def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
         """Report an error that ends a connection; those of the network are ordinary."""
