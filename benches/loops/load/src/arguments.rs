@@ -52,6 +52,8 @@ pub(crate) struct Dial {
     /// How many connections are under way at once.
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
     #[command(flatten)]
     pub(crate) time: Time,
 }

@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::arguments::Load;
+use crate::buffer::Buffer;
 use crate::poll::Poll;
-use crate::window::Window;
+use crate::window::{Window, total};
 
 /// Runs until the time is over and prints how many replies came.
 pub(crate) fn run(load: &Load) -> anyhow::Result<()> {
@@ -24,15 +25,9 @@ pub(crate) fn run(load: &Load) -> anyhow::Result<()> {
     let window = Window::new(load.time);
     let message = &message;
     thread::scope(|scope| {
-        let threads: Vec<_> =
+        let threads =
             shares.into_iter().map(|sockets| scope.spawn(move || Client::new(sockets, message)?.run(window))).collect();
-        window.announce(|| {
-            let mut replies = 0;
-            for thread in threads {
-                replies += thread.join().map_err(|_| anyhow::anyhow!("a thread of the client panicked"))??;
-            }
-            Ok(replies)
-        })
+        window.announce(|| total(threads))
     })
 }
 
@@ -97,7 +92,7 @@ struct Client<'a> {
     poll: Poll,
     connections: Vec<Connection>,
     message: &'a Message,
-    buffer: Vec<u8>,
+    buffer: Buffer,
 }
 
 impl<'a> Client<'a> {
@@ -108,7 +103,7 @@ impl<'a> Client<'a> {
             poll.add(&socket, token)?;
             connections.push(Connection { socket, sent: 0, received: 0, blocked: false });
         }
-        Ok(Self { poll, connections, message, buffer: vec![0; 1 << 18] })
+        Ok(Self { poll, connections, message, buffer: Buffer::new(1 << 18) })
     }
 
     /// The replies that came within the window.
@@ -137,7 +132,7 @@ impl<'a> Client<'a> {
             self.send(token)?;
         }
         let connection = &mut self.connections[token];
-        match recv(&connection.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
+        match recv(&connection.socket, self.buffer.as_mut(), RecvFlags::empty()) {
             Ok((0, _)) => bail!("the server closed a connection"),
             Ok((count, _)) => connection.received += count,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),

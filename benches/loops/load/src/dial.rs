@@ -1,47 +1,54 @@
 //! Connections that last no longer than the server wants.
 
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv, sockopt};
 
+use crate::address::Address;
 use crate::arguments::Dial;
 use crate::poll::Poll;
-use crate::window::Window;
+use crate::window::{Window, total};
 
 /// Runs until the time is over and prints how many connections the server closed.
 pub(crate) fn run(dial: &Dial) -> anyhow::Result<()> {
     let window = Window::new(dial.time);
-    let address = dial.address.clone();
-    let slots = dial.connections;
-    let dialling = std::thread::spawn(move || -> anyhow::Result<u64> {
-        let mut poll = Poll::new()?;
-        let connect = |poll: &Poll, slot: usize| -> anyhow::Result<OwnedFd> {
-            let socket = address.connect()?;
-            // Closing resets, so that no port waits for stragglers of a connection that is over.
-            sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-            poll.add(&socket, slot)?;
-            Ok(socket)
-        };
-        let mut sockets = (0..slots).map(|slot| connect(&poll, slot)).collect::<anyhow::Result<Vec<_>>>()?;
-        let (mut closed, mut begun) = (0, false);
-        let mut ready = Vec::new();
-        while let Some(left) = window.left() {
-            if !begun && window.has_begun() {
-                (closed, begun) = (0, true);
-            }
-            ready.clear();
-            ready.extend(poll.wait(Some(left))?);
-            for &slot in &ready {
-                match recv(&sockets[slot], &mut [0_u8; 16], RecvFlags::empty()) {
-                    Err(Errno::AGAIN | Errno::INTR) => continue,
-                    Ok(_) | Err(_) => closed += 1,
-                }
-                sockets[slot] = connect(&poll, slot)?;
-            }
+    let slots = dial.connections.div_ceil(dial.threads);
+    thread::scope(|scope| {
+        let threads = (0..dial.threads).map(|_| scope.spawn(|| closed(&dial.address, slots, window))).collect();
+        window.announce(|| total(threads))
+    })
+}
+
+/// The connections that the server closed within the window.
+fn closed(address: &Address, slots: usize, window: Window) -> anyhow::Result<u64> {
+    let mut poll = Poll::new()?;
+    let mut sockets = (0..slots).map(|slot| connect(address, &poll, slot)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (mut closed, mut begun) = (0, false);
+    let mut ready = Vec::new();
+    while let Some(left) = window.left() {
+        if !begun && window.has_begun() {
+            (closed, begun) = (0, true);
         }
-        Ok(closed)
-    });
-    window.announce(|| dialling.join().map_err(|_| anyhow::anyhow!("the dialling thread panicked"))?)
+        ready.clear();
+        ready.extend(poll.wait(Some(left))?);
+        for &slot in &ready {
+            match recv(&sockets[slot], &mut [0_u8; 16], RecvFlags::empty()) {
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                Ok(_) | Err(_) => closed += 1,
+            }
+            sockets[slot] = connect(address, &poll, slot)?;
+        }
+    }
+    Ok(closed)
+}
+
+fn connect(address: &Address, poll: &Poll, slot: usize) -> anyhow::Result<OwnedFd> {
+    let socket = address.connect()?;
+    // Closing resets, so that no port waits for stragglers of a connection that is over.
+    sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+    poll.add(&socket, slot)?;
+    Ok(socket)
 }

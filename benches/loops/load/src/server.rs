@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, recvfrom
 
 use crate::address::Address;
 use crate::arguments::{Answer, Serve};
+use crate::buffer::Buffer;
 use crate::poll::Poll;
 
 const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
@@ -30,12 +31,12 @@ pub(crate) fn run(serve: &Serve) -> anyhow::Result<()> {
 fn datagrams(socket: &OwnedFd) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     poll.add(socket, 0)?;
-    let mut buffer = vec![0; 65536];
+    let mut buffer = Buffer::new(1 << 16);
     loop {
         poll.wait(None)?.for_each(drop);
         loop {
-            match recvfrom(socket, buffer.as_mut_slice(), RecvFlags::empty()) {
-                Ok((count, _, Some(from))) => drop(sendto(socket, &buffer[..count], SendFlags::empty(), &from)),
+            match recvfrom(socket, buffer.as_mut(), RecvFlags::empty()) {
+                Ok((count, _, Some(from))) => drop(sendto(socket, buffer.first(count), SendFlags::empty(), &from)),
                 Ok((_, _, None)) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Err(error) => return Err(error.into()),
@@ -57,14 +58,14 @@ struct Server {
     answer: Answer,
     /// By descriptor, which is the token too.
     connections: HashMap<usize, Connection>,
-    buffer: Vec<u8>,
+    buffer: Buffer,
 }
 
 impl Server {
     fn new(listener: OwnedFd, address: Address, answer: Answer) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
         poll.add(&listener, token_of(&listener))?;
-        Ok(Self { poll, listener, address, answer, connections: HashMap::new(), buffer: vec![0; 1 << 18] })
+        Ok(Self { poll, listener, address, answer, connections: HashMap::new(), buffer: Buffer::new(1 << 18) })
     }
 
     fn run(mut self) -> anyhow::Result<()> {
@@ -105,12 +106,12 @@ impl Server {
         if !connection.pending.is_empty() {
             return connection.flush(&self.poll, token);
         }
-        match recv(&connection.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
+        match recv(&connection.socket, self.buffer.as_mut(), RecvFlags::empty()) {
             Ok((0, _)) => false,
             Ok((count, _)) if self.answer == Answer::Http => {
-                !self.buffer[..count].ends_with(b"\r\n\r\n") || connection.write(&self.poll, token, PAGE)
+                !self.buffer.first(count).ends_with(b"\r\n\r\n") || connection.write(&self.poll, token, PAGE)
             }
-            Ok((count, _)) => connection.write(&self.poll, token, &self.buffer[..count]),
+            Ok((count, _)) => connection.write(&self.poll, token, self.buffer.first(count)),
             Err(error) => matches!(error, Errno::AGAIN | Errno::INTR),
         }
     }

@@ -1,6 +1,7 @@
 //! The time that counts: begins when everybody is warm, is announced, and ends with one line of figures.
 
 use std::io::{self, Write};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -40,6 +41,15 @@ impl Window {
         writeln!(out, r#"{{"operations": {operations}, "seconds": {seconds:.6}, "cpu": {cpu:.6}}}"#)?;
         Ok(out.flush()?)
     }
+}
+
+/// What the threads have counted together.
+pub(crate) fn total(threads: Vec<ScopedJoinHandle<'_, anyhow::Result<u64>>>) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for thread in threads {
+        sum += thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+    }
+    Ok(sum)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds of one process")]
