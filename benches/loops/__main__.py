@@ -146,6 +146,7 @@ def report(results: list[Result], loops: list[str]) -> dict[str, object]:
                 "unit": result.row.unit,
                 "floor": result.row.floor,
                 "ratio": {loop: result.ratio(loop) for loop in result.samples},
+                "ratio_by_cpu": {loop: result.ratio_by_cpu(loop) for loop in result.samples},
                 "samples": {loop: [asdict(sample) for sample in runs] for loop, runs in result.samples.items()},
             }
             for result in results

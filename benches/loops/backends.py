@@ -33,10 +33,11 @@ def factory(name: str) -> LoopFactory:
 
 
 PROBE = """
-import importlib, importlib.metadata, platform, sys
+import importlib, platform, sys
 name = sys.argv[1]
-importlib.import_module(name).new_event_loop().close()
-print(platform.python_version() if name == "asyncio" else importlib.metadata.version(name))
+module = importlib.import_module(name)
+module.new_event_loop().close()
+print(platform.python_version() if name == "asyncio" else module.__version__)
 """
 
 

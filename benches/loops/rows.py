@@ -17,8 +17,10 @@ class Inside:
     operation: str
     peer: Literal["close", "http"] | None = None
     """How the load server answers, when the loop under test is the client."""
-    limit: str | None = None
-    """The command of ``treadle-load`` that does the same without a loop."""
+    beside: bool = False
+    """The load server is on the same processor, since one operation after the other would wake an idle one."""
+    limit: tuple[str, ...] = ()
+    """What ``treadle-load`` is told, before the peer's address, to do the same without a loop."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,13 @@ ROWS = (
     ),
     Row("udp-50", "UDP echo 1 KiB, 50", 1.34, Served("datagrams", 50, transport="udp")),
     Row("unix-50", "Unix echo 1 KiB, 50", 1.1, Served("protocol", 50, transport="unix")),
-    Row("sock-connect", "sock_connect", 2.7, Inside("sock_connect", peer="close")),
-    Row("subprocess", "subprocess `true`", 3.5, Inside("subprocess", limit="spawn")),
+    Row(
+        "sock-connect",
+        "sock_connect",
+        2.7,
+        Inside("sock_connect", peer="close", beside=True, limit=("dial", "--leave")),
+    ),
+    Row("subprocess", "subprocess `true`", 3.5, Inside("subprocess", limit=("spawn", "true"))),
     Row("accept", "accept + close", 1.1, Served("closing", 8, client="dial", limit="close")),
     Row("uvicorn", "uvicorn server, 50", 1.4, Served("uvicorn", 50, client="http", limit="http")),
     Row("aiohttp-server", "aiohttp server, 50", 1.36, Served("aiohttp", 50, client="http", limit="http")),
@@ -124,12 +131,15 @@ ROWS = (
 
 
 def chosen(patterns: list[str]) -> list[Row]:
-    """Return the rows whose name contains one of the texts, all when there is none.
+    """Return the rows that have one of the texts as name, or else in their name; all rows when there is no text.
 
     Raises:
         ValueError: a text is in no name.
     """
+    names = {row.name for row in ROWS} if not patterns else set()
     for pattern in patterns:
-        if not any(pattern in row.name for row in ROWS):
+        found = {row.name for row in ROWS if row.name == pattern} or {row.name for row in ROWS if pattern in row.name}
+        if not found:
             raise ValueError(f"no row is called `{pattern}`; there are {', '.join(row.name for row in ROWS)}")
-    return [row for row in ROWS if not patterns or any(pattern in row.name for pattern in patterns)]
+        names |= found
+    return [row for row in ROWS if row.name in names]

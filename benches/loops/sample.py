@@ -62,19 +62,21 @@ class Bench:
                 return self._figures(loop, "import", loop)
 
     def _inside(self, work: Inside, loop: str) -> Sample | None:
+        if loop == LIMIT and not work.limit:
+            return None
         with ExitStack() as stack:
-            if loop == LIMIT and not work.limit:
-                return None
-            if loop == LIMIT:
-                command = [self.load, str(work.limit), "true", *self._time()]
-                process = stack.enter_context(running(command, self.processors.tested))
-                return window([process], process)
-            more = ["--seconds", str(self.seconds)]
+            address = []
             if work.peer:
                 command = [self.load, "server", "tcp:127.0.0.1:0", "--answer", work.peer]
-                peer = stack.enter_context(running(command, self.processors.others))
-                more += ["--peer", peer.line()["address"]]
-            return self._figures(loop, "batches", work.operation, *more)
+                where = self.processors.tested if work.beside else self.processors.others
+                peer = stack.enter_context(running(command, where))
+                address = [peer.line()["address"]]
+            if loop == LIMIT:
+                command = [self.load, *work.limit, *address, *self._time()]
+                process = stack.enter_context(running(command, self.processors.tested))
+                return window([process], process)
+            more = ["--peer", *address] if address else []
+            return self._figures(loop, "batches", work.operation, "--seconds", str(self.seconds), *more)
 
     def _served(self, work: Served, loop: str) -> Sample | None:
         if loop == LIMIT and not work.limit:

@@ -42,6 +42,12 @@ class Result:
         ]
         return statistics.median(ratios) if ratios else None
 
+    def ratio_by_cpu(self, loop: str) -> float | None:
+        """Return the same for processor time, which other work on the machine disturbs less."""
+        pairs = zip(self.samples.get(loop, []), self.samples.get(BASE, []), strict=False)
+        ratios = [base.cpu / one.cpu for one, base in pairs if one.cpu and base.cpu]
+        return statistics.median(ratios) if ratios else None
+
     def mark(self, loop: str) -> str:
         """Say whether the loop stays below its floor, and whether that means anything."""
         if self.row.limit_ms is not None:
@@ -76,7 +82,12 @@ class Table:
 
     def head(self) -> str:
         """Return the lines above the first row."""
-        groups = (("ratio to uvloop", self.compared), ("operations/s", self.columns), ("CPU µs/op", self.columns))
+        groups = (
+            ("ratio to uvloop", self.compared),
+            (self.tested, ["by CPU"]),
+            ("operations/s", self.columns),
+            ("CPU µs/op", self.columns),
+        )
         if self.markdown:
             cells = ["row", "floor", *(f"{loop} {sign}" for sign, loops in signs(groups) for loop in loops), ""]
             return self._line(cells) + "\n" + self._line([":--", *["--:"] * (len(cells) - 2), ":--"])
@@ -89,6 +100,7 @@ class Table:
         row = result.row
         floor = f"{row.limit_ms:.0f} ms" if row.limit_ms else "" if row.floor is None else f"{row.floor:g}"
         ratios = [figure(result.ratio(loop), "ratio") for loop in self.compared]
+        ratios.append(figure(result.ratio_by_cpu(self.tested), "ratio"))
         rates = [figure(result.rate(loop), row.unit) for loop in self.columns]
         costs = [figure(result.cpu(loop), "µs") for loop in self.columns]
         idle = [loop for loop in result.idle() if loop != LIMIT]
@@ -104,7 +116,7 @@ class Table:
 
 def signs(groups: tuple[tuple[str, list[str]], ...]) -> list[tuple[str, list[str]]]:
     """Shorten the titles, which a table in Markdown repeats in each column."""
-    return [(sign, loops) for sign, (_, loops) in zip(("ratio", "/s", "µs"), groups, strict=True)]
+    return [(sign, loops) for sign, (_, loops) in zip(("ratio", "ratio", "/s", "µs"), groups, strict=True)]
 
 
 def figure(value: float | None, unit: str) -> str:

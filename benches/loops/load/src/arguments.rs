@@ -48,6 +48,9 @@ pub(crate) struct Load {
 
 #[derive(Args)]
 pub(crate) struct Dial {
+    /// Close at once instead.
+    #[arg(long)]
+    pub(crate) leave: bool,
     pub(crate) address: Address,
     /// How many connections are under way at once.
     #[arg(long, default_value_t = 1)]

@@ -1,4 +1,4 @@
-//! Connections that last no longer than the server wants.
+//! Connections that last no longer than one of the two sides wants.
 
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -12,12 +12,13 @@ use crate::arguments::Dial;
 use crate::poll::Poll;
 use crate::window::{Window, total};
 
-/// Runs until the time is over and prints how many connections the server closed.
+/// Runs until the time is over and prints how many connections there were.
 pub(crate) fn run(dial: &Dial) -> anyhow::Result<()> {
     let window = Window::new(dial.time);
     let slots = dial.connections.div_ceil(dial.threads);
     thread::scope(|scope| {
-        let threads = (0..dial.threads).map(|_| scope.spawn(|| closed(&dial.address, slots, window))).collect();
+        let run = || if dial.leave { left(&dial.address, window) } else { closed(&dial.address, slots, window) };
+        let threads = (0..dial.threads).map(|_| scope.spawn(run)).collect();
         window.announce(|| total(threads))
     })
 }
@@ -45,10 +46,28 @@ fn closed(address: &Address, slots: usize, window: Window) -> anyhow::Result<u64
     Ok(closed)
 }
 
+/// The connections that were made within the window and left at once.
+fn left(address: &Address, window: Window) -> anyhow::Result<u64> {
+    let (mut left, mut begun) = (0, false);
+    while window.left().is_some() {
+        if !begun && window.has_begun() {
+            (left, begun) = (0, true);
+        }
+        drop(resetting(address)?);
+        left += 1;
+    }
+    Ok(left)
+}
+
 fn connect(address: &Address, poll: &Poll, slot: usize) -> anyhow::Result<OwnedFd> {
-    let socket = address.connect()?;
-    // Closing resets, so that no port waits for stragglers of a connection that is over.
-    sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+    let socket = resetting(address)?;
     poll.add(&socket, slot)?;
+    Ok(socket)
+}
+
+/// A connection that is reset when it is closed, so that no port waits for stragglers when it is over.
+fn resetting(address: &Address) -> anyhow::Result<OwnedFd> {
+    let socket = address.connect()?;
+    sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
     Ok(socket)
 }
