@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench fuzz packages knowledge clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops fuzz packages knowledge clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -67,6 +67,12 @@ test-python: .venv/tools
 bench: .venv/tools
 	cargo build --release --locked --package treadle-cli
 	$(BIN)/python benches/check.py --treadle target/release/treadle
+
+# Event loops beside each other; `make bench-loops OPTIONS=--quick` takes a minute.
+bench-loops: .venv/tools
+	cargo build --release --locked --package treadle-load
+	$(BIN)/python -m pip install --quiet --requirement benches/loops/requirements.txt .
+	$(BIN)/python -m benches.loops $(OPTIONS)
 
 # Lowering against arbitrary bytes and mutated files, for as long as one has patience.
 fuzz:
