@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import treadle
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PYTHON = [str(SCRIPTS / "python3")]
@@ -484,7 +485,7 @@ asyncio.set_event_loop_policy(Own())
 show(asyncio.new_event_loop())
 """
 
-OURS = "<class 'treadle.loop.EventLoop'>\n"
+OURS = f"{treadle.EventLoop}\n"
 
 
 def test_every_default_way_gives_the_loop(place: Place) -> None:
