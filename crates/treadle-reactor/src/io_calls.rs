@@ -107,14 +107,15 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Accepts a connection, as a descriptor that does not block and is closed on `exec`.
 ///
-/// No call does all of that here, so a process that forks in between inherits the descriptor.
+/// No call does all of that here, so a process that forks in between inherits the descriptor. A connection that was reset
+/// already takes no options, and is accepted all the same: its first read tells.
 #[cfg(target_vendor = "apple")]
 pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     let descriptor = Descriptor::new(fd)?;
     let accepted = retry_on_intr(|| rustix::net::accept(descriptor))?;
     rustix::io::fcntl_setfd(&accepted, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&accepted, true)?;
-    rustix::net::sockopt::set_socket_nosigpipe(&accepted, true)?;
+    let _ = rustix::net::sockopt::set_socket_nosigpipe(&accepted, true);
     Ok(accepted)
 }
 
@@ -124,7 +125,7 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
 pub fn connect(fd: RawFd, address: &Address) -> io::Result<Connecting> {
     let (descriptor, address) = (Descriptor::new(fd)?, address.to_kernel()?);
     #[cfg(target_vendor = "apple")]
-    rustix::net::sockopt::set_socket_nosigpipe(descriptor, true)?;
+    let _ = rustix::net::sockopt::set_socket_nosigpipe(descriptor, true);
     match rustix::net::connect(descriptor, &address) {
         Ok(()) => Ok(Connecting::Done),
         // An interrupted connect goes on by itself, and must not be called again.
@@ -182,7 +183,7 @@ pub fn sendfile(output: RawFd, input: RawFd, offset: u64, count: usize) -> io::R
     Ok(retry_on_intr(|| crate::sys::sendfile(output, input, offset, count))?)
 }
 
-/// A descriptor that becomes readable when the process ends. `NotFound`-like errors are the kernel's: `ESRCH` if there is none.
+/// A descriptor that becomes readable when the process ends. The error is the kernel's `ESRCH` if there is no such process.
 #[cfg(target_os = "linux")]
 pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     use rustix::process::{Pid, PidfdFlags};
