@@ -108,9 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_and_its_waker_can_be_shared_between_threads() {
+    fn everything_can_be_shared_between_threads() {
         fn check<T: Send + Sync>() {}
         check::<Poll>();
+        check::<Events>();
+        check::<Registry<u64>>();
         check::<crate::Waker>();
     }
 

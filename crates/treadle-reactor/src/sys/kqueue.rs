@@ -97,6 +97,12 @@ pub(crate) struct EventBuffer {
     entries: Vec<Kevent>,
 }
 
+// SAFETY: plain data but for the datum, which is no pointer (R5).
+unsafe impl Send for EventBuffer {}
+
+// SAFETY: as above, and shared buffers are only read (R5).
+unsafe impl Sync for EventBuffer {}
+
 impl EventBuffer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { entries: Vec::with_capacity(capacity) }

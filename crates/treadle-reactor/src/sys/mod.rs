@@ -9,6 +9,7 @@
 //!   which is at most the capacity it was told.
 //! - **R4** A kernel's structure is declared as its headers have it, by `libc` or `rustix`; where one stands for the other, a constant compares
 //!   their sizes.
+//! - **R5** The datum of an event is a token's bits. Where its type has a pointer in it, nobody follows that, so any thread may hold it.
 #![expect(unsafe_code, reason = "calls to the operating system; see the invariants")]
 
 #[cfg(target_os = "linux")]
