@@ -1,6 +1,6 @@
 """How the loop under test gets into CPython's tests: the doors that are replaced, and who went through them.
 
-The doors are replaced before any test module is imported, in this order of use by the tests:
+The doors are replaced before any test module is imported, but for the two that are in test modules:
 
 ``DefaultEventLoopPolicy._loop_factory``
     What ``asyncio.new_event_loop()``, ``asyncio.run``, ``asyncio.Runner``, ``IsolatedAsyncioTestCase`` and
@@ -11,6 +11,9 @@ The doors are replaced before any test module is imported, in this order of use 
     the selector and makes the loop under test. ``isinstance`` and ``issubclass`` ask about the loop under test.
 ``asyncio.EventLoop`` (3.13)
     Another name of the same.
+``test.test_asyncio.test_runners.BaseTest.new_loop``
+    Makes a ``BaseEventLoop`` full of mocks, though the tests of runners ask for nothing of it but to be closed and to
+    have been asked for ``shutdown_asyncgens``. The default loop stands in for it, on asyncio as well.
 ``test.test_asyncio.utils.TestCase.close_loop``
     Not a door: a clean-up of the tests that reads ``loop._default_executor``. A loop without that name is closed
     without it, lest one private attribute fail a thousand tests that are about something else.
@@ -110,8 +113,29 @@ def replace(name: str, board: Board) -> Contender:
     return chosen
 
 
-def forgive_private_names() -> None:
-    """Let the tests' own clean-up work with a loop that has no ``_default_executor``."""
+def replace_in_tests() -> None:
+    """Replace the two doors that are in the tests; any time after `replace` and before the first test."""
+    _default_loop_for_runners()
+    _forgiving_clean_up()
+
+
+def _default_loop_for_runners() -> None:
+    runners = importlib.import_module("test.test_asyncio.test_runners")
+
+    def new_loop(_case: object) -> Any:
+        loop: Any = asyncio.SelectorEventLoop()
+        loop.shutdown_ag_run = False
+
+        async def shutdown_asyncgens() -> None:
+            loop.shutdown_ag_run = True
+
+        loop.shutdown_asyncgens = shutdown_asyncgens
+        return loop
+
+    runners.BaseTest.new_loop = new_loop
+
+
+def _forgiving_clean_up() -> None:
     helpers = importlib.import_module("test.test_asyncio.utils")
     close_loop = helpers.TestCase.close_loop
 

@@ -284,7 +284,7 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 2
     cases, duplicates, skipped = collect(options.module)
-    doors.forgive_private_names()
+    doors.replace_in_tests()
     ids = options.ids.read_text().split("\n") if options.ids else list(cases)
     ids = [test for test in ids if not options.only or any(fnmatch(test, only) for only in options.only)]
     if threads_of_this_process() != 1:

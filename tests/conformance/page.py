@@ -26,7 +26,8 @@ test runs in a process of its own; one that has not ended after 60 seconds count
 A test *takes the loop* when it makes a default event loop at all, which is watched while it runs. The others look at
 futures, protocols or asyncio's own selector loop, whatever the default loop is. Tests that differ only in the selector
 (`Select`, `Poll`, `EPoll`) run once. *Flaky* is what failed among others and passed when it was run again alone; it
-is in no other column. *Listed* is what stands in the list below.
+is in no other column. *Listed* is what stands in the list below. What asyncio itself does not pass leans on another
+test that ran before it, or on the machine; it does not count against a loop.
 """
 
 

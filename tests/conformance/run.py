@@ -27,6 +27,7 @@ LOOPS = ("asyncio", "uvloop", "treadle")
 SERVER = Path(__file__).resolve().parent / "forkserver.py"
 # A loop that fails most tests is not to be asked thrice about each.
 MOST_RETRIES = 300
+SLOW = 5.0
 
 
 class CouldNotRun(Exception):  # noqa: N818 (it says what is so)
@@ -76,10 +77,10 @@ class Runner:
         if len(bad) > MOST_RETRIES:
             print(f"{report.loop}: {len(bad)} tests did not pass; they are not run again")
             return
-        # Those that hang wait for the most part, so that they do not crowd each other.
-        hung = [test for test, outcome in bad.items() if outcome.status == "hung"]
-        rest = [test for test in bad if test not in hung]
-        for outcome in self.again(report.loop, hung, self.jobs) + self.again(report.loop, rest):
+        # Those that take long wait for the most part, so that they do not crowd each other.
+        slow = [test for test, outcome in bad.items() if outcome.seconds > SLOW]
+        rest = [test for test in bad if test not in slow]
+        for outcome in self.again(report.loop, slow, self.jobs) + self.again(report.loop, rest):
             bad[outcome.id].retries.append(outcome.status)
         for _ in range(2):
             for outcome in self.again(report.loop, [test for test, outcome in bad.items() if outcome.flaky]):
