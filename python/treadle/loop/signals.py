@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import socket
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +74,10 @@ class Signals(Base):
     def close(self) -> None:
         """Close the loop and give its signals back."""
         if not self.is_running() and not self.is_closed():
+            if sys.is_finalizing() and self._signal_handlers:
+                # The module of signals may be gone already.
+                warnings.warn(f"Closing the loop {self!r} on interpreter shutdown stage", ResourceWarning, stacklevel=2)
+                self._signal_handlers.clear()
             for sig in list(self._signal_handlers):
                 self.remove_signal_handler(sig)
         super().close()
