@@ -1,8 +1,10 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Type};
 use crate::handle::{self, Handle};
+use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::stream::{self, Stream};
 
 macro_rules! names {
@@ -33,7 +35,6 @@ names! {
     _detach_server
     _process_signal
     _run_in_debug_mode
-    _show_transport
     _transport_failed
     _unclosed_transport
     _task_factory
@@ -52,15 +53,22 @@ names! {
     done
     eof_received
     error_received
+    exception
     fileno
     get
     get_buffer
+    message
     pause_writing
+    peername
+    protocol
     resume_writing
+    recvfrom
     result
+    sendto
     set_exception
     set_result
     throw
+    transport
 }
 
 /// All of them.
@@ -69,6 +77,9 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
+    pub(crate) datagram: Type<Datagram>,
+    pub(crate) read_pipe: Type<ReadPipe>,
+    pub(crate) write_pipe: Type<WritePipe>,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -78,6 +89,8 @@ pub(crate) struct Known {
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
     pub(crate) buffered_protocol: Object,
+    /// `bytearray` and `memoryview`.
+    pub(crate) mutable_bytes: Object,
     pub(crate) logger: Object,
 }
 
@@ -100,6 +113,10 @@ pub(crate) fn load() -> Result<&'static Known> {
     if KNOWN.get().is_none() {
         let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
+        let builtins = Object::import(c"builtins")?;
+        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.attribute(&text(name)?));
+        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.attribute(&text(name)?));
+        let datagram_bases = Object::tuple([transport?, datagram?]);
         let logger = Object::import(c"asyncio.log")?.attribute(&text(c"logger")?)?;
         KNOWN.set(Known {
             names: Names::new()?,
@@ -110,9 +127,13 @@ pub(crate) fn load() -> Result<&'static Known> {
             task: asyncio.attribute(&text(c"Task")?)?,
             loop_name: Object::tuple([text(c"loop")?])?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            datagram: datagram::class(&datagram_bases?)?,
+            read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
+            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
+            mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
             logger,
         });
     }
