@@ -96,14 +96,15 @@ impl Endpoint {
         Ok(fd)
     }
 
-    /// Counts a write that goes nowhere, and says so in the log when there are many.
+    /// Counts a write that goes nowhere, and says so in the log when there are many. While something is still to be sent none is counted.
     pub(crate) fn note_lost_write(&self, warning: &str) -> Result<()> {
-        if self.lost.get() >= WRITES_BEFORE_WARNING
+        let lost = self.lost.get();
+        if lost >= WRITES_BEFORE_WARNING
             && let Some(event_loop) = self.core.event_loop()
         {
             event_loop.method(&names()._write_after_loss, [&Object::text(warning)?])?;
         }
-        self.lost.set(self.lost.get().saturating_add(1));
+        self.lost.set(lost.saturating_add(u32::from(lost > 0)));
         Ok(())
     }
 }

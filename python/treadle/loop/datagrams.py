@@ -25,4 +25,5 @@ class Datagrams(Unix):
     ) -> asyncio.DatagramTransport:
         extra = {} if extra is None else extra
         describe_socket(extra, sock)
-        return self._open_datagram(sock, protocol, address, waiter, extra, _MODERN)
+        transport: asyncio.DatagramTransport = self._open_datagram(sock, protocol, address, waiter, extra, _MODERN)
+        return transport

@@ -22,7 +22,8 @@ class Pipes(Datagrams):
         if not (_is_pipe(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is for pipes/sockets only.")
         extra = _described(pipe, extra)
-        return self._open_read_pipe(pipe, protocol, waiter, extra)
+        transport: asyncio.ReadTransport = self._open_read_pipe(pipe, protocol, waiter, extra)
+        return transport
 
     def _make_write_pipe_transport(
         self,
@@ -35,7 +36,8 @@ class Pipes(Datagrams):
         if not (_is_pipe(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is only for pipes, sockets and character devices")
         extra = _described(pipe, extra)
-        return self._open_write_pipe(pipe, protocol, waiter, extra, _is_pipe(mode))
+        transport: asyncio.WriteTransport = self._open_write_pipe(pipe, protocol, waiter, extra, _is_pipe(mode))
+        return transport
 
 
 def _is_pipe(mode: int) -> bool:
