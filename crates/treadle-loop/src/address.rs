@@ -7,7 +7,7 @@ use treadle_reactor::{Address, RawFd, io_calls};
 use crate::ffi::{Object, Raised, Result};
 
 /// Flow labels have 20 bits.
-const MOST_FLOWINFO: i64 = 0xf_ffff;
+const MOST_FLOWINFO: u32 = 0xf_ffff;
 
 /// What addresses of a socket look like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,9 +38,9 @@ pub(crate) fn parse(family: Family, object: &Object) -> Option<Address> {
             Some(Address::Inet(SocketAddrV4::new(host(object)?.parse().ok()?, port(object)?)))
         }
         Family::Inet6 if object.tuple_length().is_some_and(|length| (2..=4).contains(&length)) => {
-            let flowinfo = number(object, 2).filter(|flowinfo| (0..=MOST_FLOWINFO).contains(flowinfo))?;
+            let flowinfo = u32::try_from(number(object, 2)?).ok().filter(|flowinfo| *flowinfo <= MOST_FLOWINFO)?;
             let scope = u32::try_from(number(object, 3)?).ok()?;
-            let address = SocketAddrV6::new(host(object)?.parse().ok()?, port(object)?, flowinfo as u32, scope);
+            let address = SocketAddrV6::new(host(object)?.parse().ok()?, port(object)?, flowinfo, scope);
             Some(Address::Inet6(address))
         }
         Family::Unix => path(object).filter(|path| !path.is_empty()).map(Address::Unix),

@@ -7,7 +7,7 @@ use crate::known::names;
 use crate::transport::Transport;
 
 /// asyncio's high-water mark: more bytes than this waiting to be written pause the protocol.
-const HIGH_WATER: usize = 64 * 1024;
+const HIGH_WATER: u32 = 64 * 1024;
 
 /// The marks, and whether the protocol has been told to pause.
 pub(crate) struct Flow {
@@ -18,7 +18,8 @@ pub(crate) struct Flow {
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { low_water: Cell::new(HIGH_WATER / 4), high_water: Cell::new(HIGH_WATER), is_paused: Cell::new(false) }
+        let high = HIGH_WATER as usize;
+        Self { low_water: Cell::new(high / 4), high_water: Cell::new(high), is_paused: Cell::new(false) }
     }
 }
 
@@ -28,7 +29,7 @@ impl Flow {
     }
 
     fn set_limits(&self, high: Option<i64>, low: Option<i64>) -> Result<()> {
-        let high = high.unwrap_or_else(|| low.map_or(HIGH_WATER as i64, |low| low.saturating_mul(4)));
+        let high = high.unwrap_or_else(|| low.map_or(i64::from(HIGH_WATER), |low| low.saturating_mul(4)));
         let low = low.unwrap_or(high / 4);
         if !(high >= low && low >= 0) {
             return Err(Kind::ValueError.raise(&format!("high ({high}) must be >= low ({low}) must be >= 0")));
@@ -70,12 +71,12 @@ pub(crate) fn resume_if_drained<T: Flows>(this: &Instance<T>) -> Result<()> {
 pub(crate) fn methods<T: Flows>(spec: Spec<T>) -> Spec<T> {
     spec.method(c"get_write_buffer_size", |this, arguments| {
         arguments.exactly::<0>("get_write_buffer_size")?;
-        Object::integer(this.unsent() as i64)
+        Object::size(this.unsent())
     })
     .method(c"get_write_buffer_limits", |this, arguments| {
         arguments.exactly::<0>("get_write_buffer_limits")?;
         let flow = this.flow();
-        let [low, high] = [&flow.low_water, &flow.high_water].map(|mark| Object::integer(mark.get() as i64));
+        let [low, high] = [&flow.low_water, &flow.high_water].map(|mark| Object::size(mark.get()));
         Object::tuple([low?, high?])
     })
     .method(c"set_write_buffer_limits", |this, arguments| {

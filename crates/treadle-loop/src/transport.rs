@@ -136,8 +136,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        this.core.call_soon(&this.protocol().attribute(&names().connection_made)?, &[this.object().clone()])?;
-        this.core.call_soon(&this.object().attribute(&names()._begin)?, &[waiter.clone()])
+        this.core
+            .call_soon(&this.protocol().attribute(&names().connection_made)?, std::slice::from_ref(this.object()))?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, std::slice::from_ref(waiter))
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -179,7 +180,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        this.core.call_soon(&callback, &[exception.clone()])
+        this.core.call_soon(&callback, std::slice::from_ref(exception))
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.
@@ -286,7 +287,7 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     .settable(|_this, _value| Ok(()))
     .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
-    .repr(|this| Object::text(&show(this)?))
+    .repr(|this| Object::text(&show(this)))
     .finalize(|this| match (this.file.load(), this.core.event_loop()) {
         (Some(file), Some(event_loop)) => {
             event_loop.method(&names()._unclosed_transport, [this.object(), &file]).map(drop)
@@ -319,9 +320,9 @@ fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object
     Ok(Object::none())
 }
 
-fn show<T: Transport>(this: &Instance<T>) -> Result<String> {
+fn show<T: Transport>(this: &Instance<T>) -> String {
     let class = this.object().type_name();
     let state = if this.file.is_some() { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
     let rest = if this.file.is_some() { this.describe() } else { String::new() };
-    Ok(format!("<{class}{state} fd={}{rest}>", this.fd))
+    format!("<{class}{state} fd={}{rest}>", this.fd)
 }

@@ -7,14 +7,12 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use treadle_reactor::{Interest, Kind as Descriptor};
+use treadle_reactor::Interest;
 
 use crate::core::Core;
-use crate::ffi::{
-    Args, Class, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict,
-};
+use crate::ffi::{Args, Class, Instance, Kind, Object, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
 use crate::known::{known, names};
-use crate::outbox::{self, Outbox, Writes};
+use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::transport::{self, Endpoint, Transport};
 
