@@ -10,7 +10,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{readiness, stream, turn};
+use crate::{datagram, pipe, readiness, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -122,6 +122,9 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
         Ok(Object::none())
     })
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
+    .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))
+    .method(c"_open_read_pipe", |this, arguments| pipe::open_read(&this.core, arguments))
+    .method(c"_open_write_pipe", |this, arguments| pipe::open_write(&this.core, arguments))
     .method(c"_poll_signals", |this, arguments| {
         let [fd] = arguments.exactly("_poll_signals")?;
         this.core.register(descriptor(fd)?, Interest::READ, Source::Signals).map(|_| Object::none())

@@ -1,8 +1,10 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
 use crate::handle::{self, Handle};
+use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::stream::{self, Stream};
 
 macro_rules! names {
@@ -33,7 +35,6 @@ names! {
     _detach_server
     _process_signal
     _run_in_debug_mode
-    _show_transport
     _transport_failed
     _unclosed_transport
     _task_factory
@@ -52,15 +53,22 @@ names! {
     done
     eof_received
     error_received
+    exception
     fileno
     get
     get_buffer
+    message
     pause_writing
+    peername
+    protocol
     resume_writing
+    recvfrom
     result
+    sendto
     set_exception
     set_result
     throw
+    transport
 }
 
 /// All of them.
@@ -69,6 +77,9 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
+    pub(crate) datagram: Type<Datagram>,
+    pub(crate) read_pipe: Type<ReadPipe>,
+    pub(crate) write_pipe: Type<WritePipe>,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -85,6 +96,8 @@ pub(crate) struct Known {
     pub(crate) buffered_protocol: Object,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
+    /// `bytearray` and `memoryview`.
+    pub(crate) mutable_bytes: Object,
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -107,6 +120,10 @@ pub(crate) fn load() -> Result<&'static Known> {
         let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
         let modes = Object::import(c"asyncio.constants")?.attribute(&text(c"_SendfileMode")?)?;
+        let builtins = Object::import(c"builtins")?;
+        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.attribute(&text(name)?));
+        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.attribute(&text(name)?));
+        let datagram_bases = Object::tuple([transport?, datagram?]);
         KNOWN.set(Known {
             names: Names::new()?,
             handle: handle::plain_class()?,
@@ -119,10 +136,14 @@ pub(crate) fn load() -> Result<&'static Known> {
             task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            datagram: datagram::class(&datagram_bases?)?,
+            read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
+            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
             try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
+            mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }
     Ok(known())

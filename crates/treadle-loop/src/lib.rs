@@ -11,7 +11,13 @@ mod handle;
 mod readiness;
 mod signals;
 mod source;
+mod transport;
+mod flow;
+mod outbox;
 mod stream;
+mod address;
+mod datagram;
+mod pipe;
 mod known;
 #[expect(unsafe_code, reason = "the border to CPython")]
 mod ffi;

@@ -1,7 +1,9 @@
 //! Who gets the events of a descriptor.
 
-use crate::ffi::{Instance, Visit};
+use crate::datagram::Datagram;
+use crate::ffi::{Instance, Object, Visit};
 use crate::handle::Handle;
+use crate::pipe::{ReadPipe, WritePipe};
 use crate::stream::Stream;
 
 /// The owner of a registration.
@@ -14,6 +16,9 @@ pub(crate) enum Source {
     /// `add_reader` and `add_writer`.
     Callbacks(Callbacks),
     Stream(Instance<Stream>),
+    Datagram(Instance<Datagram>),
+    ReadPipe(Instance<ReadPipe>),
+    WritePipe(Instance<WritePipe>),
 }
 
 /// The handles that a program wants run when a descriptor is ready.
@@ -32,6 +37,25 @@ impl Source {
                 handles.for_each(|handle| Handle::traverse_owned(handle, visit));
             }
             Self::Stream(stream) => visit.object(stream.object()),
+            Self::Datagram(datagram) => visit.object(datagram.object()),
+            Self::ReadPipe(pipe) => visit.object(pipe.object()),
+            Self::WritePipe(pipe) => visit.object(pipe.object()),
         }
+    }
+
+    pub(crate) fn is_transport(&self) -> bool {
+        !matches!(self, Self::Waker | Self::Signals | Self::Callbacks(_))
+    }
+
+    /// The transport that has the descriptor for itself, until it is closed.
+    pub(crate) fn open_transport(&self) -> Option<&Object> {
+        let (transport, is_closing) = match self {
+            Self::Waker | Self::Signals | Self::Callbacks(_) => return None,
+            Self::Stream(stream) => (stream.object(), stream.is_closing.get()),
+            Self::Datagram(datagram) => (datagram.object(), datagram.is_closing.get()),
+            Self::ReadPipe(pipe) => (pipe.object(), pipe.is_closing.get()),
+            Self::WritePipe(pipe) => (pipe.object(), pipe.is_closing.get()),
+        };
+        (!is_closing).then_some(transport)
     }
 }

@@ -164,6 +164,11 @@ pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_nodelay(Descriptor::new(fd)?, true)?)
 }
 
+/// Another descriptor of the same file, closed on `exec`.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(Descriptor::new(fd)?, 0)?)
+}
+
 /// Whether calls on the descriptor fail with `WouldBlock` instead of blocking.
 pub fn set_nonblocking(fd: RawFd, is_nonblocking: bool) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(Descriptor::new(fd)?, is_nonblocking)?)

@@ -148,8 +148,8 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The nat
             {"message": message, "exception": exception, "transport": transport, "protocol": protocol}
         )
 
-    def _write_after_loss(self) -> None:
-        logger.warning("socket.send() raised exception.")
+    def _write_after_loss(self, warning: str) -> None:
+        logger.warning(warning)
 
     def _detach_server(self, server: Any, transport: object) -> None:
         """Tell a server that one of its connections is gone."""
@@ -158,23 +158,10 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The nat
         else:
             server._detach()
 
-    def _show_transport(self, transport: Any) -> str:
-        """Return what ``repr()`` of a stream transport shows."""
-        info = [type(transport).__name__]
-        if transport._sock is None:
-            info.append("closed")
-        elif transport.is_closing():
-            info.append("closing")
-        info.append(f"fd={transport._sock_fd}")
-        if transport._sock is not None:
-            info.append("reading" if transport.is_reading() else "not reading")
-            info.append(f"write buffer={transport.get_write_buffer_size()}")
-        return f"<{' '.join(info)}>"
-
-    def _unclosed_transport(self, transport: Any) -> None:
-        """Warn of a transport that nobody closed, and close its socket."""
+    def _unclosed_transport(self, transport: object, file: Any) -> None:
+        """Warn of a transport that nobody closed, and close its socket or file."""
         warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
-        transport._sock.close()
+        file.close()
 
 
 def _nothing() -> None:

@@ -355,10 +355,11 @@ impl<T: Class> Spec<T> {
             .slot(ffi::Py_tp_hash, hash as *mut c_void)
     }
 
-    /// Makes the class, below `base` if one is given.
+    /// Makes the class, below `base` if one is given: a class, or a tuple of classes that lay out their instances alike.
     pub(crate) fn create(mut self, base: Option<&Object>) -> Result<Type<T>> {
         if let Some(base) = base {
-            let size = base.attribute(&Object::interned(c"__basicsize__")?)?.to_integer()?;
+            let first = if base.tuple_length().is_some() { &base.item(0)? } else { base };
+            let size = first.attribute(&Object::interned(c"__basicsize__")?)?.to_integer()?;
             if usize::try_from(size) != Ok(size_of::<T::Head>()) {
                 return Err(Kind::SystemError.raise("treadle does not know how this Python lays out its transports"));
             }

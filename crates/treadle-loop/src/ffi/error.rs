@@ -18,6 +18,7 @@ pub(crate) struct Raised(());
 /// Exception classes that this crate raises or looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    BlockingIOError,
     BufferError,
     KeyboardInterrupt,
     NotImplementedError,
@@ -36,6 +37,7 @@ impl Kind {
         // SAFETY: reads addresses of statics that are set before any extension runs and never change.
         unsafe {
             match self {
+                Self::BlockingIOError => ffi::PyExc_BlockingIOError,
                 Self::BufferError => ffi::PyExc_BufferError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,

@@ -166,6 +166,26 @@ impl Object {
         })
     }
 
+    /// `str(self)`, or a stand-in if that fails.
+    pub(crate) fn display(&self) -> String {
+        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
+        let shown = unsafe { Self::from_new(ffi::PyObject_Str(self.pointer())) };
+        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
+            raised.forget();
+            "<unprintable>".to_owned()
+        })
+    }
+
+    /// `self is other or self == other`.
+    pub(crate) fn equals(&self, other: &Object) -> Result<bool> {
+        // SAFETY: both are alive (L1) and this thread is attached (L2).
+        match unsafe { ffi::PyObject_RichCompareBool(self.pointer(), other.pointer(), ffi::Py_EQ) } {
+            // SAFETY: a negative answer is an exception (L4).
+            ..0 => Err(unsafe { Raised::is_set() }),
+            answer => Ok(answer != 0),
+        }
+    }
+
     /// `importlib.import_module(name)`.
     pub(crate) fn import(name: &std::ffi::CStr) -> Result<Object> {
         // SAFETY: the name ends with a nul, this thread is attached (L2), and the result is new (L4).

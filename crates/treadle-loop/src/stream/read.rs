@@ -5,9 +5,10 @@ use std::io;
 use treadle_reactor::io_calls;
 
 use super::Stream;
-use crate::core::READ_SIZE;
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Spec, Writable};
+use crate::ffi::{Instance, Kind, Object, Raised, Result, Writable};
 use crate::known::names;
+use crate::outbox;
+use crate::transport::Transport;
 
 /// What one read gave.
 enum Received {
@@ -19,7 +20,7 @@ enum Received {
 }
 
 pub(super) fn on_readable(this: &Instance<Stream>) -> Result<()> {
-    if this.is_reading_paused.get() || this.is_closing.get() || this.has_ended.get() {
+    if !this.is_reading() || this.has_ended.get() {
         return Ok(());
     }
     if this.is_buffered.get() { read_into_protocol(this) } else { read_bytes(this) }
@@ -78,7 +79,7 @@ fn on_eof(this: &Instance<Stream>) -> Result<()> {
         this.has_ended.set(true);
         this.update_interest()
     } else {
-        Stream::close(this)
+        outbox::close(this)
     }
 }
 
@@ -92,38 +93,12 @@ fn count(result: io::Result<usize>) -> Received {
 }
 
 impl Stream {
-    /// Reads what is there into `bytes` of exactly its size. The buffer is the loop's, so that no big block is allocated and shrunk: glibc's
-    /// threshold for mapped memory makes that two to four times slower on a fresh heap.
+    /// Reads what is there into `bytes` of exactly its size.
     fn receive(&self) -> Result<Received> {
-        let mut buffer = self.core.read_buffer.borrow_mut();
-        if buffer.is_empty() {
-            *buffer = vec![0; READ_SIZE].into_boxed_slice();
-        }
+        let mut buffer = self.core.read_buffer();
         Ok(match count(io_calls::recv(self.fd, &mut buffer)) {
             Received::Count(count) => Received::Data(Object::bytes(&buffer[..count])?),
             other => other,
         })
     }
-}
-
-pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"is_reading", |this, arguments| {
-        arguments.exactly::<0>("is_reading")?;
-        Ok(Object::bool(!this.is_closing.get() && !this.is_reading_paused.get()))
-    })
-    .method(c"pause_reading", |this, arguments| {
-        arguments.exactly::<0>("pause_reading")?;
-        if !this.is_closing.get() && !this.is_reading_paused.replace(true) {
-            this.update_interest()?;
-        }
-        Ok(Object::none())
-    })
-    .method(c"resume_reading", |this, arguments| {
-        arguments.exactly::<0>("resume_reading")?;
-        if !this.is_closing.get() && this.is_reading_paused.get() {
-            this.is_reading_paused.set(false);
-            this.update_interest()?;
-        }
-        Ok(Object::none())
-    })
 }
