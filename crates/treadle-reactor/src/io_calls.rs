@@ -118,6 +118,26 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(accepted)
 }
 
+/// Accepts a connection as [`accept`] does, and tells where it is from.
+#[cfg(target_os = "linux")]
+pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Address)> {
+    use rustix::net::SocketFlags;
+
+    let descriptor = Descriptor::new(fd)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (accepted, address) = retry_on_intr(|| rustix::net::acceptfrom_with(descriptor, flags))?;
+    Ok((accepted, Address::from_kernel(address.as_ref())))
+}
+
+/// Accepts a connection as [`accept`] does, and tells where it is from.
+#[cfg(target_vendor = "apple")]
+pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Address)> {
+    let accepted = accept(fd)?;
+    // The peer may be gone again.
+    let address = peer_name(std::os::fd::AsRawFd::as_raw_fd(&accepted)).unwrap_or(Address::Unnamed);
+    Ok((accepted, address))
+}
+
 /// Connects, or begins to.
 ///
 /// `WouldBlock` is an error here: it says that a Unix server's queue is full, and that nothing was begun.
