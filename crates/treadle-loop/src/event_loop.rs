@@ -9,7 +9,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{readiness, stream, turn};
+use crate::{readiness, sock, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -48,7 +48,7 @@ pub(crate) fn class() -> Result<Type<Loop>> {
     let spec = Spec::new(c"treadle._native.Loop", c"The native half of treadle's event loop.").subclassable();
     let spec = scheduling(spec);
     let spec = state(spec);
-    readiness::methods(spec).create(None)
+    sock::methods(readiness::methods(spec)).create(None)
 }
 
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
@@ -133,7 +133,9 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
-        let Some(handle) = known().handle.cast(handle) else { return Err(handle.unexpected("a handle of this loop is needed")) };
+        let Some(handle) = known().handle.cast(handle) else {
+            return Err(handle.unexpected("a handle of this loop is needed"));
+        };
         this.core.push_ready(handle);
         Ok(Object::none())
     })

@@ -3,6 +3,7 @@
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Type};
 use crate::handle::{self, Handle};
+use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
 
 macro_rules! names {
@@ -24,25 +25,35 @@ macro_rules! names {
 
 names! {
     _asyncio_future_blocking
+    __dict__
+    __get__
     _begin
     _call_connection_lost
     _call_failed
     _check_call
+    _check_socket
+    _connect_by_name
+    _connect_failed
     _create_task
     _creation_stack
     _detach_server
+    _finish_connecting
+    _never_awaited
     _process_signal
     _run_in_debug_mode
     _show_transport
     _transport_failed
     _unclosed_transport
+    _send_rest
     _task_factory
     _write_after_loss
+    accept
     buffer_updated
     call_exception_handler
     cancel
     cancelled
     close
+    connect
     connection_lost
     connection_made
     context
@@ -56,11 +67,18 @@ names! {
     get
     get_buffer
     pause_writing
+    recv
+    recv_into
+    recvfrom
+    recvfrom_into
     resume_writing
     result
+    send
+    sendto
     set_exception
     set_result
     throw
+    with_traceback
 }
 
 /// All of them.
@@ -69,6 +87,8 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
+    pub(crate) operation: Type<Operation>,
+    pub(crate) sock: sock::Facts,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -109,6 +129,8 @@ pub(crate) fn load() -> Result<&'static Known> {
             future: asyncio.attribute(&text(c"Future")?)?,
             task: asyncio.attribute(&text(c"Task")?)?,
             loop_name: Object::tuple([text(c"loop")?])?,
+            operation: sock::class()?,
+            sock: sock::Facts::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,

@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::ffi::{Result, check_signals, detached};
 use crate::handle::Handle;
 use crate::source::Source;
-use crate::{signals, stream};
+use crate::{readiness, signals, stream};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -147,15 +147,7 @@ fn dispatch(core: &Rc<Core>, event: Event) -> Result<()> {
             Ok(())
         }
         Source::Signals => signals::process(core, event.token.fd()),
-        Source::Callbacks(callbacks) => {
-            if let Some(reader) = callbacks.reader.filter(|handle| event.readable && !handle.is_cancelled()) {
-                core.push_ready(reader);
-            }
-            if let Some(writer) = callbacks.writer.filter(|handle| event.writable && !handle.is_cancelled()) {
-                core.push_ready(writer);
-            }
-            Ok(())
-        }
+        Source::Callbacks(_) => readiness::on_ready(core, event),
         Source::Stream(stream) => stream::on_ready(&stream, event.readable, event.writable),
     }
 }

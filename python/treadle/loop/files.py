@@ -34,7 +34,7 @@ class Files(Sockets):
                 if wanted <= 0:
                     break
                 try:
-                    moved = await self._writing(sock, os.sendfile, sock.fileno(), descriptor, offset, wanted)
+                    moved = await self._sock_write(sock, os.sendfile, (sock.fileno(), descriptor, offset, wanted))
                 except OSError as error:
                     raise _translated(error, sent) from error
                 if moved == 0:

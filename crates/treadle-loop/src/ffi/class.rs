@@ -298,8 +298,7 @@ impl<T: Class> Spec<T> {
     where
         F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
     {
-        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void)
-            .slot(ffi::Py_tp_hash, hash as *mut c_void)
+        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void).slot(ffi::Py_tp_hash, hash as *mut c_void)
     }
 
     /// Makes the class, below `base` if one is given.
@@ -571,10 +570,13 @@ where
 {
     // SAFETY: slots are called with an instance of their class.
     let this = unsafe { instance::<T>(&this) };
-    answer(guarded(|| match F::item()(this, &Object::none())? {
-        Step::Yield(object) => Ok(object),
-        Step::Return(value) => Err(Raised::stop_iteration(&value)),
-    }))
+    match guarded(|| F::item()(this, &Object::none())) {
+        Ok(Step::Yield(object)) => object.into_pointer(),
+        // An end without an exception stands for `None`, and costs less.
+        Ok(Step::Return(value)) if value.is_none() => std::ptr::null_mut(),
+        Ok(Step::Return(value)) => answer(Err(Raised::stop_iteration(&value))),
+        Err(raised) => answer(Err(raised)),
+    }
 }
 
 unsafe extern "C" fn new<T: Class>(
@@ -586,11 +588,7 @@ unsafe extern "C" fn new<T: Class>(
     answer(guarded(|| unsafe { allocate(class, T::new()?) }.map(Instance::into_object)))
 }
 
-unsafe extern "C" fn traverse<T: Class>(
-    this: *mut PyObject,
-    function: ffi::visitproc,
-    argument: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse<T: Class>(this: *mut PyObject, function: ffi::visitproc, argument: *mut c_void) -> c_int {
     let visit = Visit { function, argument, status: std::cell::Cell::new(0), lifetime: PhantomData };
     if !T::SUBCLASSED {
         // SAFETY: a living object has a type; instances of heap types own a reference to it.

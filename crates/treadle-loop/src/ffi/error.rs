@@ -18,7 +18,9 @@ pub(crate) struct Raised(());
 /// Exception classes that this crate raises or looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    BlockingIOError,
     BufferError,
+    InterruptedError,
     KeyboardInterrupt,
     NotImplementedError,
     OSError,
@@ -36,7 +38,9 @@ impl Kind {
         // SAFETY: reads addresses of statics that are set before any extension runs and never change.
         unsafe {
             match self {
+                Self::BlockingIOError => ffi::PyExc_BlockingIOError,
                 Self::BufferError => ffi::PyExc_BufferError,
+                Self::InterruptedError => ffi::PyExc_InterruptedError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,
                 Self::OSError => ffi::PyExc_OSError,
@@ -116,9 +120,8 @@ impl Raised {
         // SAFETY: they hold what was fetched, and may hold something else afterwards.
         unsafe { ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback) };
         // SAFETY: the references that fetching gave are ours.
-        let (class, value, traceback) = unsafe {
-            (Object::from_nullable(class), Object::from_nullable(value), Object::from_nullable(traceback))
-        };
+        let (class, value, traceback) =
+            unsafe { (Object::from_nullable(class), Object::from_nullable(value), Object::from_nullable(traceback)) };
         drop(class);
         let Some(value) = value else { return Object::none() };
         if let Some(traceback) = traceback {

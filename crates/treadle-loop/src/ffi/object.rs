@@ -115,6 +115,34 @@ impl Object {
         unsafe { ffi::Py_TYPE(self.pointer()) }.cast() == class.pointer()
     }
 
+    /// Whether this is laid out as an instance of the class: by its true type, whatever `__class__` says.
+    pub(crate) fn is_of(&self, class: &Object) -> bool {
+        // SAFETY: both are alive (L1), and the class is a type: what is none has no instances.
+        unsafe {
+            ffi::PyType_Check(class.pointer()) != 0
+                && ffi::PyObject_TypeCheck(self.pointer(), class.pointer().cast()) != 0
+        }
+    }
+
+    /// `type(self)`.
+    #[inline]
+    pub(crate) fn class(&self) -> Object {
+        // SAFETY: a living object has a type, which lives as long (L1).
+        unsafe { Self::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) }
+    }
+
+    /// Whether this is a class of exceptions.
+    pub(crate) fn is_exception_class(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionClass_Check(self.pointer()) != 0 }
+    }
+
+    /// Whether this is an exception.
+    pub(crate) fn is_exception(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionInstance_Check(self.pointer()) != 0 }
+    }
+
     /// `isinstance(self, class)`.
     pub(crate) fn is_instance(&self, class: &Object) -> Result<bool> {
         // SAFETY: both are alive (L1) and this thread is attached (L2).
@@ -184,10 +212,22 @@ impl Object {
         Some(unsafe { Self::from_borrowed(pointer) })
     }
 
+    /// Whether this is a weak reference to that object.
+    #[inline]
+    pub(crate) fn refers_to(&self, object: &Object) -> bool {
+        // SAFETY: alive (L1), attached (L2); what comes is only compared.
+        unsafe { ffi::PyWeakref_GetObject(self.pointer()) == object.pointer() }
+    }
+
     /// A weak reference to this object.
     pub(crate) fn weak(&self) -> Result<Object> {
         // SAFETY: alive (L1), attached (L2), no callback, and the result is new (L4).
         unsafe { Self::from_new(ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut())) }
+    }
+
+    /// What `id()` gives.
+    pub(crate) fn address(&self) -> usize {
+        self.pointer() as usize
     }
 
     /// How many references there are.

@@ -19,6 +19,11 @@ impl Object {
         unsafe { Self::from_new(ffi::PyUnicode_InternFromString(text.as_ptr())) }
     }
 
+    pub(crate) fn is_text(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyUnicode_Check(self.pointer()) != 0 }
+    }
+
     /// The text of a `str`.
     pub(crate) fn to_text(&self) -> Result<String> {
         let mut length = 0;
@@ -59,7 +64,8 @@ impl Object {
     pub(crate) fn type_name(&self) -> String {
         // SAFETY: alive, so it has a type, which is alive (L1).
         let class = unsafe { Object::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) };
-        let named = Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
+        let named =
+            Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
         named.unwrap_or_else(|raised| {
             raised.forget();
             "object".to_owned()
