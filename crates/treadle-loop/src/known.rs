@@ -67,6 +67,7 @@ names! {
     get
     get_buffer
     pause_writing
+    peername
     recv
     recv_into
     recvfrom
@@ -77,6 +78,8 @@ names! {
     sendto
     set_exception
     set_result
+    socket
+    sockname
     throw
     with_traceback
 }

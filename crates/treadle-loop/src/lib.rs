@@ -4,18 +4,18 @@
 //! `python/treadle/loop`. `unsafe` stands in `ffi` alone. Transports hold `Core`, never the loop's object.
 #![deny(unsafe_code)]
 
+mod turn;
 mod core;
 mod event_loop;
-#[expect(unsafe_code, reason = "the border to CPython")]
-mod ffi;
 mod handle;
-mod known;
 mod readiness;
 mod signals;
 mod sock;
 mod source;
 mod stream;
-mod turn;
+mod known;
+#[expect(unsafe_code, reason = "the border to CPython")]
+mod ffi;
 
 pub use module::add_to;
 mod module;

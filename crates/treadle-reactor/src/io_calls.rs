@@ -153,6 +153,15 @@ pub fn connect(fd: RawFd, address: &Address) -> io::Result<Connecting> {
     }
 }
 
+/// What a [`connect`] to this address that was in progress has come to by now. Its error, if it has failed, is cleared.
+pub fn connect_again(fd: RawFd, address: &Address) -> io::Result<Connecting> {
+    match rustix::net::connect(Descriptor::new(fd)?, &address.to_kernel()?) {
+        Ok(()) | Err(Errno::ISCONN) => Ok(Connecting::Done),
+        Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connecting::InProgress),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The socket's pending error, which is cleared; `Ok(None)` if there is none.
 pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
     Ok(rustix::net::sockopt::socket_error(Descriptor::new(fd)?)?.err().map(io::Error::from))

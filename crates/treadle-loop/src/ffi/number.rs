@@ -12,6 +12,12 @@ impl Object {
         unsafe { Self::from_new(ffi::PyLong_FromLongLong(value)) }
     }
 
+    /// A count of bytes, which is never more than memory holds.
+    #[inline]
+    pub(crate) fn size(value: usize) -> Result<Object> {
+        Self::integer(value.cast_signed() as i64)
+    }
+
     #[inline]
     pub(crate) fn float(value: f64) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).

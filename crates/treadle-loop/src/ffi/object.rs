@@ -117,18 +117,19 @@ impl Object {
 
     /// Whether this is laid out as an instance of the class: by its true type, whatever `__class__` says.
     pub(crate) fn is_of(&self, class: &Object) -> bool {
-        // SAFETY: both are alive (L1), and the class is a type: what is none has no instances.
-        unsafe {
-            ffi::PyType_Check(class.pointer()) != 0
-                && ffi::PyObject_TypeCheck(self.pointer(), class.pointer().cast()) != 0
-        }
+        // SAFETY: alive (L1).
+        let is_class = unsafe { ffi::PyType_Check(class.pointer()) } != 0;
+        // SAFETY: both are alive (L1), and the class is a type, as just seen.
+        is_class && unsafe { ffi::PyObject_TypeCheck(self.pointer(), class.pointer().cast()) } != 0
     }
 
     /// `type(self)`.
     #[inline]
     pub(crate) fn class(&self) -> Object {
-        // SAFETY: a living object has a type, which lives as long (L1).
-        unsafe { Self::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) }
+        // SAFETY: a living object has a type (L1).
+        let class = unsafe { ffi::Py_TYPE(self.pointer()) };
+        // SAFETY: the type lives as long as the object does.
+        unsafe { Self::from_borrowed(class.cast()) }
     }
 
     /// Whether this is a class of exceptions.

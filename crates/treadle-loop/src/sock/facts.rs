@@ -9,7 +9,9 @@ use crate::known::{known, names};
 
 /// Objects of the modules `socket`, `_socket` and others.
 pub(crate) struct Facts {
-    pub(super) class: Object,
+    class: Object,
+    /// `asyncio.trsock.TransportSocket`, which shows a transport's socket.
+    shown: Object,
     pub(super) recv: Object,
     pub(super) recv_into: Object,
     pub(super) recvfrom: Object,
@@ -69,6 +71,7 @@ impl Facts {
             fsdecode: Object::import(c"os")?.attribute(&text(c"fsdecode")?)?,
             audit: Object::import(c"sys")?.attribute(&text(c"audit")?)?,
             connecting: text(c"socket.connect")?,
+            shown: Object::import(c"asyncio.trsock")?.attribute(&text(c"TransportSocket")?)?,
             class,
         })
     }
@@ -77,6 +80,17 @@ impl Facts {
     #[inline]
     pub(crate) fn descriptor(&self, socket: &Object) -> Result<RawFd> {
         Ok(self.fileno.call([socket])?.to_integer()? as RawFd)
+    }
+
+    /// The class `socket.socket`.
+    #[inline]
+    pub(super) fn class(&self) -> &Object {
+        &self.class
+    }
+
+    /// A socket as programs see it that a transport owns.
+    pub(super) fn shown(&self, socket: &Object) -> Result<Object> {
+        self.shown.call([socket])
     }
 
     /// Whether addresses of the socket's family are known here.

@@ -5,6 +5,7 @@
 //! is cancelled has received nothing that is lost with it. How waiting works, and what stays registered, is `readiness`'s matter.
 
 mod attempt;
+mod connection;
 mod coroutine;
 mod facts;
 
@@ -70,7 +71,9 @@ impl Class for Operation {
 
     fn traverse(&self, visit: &Visit<'_>) {
         let [first, second] = &self.arguments;
-        [&self.event_loop, &self.socket, &self.future, first, second].into_iter().for_each(|slot| visit.cell(slot));
+        for slot in [&self.event_loop, &self.socket, &self.future, first, second] {
+            visit.cell(slot);
+        }
     }
 
     fn clear(&self) {
@@ -99,7 +102,9 @@ impl Operation {
     /// Lets go of everything, at the end.
     fn release(&self) {
         let [first, second] = &self.arguments;
-        [&self.event_loop, &self.socket, &self.future, first, second].into_iter().for_each(|slot| slot.store(None));
+        for slot in [&self.event_loop, &self.socket, &self.future, first, second] {
+            slot.store(None);
+        }
     }
 }
 
@@ -175,6 +180,8 @@ pub(crate) fn methods(spec: Spec<Loop>) -> Spec<Loop> {
             let [socket, callable, rest] = arguments.exactly("_sock_write")?;
             create(this, What::Write, Some(socket), [Some(callable), Some(rest)])
         })
+        .method(c"_accept_connections", connection::accept_all)
+        .method(c"_set_up_socket", connection::set_up)
 }
 
 fn two(this: &Instance<Loop>, arguments: Args<'_>, what: What, parameters: [&str; 2]) -> Result<Object> {
