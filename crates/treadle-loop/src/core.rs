@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) unflushed: RefCell<Vec<Instance<Stream>>>,
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) stopping: Cell<bool>,
+    /// The next turn begins with a look at the system, also if callbacks are ready.
+    pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     debug: Cell<bool>,
     /// In a poll that may block, or about to be.
@@ -71,6 +73,7 @@ impl Core {
             unflushed: RefCell::default(),
             read_buffer: RefCell::default(),
             stopping: Cell::new(false),
+            is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
             debug: Cell::new(false),
             sleeping: Cell::new(false),

@@ -37,7 +37,8 @@ struct Asked {
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     let mut asked = Asked { turns: TURNS, at: 0 };
     loop {
-        if core.ready.borrow().is_empty() || core.stopping.get() || asked.is_long_ago() {
+        if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
+            core.is_poll_wanted.set(false);
             poll_point(core)?;
             asked = Asked { turns: 0, at: now() };
         }

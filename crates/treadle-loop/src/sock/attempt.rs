@@ -216,9 +216,13 @@ fn connect(this: &Operation, socket: &Object, fd: RawFd) -> Result<Native> {
     if state == Connecting::InProgress {
         this.has_begun.set(true);
         // Within the machine the connection stands, or is refused, by the time the call returns, although it says otherwise. Asked at once, that
-        // saves the wait: N % of sock_connect, see benches/loops.
+        // saves the registration. The system is asked all the same before the program goes on, so that a server in this loop hears of it as well.
         if is_loopback(&numbers) {
             state = io_calls::connect_again(fd, &numbers).map_err(|error| connect_failed(this, &error, &address))?;
+        }
+        if state == Connecting::Done {
+            this.core.is_poll_wanted.set(true);
+            return Ok(Native::Known(Attempt::Again));
         }
     }
     Ok(Native::Known(match state {

@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     setblocking: Object,
     pub(super) memoryview: Object,
     fsdecode: Object,
+    /// What a transport says that sends files by the kernel, or by reading them where that is not possible.
+    pub(crate) sendfile_mode: Object,
     audit: Object,
     connecting: Object,
 }
@@ -69,6 +71,9 @@ impl Facts {
             setblocking: native.attribute(&text(c"setblocking")?)?,
             memoryview: Object::import(c"builtins")?.attribute(&text(c"memoryview")?)?,
             fsdecode: Object::import(c"os")?.attribute(&text(c"fsdecode")?)?,
+            sendfile_mode: Object::import(c"asyncio.constants")?
+                .attribute(&text(c"_SendfileMode")?)?
+                .attribute(&text(c"TRY_NATIVE")?)?,
             audit: Object::import(c"sys")?.attribute(&text(c"audit")?)?,
             connecting: text(c"socket.connect")?,
             shown: Object::import(c"asyncio.trsock")?.attribute(&text(c"TransportSocket")?)?,

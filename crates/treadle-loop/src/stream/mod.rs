@@ -339,6 +339,7 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
     .attribute(c"_eof", |this| Ok(Object::bool(this.eof_written.get())))
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
     .attribute(c"_protocol_paused", |this| Ok(Object::bool(this.is_protocol_paused.get())))
+    .attribute(c"_sendfile_compatible", |_this| Ok(known().sock.sendfile_mode.clone()))
     .attribute(c"_start_tls_compatible", |_this| Ok(Object::bool(true)))
 }
 
