@@ -2,8 +2,8 @@
 
 use std::io;
 
-use treadle_reactor::{Address, RawFd};
 use treadle_reactor::io_calls::{self, Connecting};
+use treadle_reactor::{Address, RawFd};
 
 use super::{Operation, What, connection};
 use crate::core::READ_SIZE;
