@@ -253,10 +253,10 @@ fn lower(core: &Core, event: Event, unheard: Interest) -> Result<()> {
 
 /// Lets an operation try again.
 fn wake(future: &Object) -> Result<()> {
-    if !future.method(&names().done, [])?.is_true()? {
-        future.method(&names().set_result, [&Object::none()])?;
-    }
-    Ok(())
+    let Err(raised) = future.method(&names().set_result, [&Object::none()]) else { return Ok(()) };
+    // It may have been cancelled in this turn, which is not worth asking about each time.
+    let exception = raised.take();
+    if future.method(&names().done, [])?.is_true()? { Ok(()) } else { Err(Raised::restore(&exception)) }
 }
 
 /// Somebody else has taken the place.

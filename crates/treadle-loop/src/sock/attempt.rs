@@ -80,14 +80,10 @@ pub(super) fn is_plain(what: What, socket: &Object) -> Result<bool> {
     }
 }
 
-/// The number to wait for.
-pub(super) fn descriptor(this: &Operation, socket: &Object) -> Result<RawFd> {
-    if this.is_plain.get() { known().sock.descriptor(socket) } else { crate::event_loop::descriptor(socket) }
-}
-
 fn native(this: &Instance<Operation>, socket: &Object) -> Result<Native> {
     // Each time anew: the program may have closed the socket meanwhile, and its number may be somebody else's.
     let fd = known().sock.descriptor(socket)?;
+    this.fd.set(fd);
     match this.what {
         What::Recv => recv(this, fd),
         What::RecvInto => recv_into(this, fd),

@@ -91,7 +91,7 @@ fn wait(this: &Instance<Operation>) -> Result<Step> {
         return Err(refused(Phase::Done));
     };
     let future = event_loop.method(&names().create_future, [])?;
-    let fd = attempt::descriptor(this, &socket)?;
+    let fd = if this.is_plain.get() { this.fd.get() } else { crate::event_loop::descriptor(&socket)? };
     let kept = this.is_plain.get().then_some(&socket);
     readiness::watch(&this.core, fd, this.what.interest(), Watcher::Future(future.clone()), kept)?;
     this.fd.set(fd);
