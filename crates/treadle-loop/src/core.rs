@@ -44,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) unflushed: RefCell<VecDeque<Source>>,
     read_buffer: RefCell<Box<[u8]>>,
     pub(crate) stopping: Cell<bool>,
+    /// The next turn begins with a look at the system, also if callbacks are ready.
+    pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     debug: Cell<bool>,
     /// In a poll that may block, or about to be.
@@ -70,6 +72,7 @@ impl Core {
             unflushed: RefCell::default(),
             read_buffer: RefCell::default(),
             stopping: Cell::new(false),
+            is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
             debug: Cell::new(false),
             sleeping: Cell::new(false),
@@ -178,24 +181,22 @@ impl Core {
         removed.iter().for_each(|handle| handle.set_unscheduled());
     }
 
-    /// Gives up the readers and writers of a descriptor that a transport takes over. Most likely it was closed while it was watched, and its
-    /// number is somebody else's now.
-    pub(crate) fn drop_callbacks(&self, fd: RawFd) {
-        let sources = self.sources.borrow();
-        let watched = sources.token_of(fd).filter(|token| matches!(sources.owner(*token), Some(Source::Callbacks(_))));
-        drop(sources);
-        watched.into_iter().for_each(|token| self.deregister(token));
-    }
-
     /// Whether a descriptor has a registration.
     pub(crate) fn is_registered(&self, fd: RawFd) -> bool {
         self.sources.borrow().token_of(fd).is_some()
     }
 
-    /// Registers a descriptor that has no registration.
+    /// Registers a descriptor that no transport has; callbacks and kept registrations of the number end.
     pub(crate) fn register(&self, fd: RawFd, interest: Interest, source: Source) -> Result<Token> {
         let descriptors = self.descriptors()?;
+        crate::readiness::make_room(self, fd)?;
         Ok(self.sources.borrow_mut().register(&descriptors.poll, fd, interest, source)?)
+    }
+
+    /// Sets the interest anew, whether or not it changes: the number may have been closed and used again.
+    pub(crate) fn renew(&self, token: Token, interest: Interest) -> Result<()> {
+        let descriptors = self.descriptors()?;
+        Ok(self.sources.borrow_mut().renew(&descriptors.poll, token, interest)?)
     }
 
     pub(crate) fn set_interest(&self, token: Token, interest: Interest) -> Result<()> {

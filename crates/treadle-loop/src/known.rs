@@ -5,6 +5,7 @@ use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
 use crate::handle::{self, Handle};
 use crate::pipe::{self, ReadPipe, WritePipe};
+use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
 
 macro_rules! names {
@@ -25,25 +26,35 @@ macro_rules! names {
 }
 
 names! {
+    __dict__
+    __get__
     _asyncio_future_blocking
     _begin
     _call_connection_lost
     _call_failed
     _check_call
+    _check_socket
+    _connect_by_name
+    _connect_failed
     _create_task
     _creation_stack
     _detach_server
+    _finish_connecting
+    _never_awaited
     _process_signal
     _run_in_debug_mode
+    _send_rest
+    _task_factory
     _transport_failed
     _unclosed_transport
-    _task_factory
     _write_after_loss
+    accept
     buffer_updated
     call_exception_handler
     cancel
     cancelled
     close
+    connect
     connection_lost
     connection_made
     context
@@ -61,14 +72,21 @@ names! {
     pause_writing
     peername
     protocol
-    resume_writing
+    recv
+    recv_into
     recvfrom
+    recvfrom_into
     result
+    resume_writing
+    send
     sendto
     set_exception
     set_result
+    socket
+    sockname
     throw
     transport
+    with_traceback
 }
 
 /// All of them.
@@ -80,6 +98,8 @@ pub(crate) struct Known {
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
     pub(crate) write_pipe: Type<WritePipe>,
+    pub(crate) operation: Type<Operation>,
+    pub(crate) sock: sock::Facts,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -135,6 +155,8 @@ pub(crate) fn load() -> Result<&'static Known> {
             keyword_names: Slot::default(),
             task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
+            operation: sock::class()?,
+            sock: sock::Facts::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,

@@ -10,6 +10,7 @@ mod event_loop;
 mod handle;
 mod readiness;
 mod signals;
+mod sock;
 mod source;
 mod transport;
 mod flow;

@@ -14,6 +14,7 @@ use treadle_reactor::{Interest, RawFd, Token, io_calls};
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
 use crate::known::names;
+use crate::readiness;
 use crate::source::Source;
 
 /// After so many writes to a lost connection the log says so, as in asyncio.
@@ -85,13 +86,13 @@ impl Endpoint {
 
     /// The descriptor to be polled.
     fn polled(&self) -> Result<RawFd> {
-        self.core.drop_callbacks(self.fd);
+        readiness::make_room(&self.core, self.fd)?;
         if !self.core.is_registered(self.fd) {
             return Ok(self.fd);
         }
         let twin = io_calls::duplicate(self.fd)?;
         let fd = twin.as_raw_fd();
-        self.core.drop_callbacks(fd);
+        readiness::make_room(&self.core, fd)?;
         self.twin.set(Some(twin));
         Ok(fd)
     }

@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::ffi::{Result, check_signals, detached};
 use crate::handle::Handle;
 use crate::source::Source;
-use crate::{datagram, outbox, pipe, signals, stream};
+use crate::{datagram, outbox, pipe, readiness, signals, stream};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -39,7 +39,8 @@ pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     let mut asked = Asked { turns: TURNS, at: 0 };
     loop {
         let mut transports_wait = false;
-        if core.ready.borrow().is_empty() || core.stopping.get() || asked.is_long_ago() {
+        if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
+            core.is_poll_wanted.set(false);
             transports_wait = poll_point(core)?;
             asked = Asked { turns: 0, at: now() };
         }
@@ -172,15 +173,7 @@ fn dispatch(core: &Rc<Core>, source: Source, event: Event) -> Result<()> {
             Ok(())
         }
         Source::Signals => signals::process(core, event.token.fd()),
-        Source::Callbacks(callbacks) => {
-            if let Some(reader) = callbacks.reader.filter(|handle| event.readable && !handle.is_cancelled()) {
-                core.push_ready(reader);
-            }
-            if let Some(writer) = callbacks.writer.filter(|handle| event.writable && !handle.is_cancelled()) {
-                core.push_ready(writer);
-            }
-            Ok(())
-        }
+        Source::Callbacks(_) => readiness::on_ready(core, event),
         Source::Stream(stream) => stream::on_ready(&stream, event.readable, event.writable),
         Source::Datagram(datagram) => datagram::on_ready(&datagram, event.readable, event.writable),
         Source::ReadPipe(pipe) => pipe::on_read_ready(&pipe),

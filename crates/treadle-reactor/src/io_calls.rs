@@ -119,6 +119,26 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(accepted)
 }
 
+/// Accepts a connection as [`accept`] does, and tells where it is from.
+#[cfg(target_os = "linux")]
+pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Address)> {
+    use rustix::net::SocketFlags;
+
+    let descriptor = Descriptor::new(fd)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (accepted, address) = retry_on_intr(|| rustix::net::acceptfrom_with(descriptor, flags))?;
+    Ok((accepted, Address::from_kernel(address.as_ref())))
+}
+
+/// Accepts a connection as [`accept`] does, and tells where it is from.
+#[cfg(target_vendor = "apple")]
+pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Address)> {
+    let accepted = accept(fd)?;
+    // The peer may be gone again.
+    let address = peer_name(std::os::fd::AsRawFd::as_raw_fd(&accepted)).unwrap_or(Address::Unnamed);
+    Ok((accepted, address))
+}
+
 /// Connects, or begins to.
 ///
 /// `WouldBlock` is an error here: it says that a Unix server's queue is full, and that nothing was begun.
@@ -130,6 +150,15 @@ pub fn connect(fd: RawFd, address: &Address) -> io::Result<Connecting> {
         Ok(()) => Ok(Connecting::Done),
         // An interrupted connect goes on by itself, and must not be called again.
         Err(Errno::INPROGRESS | Errno::INTR) => Ok(Connecting::InProgress),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a [`connect`] to this address that was in progress has come to by now. Its error, if it has failed, is cleared.
+pub fn connect_again(fd: RawFd, address: &Address) -> io::Result<Connecting> {
+    match rustix::net::connect(Descriptor::new(fd)?, &address.to_kernel()?) {
+        Ok(()) | Err(Errno::ISCONN) => Ok(Connecting::Done),
+        Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connecting::InProgress),
         Err(error) => Err(error.into()),
     }
 }

@@ -59,18 +59,12 @@ impl<T> Registry<T> {
     /// Changes what the kernel watches for; no call is made if that is so already. `NotFound` if the token is stale.
     pub fn set_interest(&mut self, poll: &Poll, token: Token, interest: Interest) -> io::Result<()> {
         let slot = self.slot_mut(token).ok_or(io::ErrorKind::NotFound)?;
-        if slot.interest == interest {
-            return Ok(());
-        }
-        if interest.is_empty() {
-            poll.remove(token);
-        } else if slot.interest.is_empty() {
-            poll.add(token, interest)?;
-        } else {
-            poll.modify(token, interest)?;
-        }
-        slot.interest = interest;
-        Ok(())
+        if slot.interest == interest { Ok(()) } else { slot.change(poll, token, interest) }
+    }
+
+    /// Tells the kernel what to watch for, also if nothing changes: for a number that may have been closed and used again since.
+    pub fn renew(&mut self, poll: &Poll, token: Token, interest: Interest) -> io::Result<()> {
+        self.slot_mut(token).ok_or(io::ErrorKind::NotFound)?.change(poll, token, interest)
     }
 
     /// What is watched for; `None` if the token is stale.
@@ -155,6 +149,25 @@ impl<T> Default for Registry<T> {
 }
 
 impl<T> Slot<T> {
+    fn change(&mut self, poll: &Poll, token: Token, interest: Interest) -> io::Result<()> {
+        let is_watched = !self.interest.is_empty();
+        let turns = self.interest.contains(Interest::EDGE) != interest.contains(Interest::EDGE);
+        if interest.is_empty() {
+            poll.remove(token);
+        } else if is_watched && !turns {
+            poll.modify(token, interest)?;
+        } else {
+            // A filter of macOS keeps the mode it was added with.
+            if is_watched {
+                poll.remove(token);
+                self.interest = Interest::NONE;
+            }
+            poll.add(token, interest)?;
+        }
+        self.interest = interest;
+        Ok(())
+    }
+
     fn vacate(&mut self) -> Option<T> {
         let owner = self.owner.take()?;
         self.generation = self.generation.wrapping_add(1);

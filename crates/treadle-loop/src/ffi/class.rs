@@ -625,10 +625,13 @@ where
 {
     // SAFETY: slots are called with an instance of their class.
     let this = unsafe { instance::<T>(&this) };
-    answer(guarded(|| match F::item()(this, &Object::none())? {
-        Step::Yield(object) => Ok(object),
-        Step::Return(value) => Err(Raised::stop_iteration(&value)),
-    }))
+    match guarded(|| F::item()(this, &Object::none())) {
+        Ok(Step::Yield(object)) => object.into_pointer(),
+        // An end without an exception stands for `None`, and costs less.
+        Ok(Step::Return(value)) if value.is_none() => std::ptr::null_mut(),
+        Ok(Step::Return(value)) => answer(Err(Raised::stop_iteration(&value))),
+        Err(raised) => answer(Err(raised)),
+    }
 }
 
 unsafe extern "C" fn new<T: Class>(

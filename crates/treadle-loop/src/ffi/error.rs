@@ -20,6 +20,7 @@ pub(crate) struct Raised(());
 pub(crate) enum Kind {
     BlockingIOError,
     BufferError,
+    InterruptedError,
     KeyboardInterrupt,
     NotImplementedError,
     OSError,
@@ -39,6 +40,7 @@ impl Kind {
             match self {
                 Self::BlockingIOError => ffi::PyExc_BlockingIOError,
                 Self::BufferError => ffi::PyExc_BufferError,
+                Self::InterruptedError => ffi::PyExc_InterruptedError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,
                 Self::OSError => ffi::PyExc_OSError,

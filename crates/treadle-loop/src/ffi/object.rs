@@ -115,6 +115,35 @@ impl Object {
         unsafe { ffi::Py_TYPE(self.pointer()) }.cast() == class.pointer()
     }
 
+    /// Whether this is laid out as an instance of the class: by its true type, whatever `__class__` says.
+    pub(crate) fn is_of(&self, class: &Object) -> bool {
+        // SAFETY: alive (L1).
+        let is_class = unsafe { ffi::PyType_Check(class.pointer()) } != 0;
+        // SAFETY: both are alive (L1), and the class is a type, as just seen.
+        is_class && unsafe { ffi::PyObject_TypeCheck(self.pointer(), class.pointer().cast()) } != 0
+    }
+
+    /// `type(self)`.
+    #[inline]
+    pub(crate) fn class(&self) -> Object {
+        // SAFETY: a living object has a type (L1).
+        let class = unsafe { ffi::Py_TYPE(self.pointer()) };
+        // SAFETY: the type lives as long as the object does.
+        unsafe { Self::from_borrowed(class.cast()) }
+    }
+
+    /// Whether this is a class of exceptions.
+    pub(crate) fn is_exception_class(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionClass_Check(self.pointer()) != 0 }
+    }
+
+    /// Whether this is an exception.
+    pub(crate) fn is_exception(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionInstance_Check(self.pointer()) != 0 }
+    }
+
     /// `isinstance(self, class)`.
     pub(crate) fn is_instance(&self, class: &Object) -> Result<bool> {
         // SAFETY: both are alive (L1) and this thread is attached (L2).
@@ -204,10 +233,22 @@ impl Object {
         Some(unsafe { Self::from_borrowed(pointer) })
     }
 
+    /// Whether this is a weak reference to that object.
+    #[inline]
+    pub(crate) fn refers_to(&self, object: &Object) -> bool {
+        // SAFETY: alive (L1), attached (L2); what comes is only compared.
+        unsafe { ffi::PyWeakref_GetObject(self.pointer()) == object.pointer() }
+    }
+
     /// A weak reference to this object.
     pub(crate) fn weak(&self) -> Result<Object> {
         // SAFETY: alive (L1), attached (L2), no callback, and the result is new (L4).
         unsafe { Self::from_new(ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut())) }
+    }
+
+    /// What `id()` gives.
+    pub(crate) fn address(&self) -> usize {
+        self.pointer() as usize
     }
 
     /// How many references there are.

@@ -1,4 +1,4 @@
-//! macOS: kqueue, level-triggered, with the token as the kernel's datum.
+//! macOS: kqueue, level-triggered unless an edge is asked for, with the token as the kernel's datum.
 //!
 //! The kernel keeps a filter for each direction, so a registration has up to two, and each has events of its own. It drops
 //! both when the descriptor is closed. Adding a filter that is there replaces its token.
@@ -40,9 +40,10 @@ impl Selector {
 
     /// Wanted filters are added again even if they should be there: the number may have been closed and used again.
     pub(crate) fn modify(&self, token: Token, interest: Interest) -> io::Result<()> {
+        let clear = if interest.contains(Interest::EDGE) { EventFlags::CLEAR } else { EventFlags::empty() };
         for direction in [Interest::READ, Interest::WRITE] {
             if interest.contains(direction) {
-                self.change(token, direction, EventFlags::ADD)?;
+                self.change(token, direction, EventFlags::ADD | clear)?;
             } else {
                 self.forget(token, direction)?;
             }
