@@ -4,6 +4,7 @@ use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Type};
 use crate::handle::{self, Handle};
 use crate::stream::{self, Stream};
+use crate::tls::{self, Tls};
 
 macro_rules! names {
     ($($name:ident)*) => {
@@ -26,20 +27,32 @@ names! {
     _asyncio_future_blocking
     _begin
     _call_connection_lost
+    _call_eof_received
     _call_failed
     _check_call
+    _control_app_writing
+    _control_ssl_reading
     _create_task
     _creation_stack
     _detach_server
+    _do_flush
+    _do_handshake
+    _do_read
+    _do_shutdown
+    _fatal_error
+    _loop
     _process_signal
     _run_in_debug_mode
     _show_transport
+    _start_shutdown
     _transport_failed
     _unclosed_transport
     _task_factory
+    _write_after_end
     _write_after_loss
     buffer_updated
     call_exception_handler
+    call_soon
     cancel
     cancelled
     close
@@ -56,11 +69,15 @@ names! {
     get
     get_buffer
     pause_writing
+    pending
+    popleft
+    read
     resume_writing
     result
     set_exception
     set_result
     throw
+    write
 }
 
 /// All of them.
@@ -69,6 +86,7 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
+    pub(crate) tls: Type<Tls>,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -110,6 +128,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             task: asyncio.attribute(&text(c"Task")?)?,
             loop_name: Object::tuple([text(c"loop")?])?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            tls: tls::class()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

@@ -12,6 +12,7 @@ mod readiness;
 mod signals;
 mod source;
 mod stream;
+mod tls;
 mod known;
 #[expect(unsafe_code, reason = "the border to CPython")]
 mod ffi;

@@ -16,8 +16,9 @@ use crate::core::Core;
 use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
 use crate::known::{known, names};
 use crate::source::Source;
+use crate::tls::Tls;
 use write::Chunk;
-pub(crate) use write::flush_all;
+pub(crate) use write::{flush_all, flush_later, write};
 
 /// asyncio's high-water mark: more bytes than this waiting to be written pause the protocol.
 const HIGH_WATER: usize = 64 * 1024;
@@ -30,6 +31,8 @@ pub(crate) struct Stream {
     socket: Slot,
     protocol: Slot,
     is_buffered: Cell<bool>,
+    /// The protocol is our own TLS layer, which is called without Python in between.
+    is_tls: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
     server: Slot,
     /// What `get_extra_info` knows.
@@ -90,6 +93,7 @@ impl Stream {
             socket: Slot::new(Some(socket.clone())),
             protocol: Slot::new(Some(protocol.clone())),
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
+            is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
             extra: extra.clone(),
             context: Context::copy_current()?,
@@ -110,6 +114,16 @@ impl Stream {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.get()
+    }
+
+    /// Whether the loop flushes this at the end of the turn.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed.get()
+    }
+
+    /// The TLS layer above, if there is one.
+    fn tls(&self) -> Option<Instance<Tls>> {
+        if self.is_tls.get() { self.protocol.load().and_then(|protocol| known().tls.cast(&protocol)) } else { None }
     }
 
     fn protocol(&self) -> Object {
@@ -269,6 +283,7 @@ fn connection(spec: Spec<Stream>) -> Spec<Stream> {
     .method(c"set_protocol", |this, arguments| {
         let [protocol] = arguments.exactly("set_protocol")?;
         this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
+        this.is_tls.set(known().tls.cast(protocol).is_some());
         this.protocol.store(Some(protocol.clone()));
         Ok(Object::none())
     })

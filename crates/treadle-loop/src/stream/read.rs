@@ -6,8 +6,9 @@ use treadle_reactor::io_calls;
 
 use super::Stream;
 use crate::core::READ_SIZE;
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Spec, Writable};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Spec, Writable};
 use crate::known::names;
+use crate::tls::{self, Tls};
 
 /// What one read gave.
 enum Received {
@@ -22,6 +23,9 @@ pub(super) fn on_readable(this: &Instance<Stream>) -> Result<()> {
     if this.is_reading_paused.get() || this.is_closing.get() || this.has_ended.get() {
         return Ok(());
     }
+    if let Some(tls) = this.tls() {
+        return read_records(this, &tls);
+    }
     if this.is_buffered.get() { read_into_protocol(this) } else { read_bytes(this) }
 }
 
@@ -31,6 +35,18 @@ fn read_bytes(this: &Instance<Stream>) -> Result<()> {
         Received::Data(data) => Stream::call_protocol(this, &names().data_received, [&data]).map(drop),
         other => finish(this, other),
     }
+}
+
+/// For the TLS layer: straight to OpenSSL.
+fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
+    let data = match this.receive()? {
+        Received::Data(data) => data,
+        other => return finish(this, other),
+    };
+    Context::run(&this.context, || tls::feed(tls, &data)).or_else(|raised| {
+        let exception = raised.take();
+        Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
+    })
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.

@@ -9,6 +9,7 @@ use super::{HIGH_WATER, Stream};
 use crate::core::Core;
 use crate::ffi::{Context, Instance, Kind, Object, Raised, Readable, Result, Spec};
 use crate::known::names;
+use crate::tls;
 
 /// With more than this waiting, gathering gains nothing any more and only holds memory: see benches/loops.
 const GATHER: usize = 32 * 1024;
@@ -81,7 +82,7 @@ pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
     })
 }
 
-fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
+pub(crate) fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
     if let Some(reason) = this.refuses_writes() {
         if data.as_bytes().is_none() {
             Readable::of(data).map_err(|raised| not_bytes(data, raised))?;
@@ -134,6 +135,15 @@ fn enlist(this: &Instance<Stream>) {
     }
 }
 
+/// Has the loop flush this at the end of the turn, when the TLS layer above is asked for data. `false` if the loop does not run.
+pub(crate) fn flush_later(this: &Instance<Stream>) -> bool {
+    let will_be = this.core.is_running() && this.is_tls.get();
+    if will_be {
+        enlist(this);
+    }
+    will_be
+}
+
 fn write_eof(this: &Instance<Stream>) -> Result<()> {
     if this.is_closing.get() || this.eof_written.replace(true) {
         return Ok(());
@@ -150,6 +160,9 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
     while !core.unflushed.borrow().is_empty() {
         let mut streams = core.unflushed.take();
         for stream in streams.drain(..) {
+            if let Some(tls) = stream.tls() {
+                tls::flush(&tls)?;
+            }
             stream.is_listed.set(false);
             if stream.is_blocked.get() {
                 continue;
@@ -169,8 +182,7 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
 
 /// The socket takes bytes again.
 pub(super) fn on_writable(this: &Instance<Stream>) -> Result<()> {
-    flush(this)?;
-    resume_protocol_if_drained(this)
+    flush(this)
 }
 
 /// Sends as much as the socket takes. When all is sent, does what was waiting for that.
@@ -191,7 +203,9 @@ pub(super) fn flush(this: &Instance<Stream>) -> Result<()> {
     if this.is_blocked.replace(!is_empty) == is_empty {
         this.update_interest()?;
     }
-    if is_empty { when_empty(this) } else { Ok(()) }
+    // What this makes the protocol write still goes out before the end.
+    resume_protocol_if_drained(this)?;
+    if this.outgoing.borrow().is_empty() { when_empty(this) } else { Ok(()) }
 }
 
 fn when_empty(this: &Instance<Stream>) -> Result<()> {
