@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use super::{Phase, Tls, load, read, write};
-use crate::ffi::{Instance, Object, Result, Shared, Spec, Type};
+use crate::ffi::{Instance, Object, Result, Shared, Slot, Spec, Type};
+use crate::known::names;
 
 /// What `asyncio.sslproto` and `ssl` call things.
 pub(super) struct Constants {
@@ -91,8 +92,6 @@ pub(super) fn class() -> Result<Type<Tls>> {
     CONSTANTS.set(look_up()?);
     let spec: Spec<Tls> = Spec::new(c"treadle._native.Tls", c"The native half of a TLS connection.").subclassable();
     let spec = objects!(spec,
-        c"_incoming" incoming,
-        c"_outgoing" outgoing,
         c"_transport" transport,
         c"_app_protocol" protocol,
         c"_write_backlog" stock_backlog,
@@ -115,7 +114,11 @@ pub(super) fn class() -> Result<Type<Tls>> {
         .attribute(c"_state", |this| Ok(load(&this.state)))
         .settable(set_state)
         .attribute(c"_sslobj", |this| Ok(load(&this.ssl_object)))
-        .settable(set_ssl_object);
+        .settable(set_ssl_object)
+        .attribute(c"_incoming", |this| Ok(load(&this.incoming)))
+        .settable(|this, bio| set_bound(bio, &this.incoming, &[(&this.put, &names().write)]))
+        .attribute(c"_outgoing", |this| Ok(load(&this.outgoing)))
+        .settable(|this, bio| set_bound(bio, &this.outgoing, &[(&this.take, &names().read)]));
     write::methods(read::methods(spec)).create(None)
 }
 
@@ -140,7 +143,17 @@ fn set_ssl_object(this: &Instance<Tls>, ssl_object: &Object) -> Result<()> {
     let engine =
         if ssl_object.has_type(&constants.ssl_object) { optional(ssl_object, &constants.engine) } else { Object::none() };
     let engine = if engine.is_none() { ssl_object.clone() } else { engine };
-    this.engine.store((!engine.is_none()).then_some(engine));
+    set_bound(&engine, &Slot::default(), &[(&this.decrypt, &names().read), (&this.encrypt, &names().write)])?;
     this.ssl_object.store((!ssl_object.is_none()).then(|| ssl_object.clone()));
+    Ok(())
+}
+
+/// Keeps an object and those of its methods that are called for each record.
+fn set_bound(object: &Object, place: &Slot, methods: &[(&Slot, &Object)]) -> Result<()> {
+    let is_there = !object.is_none();
+    for (slot, name) in methods {
+        slot.store(if is_there { Some(object.attribute(name)?) } else { None });
+    }
+    place.store(is_there.then(|| object.clone()));
     Ok(())
 }

@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 
 use crate::core::Core;
 use crate::ffi::{Class, Instance, Nothing, Object, Plain, Raised, Result, Slot, Type, Visit};
-use crate::known::names;
+use crate::known::{known, names};
+use crate::stream::Stream;
 use records::Records;
 pub(crate) use read::feed;
 pub(crate) use write::flush;
@@ -39,10 +40,13 @@ pub(crate) struct Tls {
     /// `SSLProtocolState`
     state: Slot,
     ssl_object: Slot,
-    /// What reads and writes: the object behind an `ssl.SSLObject`, or another class's object itself.
-    engine: Slot,
     incoming: Slot,
     outgoing: Slot,
+    /// Their methods, bound: `read` and `write` of the engine, `write` of `incoming` and `read` of `outgoing`.
+    decrypt: Slot,
+    encrypt: Slot,
+    put: Slot,
+    take: Slot,
     /// Of the encrypted bytes.
     transport: Slot,
     /// The application's.
@@ -89,9 +93,16 @@ impl Class for Tls {
 }
 
 impl Tls {
-    fn slots(&self) -> [&Slot; 8] {
-        let (bios, ends) = ([&self.incoming, &self.outgoing], [&self.transport, &self.protocol]);
-        [&self.state, &self.ssl_object, &self.engine, &self.stock_backlog, bios[0], bios[1], ends[0], ends[1]]
+    fn slots(&self) -> impl IntoIterator<Item = &Slot> {
+        let bound = [&self.decrypt, &self.encrypt, &self.put, &self.take];
+        let other = [&self.state, &self.ssl_object, &self.incoming, &self.outgoing, &self.transport, &self.protocol];
+        bound.into_iter().chain(other).chain([&self.stock_backlog])
+    }
+
+    /// The transport below, if it is ours.
+    #[inline]
+    fn stream(&self) -> Option<Instance<Stream>> {
+        self.transport.load().and_then(|transport| known().stream.cast(&transport))
     }
 
     fn is_open(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::records::Records;
 use super::{Phase, Tls, load, pending, wants_more};
 use crate::ffi::{Instance, Kind, Object, Result, Spec, Writable};
 use crate::known::{known, names};
@@ -29,7 +30,7 @@ pub(super) fn methods(spec: Spec<Tls>) -> Spec<Tls> {
 /// Takes `bytes` that have arrived and does with them what is to be done now.
 pub(crate) fn feed(this: &Instance<Tls>, data: &Object) -> Result<()> {
     this.records.borrow_mut().note(data.as_bytes().unwrap_or_default());
-    load(&this.incoming).method(&names().write, [data])?;
+    load(&this.put).call([data])?;
     let step = match this.phase.get() {
         Phase::Wrapped => return read(this),
         Phase::Handshake => &names()._do_handshake,
@@ -141,6 +142,10 @@ fn end(this: &Instance<Tls>) -> Result<()> {
 
 /// Has asyncio's flow control look, if there is something to see.
 fn control_transport(this: &Instance<Tls>) -> Result<()> {
+    let is_drained = !this.is_reading_paused.get() && !this.records.borrow().has_more();
+    if is_drained && !this.is_transport_paused.get() && this.incoming_high.get() > Records::PARTIAL {
+        return Ok(());
+    }
     let (waiting, is_paused) = (pending(&this.incoming)?, this.is_transport_paused.get());
     let is_full = waiting >= this.incoming_high.get() && !is_paused;
     let is_drained = waiting <= this.incoming_low.get() && is_paused;
@@ -155,7 +160,7 @@ impl Instance<Tls> {
     /// Up to `size` bytes; none if more has to arrive first, and empty `bytes` at the end.
     fn read(&self, size: usize) -> Result<Option<Object>> {
         let size_wanted = Object::integer(size as i64)?;
-        match load(&self.engine).method(&names().read, [&size_wanted]) {
+        match load(&self.decrypt).call([&size_wanted]) {
             Ok(piece) => {
                 if piece.as_bytes().is_some_and(|bytes| bytes.len() == size) {
                     self.records.borrow_mut().doubt();

@@ -28,6 +28,9 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// A record of which a byte is missing is shorter than this.
+    pub(super) const PARTIAL: i64 = (HEADER + LONGEST) as i64;
+
     /// Takes notice of bytes in the order in which OpenSSL gets them.
     pub(super) fn note(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.is_garbled {
@@ -56,6 +59,11 @@ impl Records {
         }
         // Data is always shorter than its record, but OpenSSL refuses to read nothing.
         self.complete.pop_front().map(|size| size.max(1))
+    }
+
+    /// Whether a read may bring something.
+    pub(super) fn has_more(&self) -> bool {
+        self.is_uncertain || !self.complete.is_empty()
     }
 
     /// A read wanted more bytes.

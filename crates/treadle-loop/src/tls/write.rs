@@ -2,7 +2,7 @@
 
 use super::{Phase, Tls, load, pending, wants_more};
 use crate::ffi::{Instance, Kind, Object, Readable, Result, Spec};
-use crate::known::{known, names};
+use crate::known::names;
 use crate::stream;
 
 /// The data of one record, and what small writes are gathered to.
@@ -40,13 +40,18 @@ fn write(this: &Instance<Tls>, list: &Object) -> Result<Object> {
 }
 
 fn take(this: &Tls, list: &Object) -> Result<()> {
-    for data in list.iterate()? {
-        let data = immutable(data?)?;
-        let length = data.as_bytes().map_or(0, <[u8]>::len);
-        if length > 0 {
-            this.waiting.set(this.waiting.get() + length as i64);
-            this.backlog.borrow_mut().push_back(data);
-        }
+    if list.tuple_length() == Some(1) {
+        return take_one(this, list.item(0)?);
+    }
+    list.iterate()?.try_for_each(|data| take_one(this, data?))
+}
+
+fn take_one(this: &Tls, data: Object) -> Result<()> {
+    let data = immutable(data)?;
+    let length = data.as_bytes().map_or(0, <[u8]>::len);
+    if length > 0 {
+        this.waiting.set(this.waiting.get() + length as i64);
+        this.backlog.borrow_mut().push_back(data);
     }
     Ok(())
 }
@@ -67,7 +72,7 @@ fn immutable(data: Object) -> Result<Object> {
 fn enlist(this: &Instance<Tls>) -> Result<()> {
     let limit = (RECORD as i64).min(this.outgoing_high.get());
     if this.waiting.get() < limit
-        && let Some(stream) = this.transport.load().and_then(|transport| known().stream.cast(&transport))
+        && let Some(stream) = this.stream()
         && stream::flush_later(&stream)
     {
         return Ok(());
@@ -86,7 +91,11 @@ pub(crate) fn flush(this: &Instance<Tls>) -> Result<()> {
 /// What was read may have made OpenSSL write, and may have been what it waited for.
 pub(super) fn write_after_reading(this: &Instance<Tls>) -> Result<()> {
     let has_more = this.stock_backlog.load().map_or(Ok(false), |stock| stock.is_true())?;
-    if has_more || (this.waiting.get() > 0 && !this.will_be_flushed()) {
+    let will_be_flushed = this.phase.get() == Phase::Wrapped && !this.backlog.borrow().is_empty() && this.is_listed();
+    if will_be_flushed && !has_more {
+        return Ok(());
+    }
+    if has_more || this.waiting.get() > 0 {
         return encrypt_and_send(this);
     }
     if pending(&this.outgoing)? > 0 { send(this) } else { control_protocol(this) }
@@ -115,7 +124,7 @@ fn encrypt(this: &Instance<Tls>) -> Result<()> {
     }
     while let Some(piece) = this.next_piece()? {
         let length = piece.as_bytes().map_or(0, <[u8]>::len);
-        match load(&this.engine).method(&names().write, [&piece]).and_then(|count| count.to_integer()) {
+        match load(&this.encrypt).call([&piece]).and_then(|count| count.to_integer()) {
             Ok(count) => {
                 this.waiting.set(this.waiting.get() - count);
                 let written = count.unsigned_abs() as usize;
@@ -137,12 +146,11 @@ fn encrypt(this: &Instance<Tls>) -> Result<()> {
 /// Hands what OpenSSL has encrypted to the transport below.
 fn send(this: &Instance<Tls>) -> Result<()> {
     if !this.is_writing_paused.get() {
-        let data = load(&this.outgoing).method(&names().read, [])?;
+        let data = load(&this.take).call([])?;
         if data.as_bytes().is_some_and(|bytes| !bytes.is_empty()) {
-            let transport = load(&this.transport);
-            match known().stream.cast(&transport) {
+            match this.stream() {
                 Some(stream) => stream::write(&stream, &data)?,
-                None => drop(transport.method(&names().write, [&data])?),
+                None => drop(load(&this.transport).method(&names().write, [&data])?),
             }
         }
     }
@@ -151,8 +159,10 @@ fn send(this: &Instance<Tls>) -> Result<()> {
 
 /// Has asyncio's flow control look, if there is something to see.
 fn control_protocol(this: &Instance<Tls>) -> Result<()> {
-    let waiting = this.waiting.get() + pending(&this.outgoing)?;
     let is_paused = this.is_protocol_paused.get();
+    // Unless the transport is full, nothing is left in `outgoing`.
+    let unsent = if this.is_writing_paused.get() { pending(&this.outgoing)? } else { 0 };
+    let waiting = this.waiting.get() + unsent;
     let is_full = waiting >= this.outgoing_high.get() && !is_paused;
     let is_drained = waiting <= this.outgoing_low.get() && is_paused;
     if is_full || is_drained { this.object().method(&names()._control_app_writing, []).map(drop) } else { Ok(()) }
@@ -160,9 +170,8 @@ fn control_protocol(this: &Instance<Tls>) -> Result<()> {
 
 impl Instance<Tls> {
     /// Whether the transport below asks for the data at the end of the turn.
-    fn will_be_flushed(&self) -> bool {
-        let transport = self.transport.load();
-        transport.and_then(|transport| known().stream.cast(&transport)).is_some_and(|stream| stream.is_listed())
+    fn is_listed(&self) -> bool {
+        self.stream().is_some_and(|stream| stream.is_listed())
     }
 
     /// The data of the next write: one long one, or short ones together.
