@@ -1,7 +1,7 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
 use crate::event_loop::{self, Loop};
-use crate::ffi::{Object, Result, Shared, Type};
+use crate::ffi::{Object, Result, Shared, Slot, Type};
 use crate::handle::{self, Handle};
 use crate::stream::{self, Stream};
 use crate::tls::{self, Tls};
@@ -92,6 +92,11 @@ pub(crate) struct Known {
     pub(crate) task: Object,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
+    /// The names `("context",)` that a caller has used last.
+    pub(crate) context_names: Slot,
+    /// The names that `create_task` was called with last, and those with `loop` before them.
+    pub(crate) keyword_names: Slot,
+    pub(crate) task_names: Slot,
     /// `asyncio.Handle` and `asyncio.TimerHandle`, which ours say they are.
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
@@ -126,6 +131,9 @@ pub(crate) fn load() -> Result<&'static Known> {
             event_loop: event_loop::class()?,
             future: asyncio.attribute(&text(c"Future")?)?,
             task: asyncio.attribute(&text(c"Task")?)?,
+            context_names: Slot::default(),
+            keyword_names: Slot::default(),
+            task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             tls: tls::class()?,

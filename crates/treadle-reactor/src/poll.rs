@@ -108,6 +108,32 @@ mod tests {
     }
 
     #[test]
+    fn everything_can_be_shared_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Poll>();
+        check::<Events>();
+        check::<Registry<u64>>();
+        check::<crate::Waker>();
+    }
+
+    #[test]
+    fn interest_can_change_while_another_thread_waits() {
+        let poll = Poll::new().unwrap();
+        let mut registry = Registry::new();
+        let (near, _far) = UnixStream::pair().unwrap();
+        let token = registry.register(&poll, near.as_raw_fd(), Interest::READ, ()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut events = Events::with_capacity(1);
+                poll.wait(&mut events, None).unwrap();
+                events.get(0)
+            });
+            registry.set_interest(&poll, token, Interest::WRITE).unwrap();
+            assert_eq!(waiting.join().unwrap(), Some(Event { token, readable: false, writable: true }));
+        });
+    }
+
+    #[test]
     fn an_event_is_told_for_as_long_as_it_lasts() {
         let poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);

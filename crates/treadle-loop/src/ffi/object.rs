@@ -253,6 +253,13 @@ impl Slot {
         unsafe { (*self.0.as_ptr()).is_some() }
     }
 
+    /// Whether this very object is here.
+    #[inline]
+    pub(crate) fn holds(&self, object: &Object) -> bool {
+        // SAFETY: two pointers are compared; nothing else runs.
+        unsafe { (*self.0.as_ptr()).as_ref().is_some_and(|held| held.is(object)) }
+    }
+
     /// Shows what is here to a function that only looks at its address or hands it to the collector.
     fn with(&self, function: impl FnOnce(&Object)) {
         // SAFETY: the collector's visits run no code that could exchange the content.
