@@ -52,7 +52,8 @@ class _Tls(native.Tls, sslproto.SSLProtocol):
         super().connection_lost(exc)
 
     def _write_after_end(self, data: Any) -> None:
-        super()._write_appdata(data)
+        # Not `super()`, which is the native half.
+        sslproto.SSLProtocol._write_appdata(self, data)
 
 
 _BUFFER = 64 * 1024
