@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import ssl
 import weakref
+from asyncio import sslproto
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -331,7 +333,7 @@ def test_exceptions_that_end_programs_come_through(new_loop: Any, certificate: C
     try:
         # In the first run already, if the words are there soon.
         with pytest.raises(kind):  # noqa: PT012 -- whichever it is.
-            peer, application = loop.run_until_complete(begin())
+            _, application = loop.run_until_complete(begin())
             loop.run_until_complete(application.lost)
     finally:
         loop.close()
@@ -459,7 +461,7 @@ def test_transport_is_one_of_asyncio(play: Play) -> None:
     async def scene(peer: Peer, context: ssl.SSLContext) -> None:
         transport = await connected(peer, Application(), context)
         assert isinstance(transport, asyncio.Transport)
-        assert isinstance(transport._ssl_protocol, asyncio.sslproto.SSLProtocol)
+        assert isinstance(transport._ssl_protocol, sslproto.SSLProtocol)  # type: ignore[attr-defined]
         transport.abort()
 
     play(scene)
@@ -518,6 +520,42 @@ def test_connection_goes_over_to_tls(play: Play, room: int | None) -> None:
         assert await application.lost is None
 
     play(scene)
+
+
+@not_on("asyncio", "stand-in", "uvloop", reason="what the reader holds already is lost")
+def test_reader_that_holds_half_a_record_gives_it_to_tls(new_loop: Any, certificate: Certificate) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(2):
+            loop = asyncio.get_running_loop()
+            left, right = socket.socketpair()
+            right.settimeout(0)
+            reader, writer = await asyncio.open_connection(sock=left)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = certificate.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            hello = outgoing.read()
+            await loop.sock_sendall(right, hello[:7])
+            await until(lambda: len(reader._buffer) == 7)  # type: ignore[attr-defined]
+            transport: Any = writer.transport
+            start = loop.start_tls(transport, transport.get_protocol(), certificate.server(), server_side=True)
+            starting = asyncio.ensure_future(start)
+            await loop.sock_sendall(right, hello[7:])
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    incoming.write(await loop.sock_recv(right, 65536))
+            for words in (b"words", b"more"):
+                client.write(words)
+                await loop.sock_sendall(right, outgoing.read())
+                await starting
+                assert await reader.readexactly(len(words)) == words
+            transport.abort()
+            right.close()
+
+    run(new_loop, main())
 
 
 @not_on("asyncio", "stand-in", "uvloop", reason="what the reader holds already is lost")

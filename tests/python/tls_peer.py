@@ -44,8 +44,8 @@ class Peer:
     def __init__(self, context: ssl.SSLContext) -> None:
         """Make the pair; ``other`` is for the loop under test."""
         self.sock, self.other = socket.socketpair()
-        self.sock.setblocking(False)
-        self.other.setblocking(False)
+        self.sock.settimeout(0)
+        self.other.settimeout(0)
         self._loop = asyncio.get_running_loop()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

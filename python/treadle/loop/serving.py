@@ -73,8 +73,16 @@ class Serving(Signals):
         ssl_shutdown_timeout: float | None = None,
     ) -> Any:
         """Go over to TLS; see ``asyncio.loop.start_tls``."""
-        timeouts = {"ssl_handshake_timeout": ssl_handshake_timeout, "ssl_shutdown_timeout": ssl_shutdown_timeout}
-        return await tls.start(self, transport, protocol, sslcontext, server_side, server_hostname, **timeouts)
+        return await tls.start(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     def _start_serving(
         self,

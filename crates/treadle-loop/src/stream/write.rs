@@ -160,10 +160,10 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
     while !core.unflushed.borrow().is_empty() {
         let mut streams = core.unflushed.take();
         for stream in streams.drain(..) {
+            stream.is_listed.set(false);
             if let Some(tls) = stream.tls() {
                 tls::flush(&tls)?;
             }
-            stream.is_listed.set(false);
             if stream.is_blocked.get() {
                 continue;
             }

@@ -83,7 +83,11 @@ macro_rules! numbers {
 fn set(cell: &Cell<i64>, value: &Object) -> Result<()> {
     cell.set(value.to_integer().or_else(|raised| {
         let exception = raised.take();
-        if crate::ffi::Kind::OverflowError.matches(&exception) { Ok(i64::MAX) } else { Err(crate::ffi::Raised::restore(&exception)) }
+        if crate::ffi::Kind::OverflowError.matches(&exception) {
+            Ok(i64::MAX)
+        } else {
+            Err(crate::ffi::Raised::restore(&exception))
+        }
     })?);
     Ok(())
 }
@@ -140,8 +144,11 @@ fn set_state(this: &Instance<Tls>, state: &Object) -> Result<()> {
 /// Classes below `ssl.SSLObject` may have methods of their own; for the class itself the object behind it is asked.
 fn set_ssl_object(this: &Instance<Tls>, ssl_object: &Object) -> Result<()> {
     let constants = constants();
-    let engine =
-        if ssl_object.has_type(&constants.ssl_object) { optional(ssl_object, &constants.engine) } else { Object::none() };
+    let engine = if ssl_object.has_type(&constants.ssl_object) {
+        optional(ssl_object, &constants.engine)
+    } else {
+        Object::none()
+    };
     let engine = if engine.is_none() { ssl_object.clone() } else { engine };
     set_bound(&engine, &Slot::default(), &[(&this.decrypt, &names().read), (&this.encrypt, &names().write)])?;
     this.ssl_object.store((!ssl_object.is_none()).then(|| ssl_object.clone()));

@@ -54,7 +54,11 @@ fn try_read(this: &Instance<Tls>) -> Result<()> {
     if this.is_reading_paused.get() {
         return Ok(());
     }
-    if this.protocol_is_buffered.get() && !leads_to_tls(this) { read_into_protocol(this)? } else { read_bytes(this)? }
+    if this.protocol_is_buffered.get() && !leads_to_tls(this) {
+        read_into_protocol(this)?
+    } else {
+        read_bytes(this)?
+    }
     super::write::write_after_reading(this)
 }
 
