@@ -101,7 +101,8 @@ pub(crate) struct Known {
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
     pub(crate) buffered_protocol: Object,
-    pub(crate) logger: Object,
+    /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
+    pub(crate) try_native: Object,
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -123,7 +124,7 @@ pub(crate) fn load() -> Result<&'static Known> {
     if KNOWN.get().is_none() {
         let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
-        let logger = Object::import(c"asyncio.log")?.attribute(&text(c"logger")?)?;
+        let modes = Object::import(c"asyncio.constants")?.attribute(&text(c"_SendfileMode")?)?;
         KNOWN.set(Known {
             names: Names::new()?,
             handle: handle::plain_class()?,
@@ -140,7 +141,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
-            logger,
+            try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
         });
     }
     Ok(known())

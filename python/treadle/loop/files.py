@@ -1,5 +1,6 @@
 """Sending files without reading them: ``sendfile`` of the kernel."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -10,6 +11,8 @@ from treadle.loop.sockets import Sockets
 
 # As much as one call of the system may send: it does not return before, and the loop stands still meanwhile.
 _CHUNK = 1 << 20
+# As much as is read from a file at once where the kernel cannot send it.
+_BLOCK = 16 * 1024
 
 
 class Files(Sockets):
@@ -58,6 +61,84 @@ class Files(Sockets):
             transp._reset_empty_waiter()
             if was_reading:
                 transp.resume_reading()
+
+    async def _sendfile_fallback(self, transp: Any, file: IO[bytes], offset: int, count: int | None) -> int:
+        """Read the file in the default executor and write it to a transport that cannot hand it to the kernel."""
+        if offset:
+            file.seek(offset)
+        buffer = bytearray(_BLOCK if count is None else min(count, _BLOCK))
+        sent = 0
+        stand_in = _Sender(self, transp)
+        try:
+            while count is None or sent < count:
+                size = len(buffer) if count is None else min(count - sent, len(buffer))
+                read = await self.run_in_executor(None, file.readinto, memoryview(buffer)[:size])  # type: ignore[attr-defined]
+                if not read:
+                    break
+                await stand_in.drain()
+                transp.write(memoryview(buffer)[:read])
+                sent += read
+        finally:
+            if sent > 0 and hasattr(file, "seek"):
+                file.seek(offset + sent)
+            await stand_in.restore()
+        return sent
+
+
+class _Sender(asyncio.Protocol):
+    """Stands in for a transport's protocol while a file is sent: nothing is read, and writing waits for the marks."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any) -> None:
+        if transport.is_closing():
+            raise ConnectionError("Connection is closed")
+        self._transport = transport
+        self._protocol = transport.get_protocol()
+        self._was_reading = transport.is_reading()
+        self._was_paused = transport._protocol_paused
+        transport.pause_reading()
+        transport.set_protocol(self)
+        self._writable: asyncio.Future[None] | None = loop.create_future() if self._was_paused else None
+        self._loop = loop
+
+    async def drain(self) -> None:
+        """Wait until the transport takes more."""
+        if self._transport.is_closing():
+            raise ConnectionError("Connection closed by peer")
+        if self._writable is not None:
+            await self._writable
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            waiting, self._writable = self._writable, None
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._writable is not None and not self._writable.done():
+            # The sender is told even if nothing went wrong: the rest of the file has nowhere to go.
+            self._writable.set_exception(exc or ConnectionError("Connection is closed by peer"))
+        self._protocol.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        raise RuntimeError("nothing is read while a file is sent")
+
+    def eof_received(self) -> bool:
+        raise RuntimeError("nothing is read while a file is sent")
+
+    async def restore(self) -> None:
+        """Put the protocol back."""
+        self._transport.set_protocol(self._protocol)
+        if self._was_reading:
+            self._transport.resume_reading()
+        if self._writable is not None and not self._writable.done():
+            # Nobody waits for it any more.
+            self._writable.cancel()
+        if self._was_paused and not self._transport._protocol_paused:
+            self._protocol.resume_writing()
 
 
 def _translated(error: OSError, sent: int) -> Exception:

@@ -132,11 +132,14 @@ impl Stream {
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told.
     fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        Self::register(this)?;
-        if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
-            waiter.method(&names().set_result, [&Object::none()])?;
+        let registered = Self::register(this);
+        if waiter.is_none() || waiter.method(&names().done, [])?.is_true()? {
+            return registered;
         }
-        Ok(())
+        match registered {
+            Ok(()) => waiter.method(&names().set_result, [&Object::none()]).map(drop),
+            Err(raised) => waiter.method(&names().set_exception, [&raised.take()]).map(drop),
+        }
     }
 
     /// What this transport waits for.
@@ -355,6 +358,7 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
     .attribute(c"_protocol_paused", |this| Ok(Object::bool(this.is_protocol_paused.get())))
     .attribute(c"_start_tls_compatible", |_this| Ok(Object::bool(true)))
+    .attribute(c"_sendfile_compatible", |_this| Ok(known().try_native.clone()))
 }
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
