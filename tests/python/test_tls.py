@@ -157,6 +157,21 @@ def test_much_that_was_written_goes_out_before_the_end(play: Play) -> None:
         transport.write(b"x" * 3_000_000)
         transport.close()
         assert len(await peer.receive_all()) == 3_000_000
+        assert peer.was_told
+
+    play(scene)
+
+
+def test_farewell_is_answered_after_all_that_was_written(play: Play) -> None:
+    async def scene(peer: Peer, context: ssl.SSLContext) -> None:
+        application = Application()
+        transport = await connected(peer, application, context)
+        transport.write(b"x" * 3_000_000)
+        await peer._loop.sock_sendall(peer.sock, peer.farewell())
+        await until(lambda: "eof" in application.calls)
+        assert len(await peer.receive_all()) == 3_000_000
+        assert peer.was_told
+        await application.lost
 
     play(scene)
 

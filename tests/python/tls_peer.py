@@ -50,6 +50,8 @@ class Peer:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.received = bytearray()
+        self.was_told = False
+        """The other end has said farewell."""
         self.records = 0
         """Records that have come with data."""
 
@@ -101,11 +103,16 @@ class Peer:
     async def _receive_some(self) -> bool:
         try:
             data = await self._until_done(lambda: self.tls.read(65536))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ssl.SSLEOFError:
+            return False
+        except ssl.SSLZeroReturnError:
+            data = b""
+        if not data:
+            self.was_told = True
             return False
         self.received += data
         self.records += 1
-        return bool(data)
+        return True
 
     async def _until_done(self, step: Callable[[], Any]) -> Any:
         while True:

@@ -19,12 +19,6 @@ pub(super) fn methods(spec: Spec<Tls>) -> Spec<Tls> {
         let [data] = arguments.exactly("_feed")?;
         feed(this, data).map(|()| Object::none())
     })
-    // Somebody has put bytes into the BIO without telling.
-    .method(c"_doubt", |this, arguments| {
-        arguments.exactly::<0>("_doubt")?;
-        this.records.borrow_mut().doubt();
-        Ok(Object::none())
-    })
 }
 
 /// Takes `bytes` that have arrived and does with them what is to be done now.
