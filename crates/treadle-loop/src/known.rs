@@ -7,6 +7,7 @@ use crate::handle::{self, Handle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
+use crate::tls::{self, Tls};
 
 macro_rules! names {
     ($($name:ident)*) => {
@@ -31,26 +32,39 @@ names! {
     _asyncio_future_blocking
     _begin
     _call_connection_lost
+    _call_eof_received
     _call_failed
     _check_call
     _check_socket
     _connect_by_name
     _connect_failed
+    _control_app_writing
+    _control_ssl_reading
     _create_task
     _creation_stack
     _detach_server
+    _do_flush
+    _do_handshake
+    _do_read
+    _do_shutdown
+    _fatal_error
     _finish_connecting
+    _loop
     _never_awaited
     _process_signal
     _run_in_debug_mode
     _send_rest
+    _show_transport
+    _start_shutdown
     _task_factory
     _transport_failed
     _unclosed_transport
+    _write_after_end
     _write_after_loss
     accept
     buffer_updated
     call_exception_handler
+    call_soon
     cancel
     cancelled
     close
@@ -71,7 +85,10 @@ names! {
     message
     pause_writing
     peername
+    pending
+    popleft
     protocol
+    read
     recv
     recv_into
     recvfrom
@@ -87,6 +104,7 @@ names! {
     throw
     transport
     with_traceback
+    write
 }
 
 /// All of them.
@@ -100,6 +118,7 @@ pub(crate) struct Known {
     pub(crate) write_pipe: Type<WritePipe>,
     pub(crate) operation: Type<Operation>,
     pub(crate) sock: sock::Facts,
+    pub(crate) tls: Type<Tls>,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -161,6 +180,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
             write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
+            tls: tls::class()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

@@ -16,6 +16,7 @@ mod transport;
 mod flow;
 mod outbox;
 mod stream;
+mod tls;
 mod address;
 mod datagram;
 mod pipe;

@@ -50,6 +50,10 @@ impl Outbox {
         self.outgoing.borrow().is_empty()
     }
 
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed.get()
+    }
+
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked.get()
     }
@@ -82,6 +86,11 @@ pub(crate) trait Writes: Transport {
     /// Whether what is written now goes out.
     fn takes_writes(&self) -> bool {
         self.lost.get() == 0
+    }
+
+    /// The turn ends: who stands above may have something to write.
+    fn before_flush(_this: &Instance<Self>) -> Result<()> {
+        Ok(())
     }
 
     /// All is sent.
@@ -152,7 +161,7 @@ pub(crate) fn readable(data: &Object) -> Result<Readable> {
 }
 
 /// Has the loop flush this at the end of the turn.
-fn enlist<T: Writes>(this: &Instance<T>) {
+pub(crate) fn enlist<T: Writes>(this: &Instance<T>) {
     if !this.outbox().is_listed.replace(true) {
         this.core.unflushed.borrow_mut().push_back(T::source(this));
     }
@@ -173,6 +182,7 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
 
 fn flush_listed<T: Writes>(this: &Instance<T>) -> Result<()> {
     this.outbox().is_listed.set(false);
+    T::before_flush(this)?;
     if this.outbox().is_blocked.get() {
         return Ok(());
     }
@@ -180,13 +190,7 @@ fn flush_listed<T: Writes>(this: &Instance<T>) -> Result<()> {
     flow::pause_if_full(this)
 }
 
-/// The kernel takes bytes again.
-pub(crate) fn on_writable<T: Writes>(this: &Instance<T>) -> Result<()> {
-    flush(this)?;
-    flow::resume_if_drained(this)
-}
-
-/// Sends as much as the kernel takes. When all is sent, does what was waiting for that.
+/// Sends as much as the kernel takes, now or when it takes bytes again. When all is sent, does what was waiting for that.
 pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     let outbox = this.outbox();
     if this.lost.get() > 0 || outbox.is_empty() {
@@ -203,7 +207,9 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     if outbox.is_blocked.replace(!is_empty) == is_empty {
         this.update_interest()?;
     }
-    if is_empty { T::on_empty(this) } else { Ok(()) }
+    // What this makes the protocol write still goes out before the end.
+    flow::resume_if_drained(this)?;
+    if outbox.is_empty() { T::on_empty(this) } else { Ok(()) }
 }
 
 /// `close()`: what was written goes out, then `connection_lost(None)`.

@@ -14,8 +14,6 @@ _BLOCK = 1 << 16
 
 # As much as one call of the system may send: it does not return before, and the loop stands still meanwhile.
 _CHUNK = 1 << 20
-# As much as is read from a file at once where the kernel cannot send it.
-_BLOCK = 16 * 1024
 
 
 class Files(Sockets):

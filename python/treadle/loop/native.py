@@ -10,4 +10,5 @@ Loop = _classes.Loop
 Handle = _classes.Handle
 TimerHandle = _classes.TimerHandle
 StreamTransport = _classes.StreamTransport
+Tls = _classes.Tls
 forked = _classes.forked

@@ -5,10 +5,11 @@ import errno
 import socket
 import ssl
 import sys
-from asyncio import base_events, constants, sslproto, trsock
+from asyncio import base_events, constants, trsock
 from collections.abc import Callable
 from typing import Any
 
+from treadle.loop import tls
 from treadle.loop.signals import Signals
 
 _Factory = Callable[[], asyncio.BaseProtocol]
@@ -49,7 +50,7 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
-        tls = sslproto.SSLProtocol(
+        layer = tls.Tls(
             self,
             protocol,
             sslcontext,
@@ -59,8 +60,31 @@ class Serving(Signals):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        self._make_socket_transport(rawsock, tls, extra=extra, server=server)
-        return tls._app_transport
+        self._make_socket_transport(rawsock, layer, extra=extra, server=server)
+        return layer._app_transport
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Go over to TLS; see ``asyncio.loop.start_tls``."""
+        return await tls.start(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     def _start_serving(
         self,

@@ -90,7 +90,7 @@ pub(crate) fn on_ready(this: &Instance<WritePipe>, is_readable: bool, is_writabl
     if is_readable && this.shows_loss {
         return on_loss(this);
     }
-    if is_writable && this.outbox.is_blocked() { outbox::on_writable(this) } else { Ok(()) }
+    if is_writable && this.outbox.is_blocked() { outbox::flush(this) } else { Ok(()) }
 }
 
 /// Nobody reads any more. What was written and not sent makes that an error.

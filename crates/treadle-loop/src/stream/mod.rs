@@ -15,11 +15,15 @@ use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::transport::{self, Endpoint, Transport};
+use crate::tls::Tls;
+pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
 pub(crate) struct Stream {
     endpoint: Endpoint,
     is_buffered: Cell<bool>,
+    /// The protocol is our own TLS layer, which is called without Python in between.
+    is_tls: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
     server: Slot,
     outbox: Outbox,
@@ -73,6 +77,7 @@ impl Transport for Stream {
 
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
         this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
+        this.is_tls.set(known().tls.cast(protocol).is_some());
         this.protocol.store(Some(protocol.clone()));
         Ok(())
     }
@@ -103,12 +108,23 @@ impl Stream {
         known().stream.instantiate(Self {
             endpoint: Endpoint::new(core, socket, protocol, extra)?,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
+            is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
             outbox: Outbox::default(),
             has_ended: Cell::new(false),
             eof_written: Cell::new(false),
             drained: Slot::default(),
         })
+    }
+
+    /// Whether the loop flushes this at the end of the turn.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.outbox.is_listed()
+    }
+
+    /// The TLS layer above, if there is one.
+    fn tls(&self) -> Option<Instance<Tls>> {
+        if self.is_tls.get() { self.protocol.load().and_then(|protocol| known().tls.cast(&protocol)) } else { None }
     }
 
     /// Calls a method of the protocol in the transport's context. An exception ends the connection, and `None` comes back.
@@ -138,7 +154,7 @@ pub(crate) fn on_ready(this: &Instance<Stream>, is_readable: bool, is_writable: 
         read::on_readable(this)?;
     }
     if is_writable && this.outbox.is_blocked() {
-        outbox::on_writable(this)?;
+        outbox::flush(this)?;
     }
     Ok(())
 }

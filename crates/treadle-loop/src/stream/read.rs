@@ -5,9 +5,10 @@ use std::io;
 use treadle_reactor::io_calls;
 
 use super::Stream;
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Writable};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Writable};
 use crate::known::names;
 use crate::outbox;
+use crate::tls::{self, Tls};
 use crate::transport::Transport;
 
 /// What one read gave.
@@ -23,6 +24,9 @@ pub(super) fn on_readable(this: &Instance<Stream>) -> Result<()> {
     if !this.is_reading() || this.has_ended.get() {
         return Ok(());
     }
+    if let Some(tls) = this.tls() {
+        return read_records(this, &tls);
+    }
     if this.is_buffered.get() { read_into_protocol(this) } else { read_bytes(this) }
 }
 
@@ -32,6 +36,18 @@ fn read_bytes(this: &Instance<Stream>) -> Result<()> {
         Received::Data(data) => Stream::call_protocol(this, &names().data_received, [&data]).map(drop),
         other => finish(this, other),
     }
+}
+
+/// For the TLS layer: straight to OpenSSL.
+fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
+    let data = match this.receive()? {
+        Received::Data(data) => data,
+        other => return finish(this, other),
+    };
+    Context::run(&this.context, || tls::feed(tls, &data)).or_else(|raised| {
+        let exception = raised.take();
+        Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
+    })
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.

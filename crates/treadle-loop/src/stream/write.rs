@@ -11,6 +11,7 @@ use crate::flow;
 use crate::known::names;
 use crate::outbox::{self, Outbox, Writes};
 use crate::transport::Transport;
+use crate::tls;
 
 impl Writes for Stream {
     const KIND: Descriptor = Descriptor::Socket;
@@ -19,6 +20,10 @@ impl Writes for Stream {
 
     fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    fn before_flush(this: &Instance<Self>) -> Result<()> {
+        this.tls().map_or(Ok(()), |tls| tls::flush(&tls))
     }
 
     fn on_empty(this: &Instance<Self>) -> Result<()> {
@@ -71,7 +76,7 @@ pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
         })
 }
 
-fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
+pub(crate) fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
     if let Some(reason) = this.refuses_writes() {
         if data.as_bytes().is_none() {
             outbox::readable(data)?;
@@ -79,6 +84,15 @@ fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
         return Err(Kind::RuntimeError.raise_static(reason));
     }
     outbox::write(this, data)
+}
+
+/// Has the loop flush this at the end of the turn, when the TLS layer above is asked for data. `false` if the loop does not run.
+pub(crate) fn flush_later(this: &Instance<Stream>) -> bool {
+    let will_be = this.core.is_running() && this.is_tls.get();
+    if will_be {
+        outbox::enlist(this);
+    }
+    will_be
 }
 
 fn write_eof(this: &Instance<Stream>) -> Result<()> {
