@@ -4,6 +4,7 @@ use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Type};
 use crate::handle::{self, Handle};
 use crate::stream::{self, Stream};
+use crate::streams::Streams;
 
 macro_rules! names {
     ($($name:ident)*) => {
@@ -23,21 +24,33 @@ macro_rules! names {
 }
 
 names! {
+    __anext__
+    __get__
+    _adopt_streams
     _asyncio_future_blocking
     _begin
     _call_connection_lost
     _call_failed
     _check_call
+    _connection_lost
     _create_task
     _creation_stack
     _detach_server
+    _drain_helper
+    _native_state
+    _paused
     _process_signal
+    _protocol
+    _reader
     _run_in_debug_mode
     _show_transport
+    _stream_reader_wr
+    _transport
     _transport_failed
     _unclosed_transport
     _task_factory
     _write_after_loss
+    at_eof
     buffer_updated
     call_exception_handler
     cancel
@@ -50,17 +63,28 @@ names! {
     data_received
     datagram_received
     done
+    drain
     eof_received
     error_received
+    extend
+    feed_data
     fileno
     get
     get_buffer
+    partial
+    pause_reading
     pause_writing
+    read
+    readexactly
+    readline
+    readuntil
+    resume_reading
     resume_writing
     result
     set_exception
     set_result
     throw
+    write
 }
 
 /// All of them.
@@ -69,6 +93,7 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
+    pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -110,6 +135,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             task: asyncio.attribute(&text(c"Task")?)?,
             loop_name: Object::tuple([text(c"loop")?])?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

@@ -11,3 +11,4 @@ Handle = _classes.Handle
 TimerHandle = _classes.TimerHandle
 StreamTransport = _classes.StreamTransport
 forked = _classes.forked
+complete_streams = _classes.complete_streams

@@ -84,6 +84,12 @@ impl Object {
         unsafe { pyo3::Bound::from_owned_ptr(py, self.into_pointer()) }
     }
 
+    /// The reference of code that is written with PyO3.
+    pub(crate) fn of(bound: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
+        // SAFETY: alive while `bound` is, and never null.
+        unsafe { Self::from_borrowed(bound.as_ptr()) }
+    }
+
     #[inline]
     pub(crate) fn none() -> Self {
         // SAFETY: `None` lives for ever.
@@ -113,6 +119,18 @@ impl Object {
     pub(crate) fn has_type(&self, class: &Object) -> bool {
         // SAFETY: a living object has a type (L1).
         unsafe { ffi::Py_TYPE(self.pointer()) }.cast() == class.pointer()
+    }
+
+    /// Whether this is a class of exceptions.
+    pub(crate) fn is_exception_class(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionClass_Check(self.pointer()) != 0 }
+    }
+
+    /// Whether this is an exception.
+    pub(crate) fn is_exception(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyExceptionInstance_Check(self.pointer()) != 0 }
     }
 
     /// `isinstance(self, class)`.
@@ -188,6 +206,11 @@ impl Object {
     pub(crate) fn weak(&self) -> Result<Object> {
         // SAFETY: alive (L1), attached (L2), no callback, and the result is new (L4).
         unsafe { Self::from_new(ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut())) }
+    }
+
+    /// What `id()` gives.
+    pub(crate) fn address(&self) -> usize {
+        self.pointer() as usize
     }
 
     /// How many references there are.

@@ -13,9 +13,12 @@ use std::rc::Rc;
 use treadle_reactor::{Interest, Outgoing, RawFd, Token};
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::ffi::{
+    Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict,
+};
 use crate::known::{known, names};
 use crate::source::Source;
+use crate::streams;
 use write::Chunk;
 pub(crate) use write::flush_all;
 
@@ -29,6 +32,8 @@ pub(crate) struct Stream {
     token: Cell<Option<Token>>,
     socket: Slot,
     protocol: Slot,
+    /// The value of the reader that a stock stream protocol feeds; data goes there directly.
+    reader: Slot,
     is_buffered: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
     server: Slot,
@@ -61,13 +66,15 @@ impl Class for Stream {
     const FINALIZED: bool = true;
 
     fn traverse(&self, visit: &Visit<'_>) {
-        [&self.socket, &self.protocol, &self.server, &self.drained].into_iter().for_each(|slot| visit.cell(slot));
+        [&self.socket, &self.protocol, &self.reader, &self.server, &self.drained]
+            .into_iter()
+            .for_each(|slot| visit.cell(slot));
         visit.object(&self.extra);
         visit.object(&self.context);
     }
 
     fn clear(&self) {
-        for slot in [&self.protocol, &self.server, &self.drained] {
+        for slot in [&self.protocol, &self.reader, &self.server, &self.drained] {
             slot.store(None);
         }
     }
@@ -89,6 +96,7 @@ impl Stream {
             token: Cell::new(None),
             socket: Slot::new(Some(socket.clone())),
             protocol: Slot::new(Some(protocol.clone())),
+            reader: Slot::new(streams::find_reader(core.event_loop(), protocol)?),
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
             server: Slot::new(server),
             extra: extra.clone(),
@@ -202,7 +210,7 @@ impl Stream {
 
     fn release(this: &Instance<Self>) -> Result<()> {
         this.deregister();
-        drop((this.protocol.take(), this.drained.take()));
+        drop((this.protocol.take(), this.reader.take(), this.drained.take()));
         if let Some(socket) = this.socket.take() {
             socket.method(&names().close, [])?;
         }
@@ -227,7 +235,11 @@ impl Stream {
     }
 
     /// Calls a method of the protocol in the transport's context. An exception ends the connection, and `None` comes back.
-    fn call_protocol<const N: usize>(this: &Instance<Self>, name: &Object, arguments: [&Object; N]) -> Result<Option<Object>> {
+    fn call_protocol<const N: usize>(
+        this: &Instance<Self>,
+        name: &Object,
+        arguments: [&Object; N],
+    ) -> Result<Option<Object>> {
         let Some(protocol) = this.protocol.load() else { return Ok(None) };
         match Context::run(&this.context, || protocol.method(name, arguments)) {
             Ok(result) => Ok(Some(result)),
@@ -269,6 +281,7 @@ fn connection(spec: Spec<Stream>) -> Spec<Stream> {
     .method(c"set_protocol", |this, arguments| {
         let [protocol] = arguments.exactly("set_protocol")?;
         this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
+        this.reader.store(streams::find_reader(this.core.event_loop(), protocol)?);
         this.protocol.store(Some(protocol.clone()));
         Ok(Object::none())
     })
