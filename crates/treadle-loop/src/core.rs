@@ -8,14 +8,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
 use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
+use crate::read_buffer::ReadBuffer;
 use crate::source::Source;
 use crate::stream::Stream;
 
@@ -43,7 +44,7 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<Timers<Instance<Handle>>>,
     /// Streams that have something to write at the end of the turn.
     pub(crate) unflushed: RefCell<Vec<Instance<Stream>>>,
-    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) read_buffer: RefCell<ReadBuffer>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     debug: Cell<bool>,

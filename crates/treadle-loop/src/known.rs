@@ -37,6 +37,7 @@ names! {
     _creation_stack
     _detach_server
     _drain_helper
+    _end_line
     _native_state
     _paused
     _process_signal
@@ -71,7 +72,6 @@ names! {
     fileno
     get
     get_buffer
-    partial
     pause_reading
     pause_writing
     read

@@ -4,19 +4,20 @@
 //! `python/treadle/loop`. `unsafe` stands in `ffi` alone. Transports hold `Core`, never the loop's object.
 #![deny(unsafe_code)]
 
+mod turn;
 mod core;
-mod coroutine;
 mod event_loop;
-#[expect(unsafe_code, reason = "the border to CPython")]
-mod ffi;
 mod handle;
-mod known;
+mod read_buffer;
 mod readiness;
 mod signals;
 mod source;
 mod stream;
 mod streams;
-mod turn;
+mod coroutine;
+mod known;
+#[expect(unsafe_code, reason = "the border to CPython")]
+mod ffi;
 
 pub use module::add_to;
 mod module;

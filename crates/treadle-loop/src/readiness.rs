@@ -10,22 +10,18 @@ use crate::source::{Callbacks, Source};
 
 /// Adds the methods. Those with an underscore are asyncio's own names, which its standard library uses; they do not look for transports.
 pub(crate) fn methods(spec: Spec<Loop>) -> Spec<Loop> {
-    spec.method(c"add_reader", |this, arguments| {
-        add(this, arguments, "add_reader", Interest::READ).map(|_| Object::none())
-    })
-    .method(c"add_writer", |this, arguments| {
-        add(this, arguments, "add_writer", Interest::WRITE).map(|_| Object::none())
-    })
-    .method(c"_add_reader", |this, arguments| add(this, arguments, "_add_reader", Interest::READ))
-    .method(c"_add_writer", |this, arguments| add(this, arguments, "_add_writer", Interest::WRITE))
-    .method(c"remove_reader", |this, arguments| remove(this, arguments, "remove_reader", Interest::READ))
-    .method(c"remove_writer", |this, arguments| remove(this, arguments, "remove_writer", Interest::WRITE))
-    .method(c"_remove_reader", |this, arguments| remove(this, arguments, "_remove_reader", Interest::READ))
-    .method(c"_remove_writer", |this, arguments| remove(this, arguments, "_remove_writer", Interest::WRITE))
-    .method(c"_ensure_fd_no_transport", |this, arguments| {
-        let [fd] = arguments.exactly("_ensure_fd_no_transport")?;
-        ensure_no_transport(&this.core, descriptor(fd)?).map(|()| Object::none())
-    })
+    spec.method(c"add_reader", |this, arguments| add(this, arguments, "add_reader", Interest::READ).map(|_| Object::none()))
+        .method(c"add_writer", |this, arguments| add(this, arguments, "add_writer", Interest::WRITE).map(|_| Object::none()))
+        .method(c"_add_reader", |this, arguments| add(this, arguments, "_add_reader", Interest::READ))
+        .method(c"_add_writer", |this, arguments| add(this, arguments, "_add_writer", Interest::WRITE))
+        .method(c"remove_reader", |this, arguments| remove(this, arguments, "remove_reader", Interest::READ))
+        .method(c"remove_writer", |this, arguments| remove(this, arguments, "remove_writer", Interest::WRITE))
+        .method(c"_remove_reader", |this, arguments| remove(this, arguments, "_remove_reader", Interest::READ))
+        .method(c"_remove_writer", |this, arguments| remove(this, arguments, "_remove_writer", Interest::WRITE))
+        .method(c"_ensure_fd_no_transport", |this, arguments| {
+            let [fd] = arguments.exactly("_ensure_fd_no_transport")?;
+            ensure_no_transport(&this.core, descriptor(fd)?).map(|()| Object::none())
+        })
 }
 
 fn add(this: &Instance<Loop>, arguments: Args<'_>, function: &str, interest: Interest) -> Result<Object> {

@@ -20,6 +20,21 @@ class StreamReader(asyncio.StreamReader):
 
     __slots__ = ()
 
+    def _end_line(self, error: Exception) -> bytes:
+        """Do what ``readline`` does with an exception of ``readuntil``."""
+        reader: Any = self
+        try:
+            raise error
+        except asyncio.IncompleteReadError as end:
+            return end.partial
+        except asyncio.LimitOverrunError as overrun:
+            if reader._buffer.startswith(b"\n", overrun.consumed):
+                del reader._buffer[: overrun.consumed + 1]
+            else:
+                reader._buffer.clear()
+            reader._maybe_resume_transport()
+            raise ValueError(overrun.args[0])  # noqa: B904 -- as the standard library's, whose cause is its context.
+
 
 class StreamWriter(asyncio.StreamWriter):
     """A writer with native methods."""
@@ -44,7 +59,8 @@ def adopt(protocol: Any) -> object:
 
     Returns the reader's state, which data may be fed to, or None if everything stays as it is.
     """
-    if not _WAS_STOCK or any(vars(owner).get(name) is not function for owner, name, function in _FUNCTIONS):
+    is_ordinary: bool = type(protocol) is asyncio.StreamReaderProtocol
+    if not is_ordinary or not _is_stock():
         return None
     reader = protocol._stream_reader
     if type(reader) is StreamReader:
@@ -59,6 +75,10 @@ def adopt(protocol: Any) -> object:
     if protocol._client_connected_cb is not None:
         protocol._client_connected_cb = _with_native_writer(protocol, protocol._client_connected_cb)
     return vars(reader).get("_native_state")
+
+
+def _is_stock() -> bool:
+    return _WAS_STOCK and all(vars(owner).get(name) is function for owner, name, function in _FUNCTIONS)
 
 
 def _with_native_writer(protocol: Any, connected: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -32,8 +32,10 @@ impl<'a> Addition<'a> {
             ml_doc: std::ptr::null(),
         }));
         self.check_class()?;
-        // SAFETY: a type, as just seen, alive (L1); the definition lives for ever; the result is new (L4).
-        let descriptor = unsafe { Object::from_new(ffi::PyDescr_NewMethod(self.0.pointer().cast(), definition)) }?;
+        // SAFETY: a type, as just seen, alive (L1); the definition lives for ever.
+        let descriptor = unsafe { ffi::PyDescr_NewMethod(self.0.pointer().cast(), definition) };
+        // SAFETY: the result is new (L4).
+        let descriptor = unsafe { Object::from_new(descriptor) }?;
         self.0.set_attribute(&Object::interned(name)?, &descriptor)?;
         Ok(self)
     }
@@ -52,7 +54,9 @@ impl<'a> Addition<'a> {
         }));
         self.check_class()?;
         // SAFETY: as above.
-        let descriptor = unsafe { Object::from_new(ffi::PyDescr_NewGetSet(self.0.pointer().cast(), definition)) }?;
+        let descriptor = unsafe { ffi::PyDescr_NewGetSet(self.0.pointer().cast(), definition) };
+        // SAFETY: the result is new (L4).
+        let descriptor = unsafe { Object::from_new(descriptor) }?;
         self.0.set_attribute(&Object::interned(name)?, &descriptor)?;
         Ok(self)
     }
@@ -68,8 +72,10 @@ impl Object {
     /// The `__dict__` of an instance, not of a class.
     #[inline]
     pub(crate) fn attributes(&self) -> Result<Object> {
-        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyObject_GenericGetDict(self.pointer(), std::ptr::null_mut())) }
+        // SAFETY: alive (L1) and attached (L2).
+        let dict = unsafe { ffi::PyObject_GenericGetDict(self.pointer(), std::ptr::null_mut()) };
+        // SAFETY: the result is new (L4).
+        unsafe { Self::from_new(dict) }
     }
 
     /// What a dict has under a name. What is no dict has nothing.
@@ -130,7 +136,9 @@ where
 {
     // SAFETY: reads the address of a static.
     let value = if value.is_null() { unsafe { ffi::Py_None() } } else { value };
-    // SAFETY: the caller holds both.
-    let (this, value) = unsafe { (borrowed(&this), borrowed(&value)) };
+    // SAFETY: the caller holds it.
+    let this = unsafe { borrowed(&this) };
+    // SAFETY: likewise.
+    let value = unsafe { borrowed(&value) };
     guarded(|| S::item()(this, value)).map_or(-1, |()| 0)
 }

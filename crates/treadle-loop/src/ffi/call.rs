@@ -24,12 +24,7 @@ impl Object {
     }
 
     /// `self(*arguments, **keywords)`, where `names` is the tuple of the last arguments' names.
-    pub(crate) fn call_named<const N: usize>(
-        &self,
-        arguments: [&Object; N],
-        names: &Object,
-        count: usize,
-    ) -> Result<Object> {
+    pub(crate) fn call_named<const N: usize>(&self, arguments: [&Object; N], names: &Object, count: usize) -> Result<Object> {
         let pointers = arguments.map(Object::pointer);
         let positional = N - count;
         // SAFETY: the callable, N arguments and the names are alive (L1), this thread is attached (L2), the result is new (L4).
@@ -65,7 +60,9 @@ impl Object {
         }
         let count = (N + 1) | ARGUMENTS_OFFSET;
         // SAFETY: the name, self and N arguments are alive (L1), the slot before self is ours, this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES)) }
+        unsafe {
+            Self::from_new(PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES))
+        }
     }
 }
 
@@ -116,9 +113,7 @@ impl<'a> Args<'a> {
         for keyword in self.keywords()? {
             if !keyword.name.is(name) && keyword.name.to_text()? != name.to_text()? {
                 let given = keyword.name.to_text()?;
-                return Err(
-                    Kind::TypeError.raise(&format!("{function}() got an unexpected keyword argument '{given}'"))
-                );
+                return Err(Kind::TypeError.raise(&format!("{function}() got an unexpected keyword argument '{given}'")));
             }
             found = Some(keyword.value);
         }

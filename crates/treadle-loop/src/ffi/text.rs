@@ -59,8 +59,7 @@ impl Object {
     pub(crate) fn type_name(&self) -> String {
         // SAFETY: alive, so it has a type, which is alive (L1).
         let class = unsafe { Object::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) };
-        let named =
-            Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
+        let named = Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
         named.unwrap_or_else(|raised| {
             raised.forget();
             "object".to_owned()

@@ -13,9 +13,7 @@ use std::rc::Rc;
 use treadle_reactor::{Interest, Outgoing, RawFd, Token};
 
 use crate::core::Core;
-use crate::ffi::{
-    Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict,
-};
+use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
 use crate::known::{known, names};
 use crate::source::Source;
 use crate::streams;
@@ -235,11 +233,7 @@ impl Stream {
     }
 
     /// Calls a method of the protocol in the transport's context. An exception ends the connection, and `None` comes back.
-    fn call_protocol<const N: usize>(
-        this: &Instance<Self>,
-        name: &Object,
-        arguments: [&Object; N],
-    ) -> Result<Option<Object>> {
+    fn call_protocol<const N: usize>(this: &Instance<Self>, name: &Object, arguments: [&Object; N]) -> Result<Option<Object>> {
         let Some(protocol) = this.protocol.load() else { return Ok(None) };
         match Context::run(&this.context, || protocol.method(name, arguments)) {
             Ok(result) => Ok(Some(result)),

@@ -8,6 +8,7 @@ use super::Stream;
 use crate::core::READ_SIZE;
 use crate::ffi::{Instance, Kind, Object, Raised, Result, Spec, Writable};
 use crate::known::names;
+use crate::read_buffer::ReadBuffer;
 use crate::streams;
 
 /// What one read gave.
@@ -112,7 +113,7 @@ impl Stream {
     fn receive(&self) -> Result<Received> {
         let mut buffer = self.core.read_buffer.borrow_mut();
         if buffer.is_empty() {
-            *buffer = vec![0; READ_SIZE].into_boxed_slice();
+            *buffer = ReadBuffer::with_size(READ_SIZE);
         }
         Ok(match count(io_calls::recv(self.fd, &mut buffer)) {
             Received::Count(count) => Received::Data(Object::bytes(&buffer[..count])?),

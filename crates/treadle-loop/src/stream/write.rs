@@ -2,8 +2,8 @@
 
 use std::io;
 
-use treadle_reactor::Kind as Descriptor;
 use treadle_reactor::io_calls::{self, Shutdown};
+use treadle_reactor::Kind as Descriptor;
 
 use super::{HIGH_WATER, Stream};
 use crate::core::Core;

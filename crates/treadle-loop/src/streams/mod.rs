@@ -41,6 +41,7 @@ pub(crate) struct Streams {
     drain: Object,
     drain_helper: Object,
     incomplete: Object,
+    overrun: Object,
     newline: Object,
     /// The class that the Python half has derived for readers.
     native_reader: Slot,
@@ -69,6 +70,7 @@ impl Streams {
             write: writer_class.attribute(&text(c"write")?)?,
             drain: writer_class.attribute(&text(c"drain")?)?,
             incomplete: Object::import(c"asyncio")?.attribute(&text(c"IncompleteReadError")?)?,
+            overrun: Object::import(c"asyncio")?.attribute(&text(c"LimitOverrunError")?)?,
             newline: Object::bytes(b"\n")?,
             native_reader: Slot::default(),
             reader: reader::class()?,

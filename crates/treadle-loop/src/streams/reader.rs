@@ -170,10 +170,18 @@ impl Reader {
             Some(fresh) => self.take_fresh(fresh, count)?,
             None => self.take_buffered(count)?,
         };
-        if self.paused.get() && self.length() as i64 <= self.limit.get() {
+        if self.paused.get() && self.length() <= self.limit() {
             self.resume()?;
         }
         Ok(taken)
+    }
+
+    /// Takes all there is, and leaves the transport as it is.
+    pub(super) fn take_all(&self) -> Result<Object> {
+        match self.fresh.take() {
+            Some(fresh) => self.take_fresh(fresh, usize::MAX),
+            None => self.take_buffered(usize::MAX),
+        }
     }
 
     fn take_fresh(&self, fresh: Fresh, count: usize) -> Result<Object> {
@@ -255,7 +263,7 @@ impl Reader {
     }
 
     fn pause_if_full(&self) -> Result<()> {
-        if self.paused.get() || self.length() as i64 <= self.limit.get().saturating_mul(2) {
+        if self.paused.get() || self.length() <= self.limit().saturating_mul(2) {
             return Ok(());
         }
         let Some(transport) = self.transport.load() else { return Ok(()) };

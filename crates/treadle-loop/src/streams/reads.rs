@@ -16,8 +16,8 @@ use crate::known::{known, names};
 #[derive(Clone)]
 enum Wanted {
     /// At most so many bytes, and at least one.
-    Some(usize),
-    Exactly(usize),
+    Some(u32),
+    Exactly(u32),
     Until(Object),
     Line,
     /// The next line of `async for`.
@@ -51,8 +51,8 @@ impl Work for Read {
         }
         match &self.wanted {
             Wanted::Some(0) => Object::bytes(&[]).map(Progress::Done),
-            Wanted::Some(count) => self.read_some(*count, is_first),
-            Wanted::Exactly(count) => self.read_exactly(*count, is_first),
+            Wanted::Some(count) => self.read_some(*count as usize, is_first),
+            Wanted::Exactly(count) => self.read_exactly(*count as usize, is_first),
             Wanted::Until(separator) => self.read_until(separator.as_bytes().unwrap_or_default(), is_first),
             Wanted::Line | Wanted::Next => self.read_until(b"\n", is_first),
         }
@@ -62,20 +62,21 @@ impl Work for Read {
         self.value.end_to_wait();
     }
 
-    /// `readline` takes the exception of a read that met the end for a line, also if it was thrown or set.
+    /// `readline` makes a line, or another exception, of those that `readuntil` raises; also if somebody else has thrown or set them.
     fn failed(&self, raised: Raised) -> Result<Object> {
         if !matches!(self.wanted, Wanted::Line | Wanted::Next) {
             return Err(raised);
         }
         let exception = raised.take();
-        if !exception.is_instance(&known().streams.incomplete)? {
+        let streams = &known().streams;
+        if !exception.is_instance(&streams.incomplete)? && !exception.is_instance(&streams.overrun)? {
             return Err(Raised::restore(&exception));
         }
-        let partial = exception.attribute(&names().partial)?;
-        if matches!(self.wanted, Wanted::Next) && !partial.is_true()? {
+        let line = self.reader.method(&names()._end_line, [&exception])?;
+        if matches!(self.wanted, Wanted::Next) && !line.is_true()? {
             return Err(Kind::StopAsyncIteration.raise_static(c""));
         }
-        Ok(partial)
+        Ok(line)
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
@@ -116,18 +117,38 @@ impl Read {
         if length >= offset + separator.len() {
             let found = self.value.find(|bytes| find(&bytes[offset..], separator))?;
             if let Some(place) = found.map(|place| place + offset) {
-                return if place > limit {
-                    self.delegate(is_first)
-                } else {
-                    self.value.take(place + separator.len()).map(Progress::Done)
-                };
+                if place > limit {
+                    return self.overrun(is_first, "Separator is found, but chunk is longer than limit", place);
+                }
+                return self.value.take(place + separator.len()).map(Progress::Done);
             }
             self.offset.set(length + 1 - separator.len());
             if self.offset.get() > limit {
-                return self.delegate(is_first);
+                let message = "Separator is not found, and chunk exceed the limit";
+                return self.overrun(is_first, message, self.offset.get());
             }
         }
-        if self.value.has_ended() { self.delegate(is_first) } else { self.wait(is_first) }
+        if self.value.has_ended() { self.meet_end(is_first) } else { self.wait(is_first) }
+    }
+
+    /// The stock method would search anew from the beginning, which was searched before the wait; so it is only asked before that.
+    #[cold]
+    fn overrun(&self, is_first: bool, message: &str, consumed: usize) -> Result<Progress> {
+        if is_first {
+            return self.delegate(is_first);
+        }
+        let exception = known().streams.overrun.call([&Object::text(message)?, &Object::count(consumed)?])?;
+        self.failed(Raised::restore(&exception)).map(Progress::Done)
+    }
+
+    #[cold]
+    fn meet_end(&self, is_first: bool) -> Result<Progress> {
+        if is_first {
+            return self.delegate(is_first);
+        }
+        let rest = self.value.take_all()?;
+        let exception = known().streams.incomplete.call([&rest, &Object::none()])?;
+        self.failed(Raised::restore(&exception)).map(Progress::Done)
     }
 
     fn wait(&self, is_first: bool) -> Result<Progress> {
@@ -153,8 +174,8 @@ impl Read {
     fn stock(&self) -> Result<Object> {
         let streams = &known().streams;
         match &self.wanted {
-            Wanted::Some(count) => streams.read.call([&self.reader, &Object::integer(*count as i64)?]),
-            Wanted::Exactly(count) => streams.readexactly.call([&self.reader, &Object::integer(*count as i64)?]),
+            Wanted::Some(count) => streams.read.call([&self.reader, &Object::integer(i64::from(*count))?]),
+            Wanted::Exactly(count) => streams.readexactly.call([&self.reader, &Object::integer(i64::from(*count))?]),
             Wanted::Until(separator) => streams.readuntil.call([&self.reader, separator]),
             Wanted::Line => streams.readline.call([&self.reader]),
             Wanted::Next => streams.anext.call([&self.reader]),
@@ -206,7 +227,7 @@ fn at_eof(reader: &Object, arguments: Args<'_>) -> Result<Object> {
 
 fn read(reader: &Object, arguments: Args<'_>) -> Result<Object> {
     let streams = &known().streams;
-    if let Some(count) = count(arguments)?
+    if let Some(count) = count(arguments)
         && streams.reads_by(&names().read, &streams.read)?
     {
         return Read::create(reader, Wanted::Some(count));
@@ -216,7 +237,7 @@ fn read(reader: &Object, arguments: Args<'_>) -> Result<Object> {
 
 fn readexactly(reader: &Object, arguments: Args<'_>) -> Result<Object> {
     let streams = &known().streams;
-    if let Some(count) = count(arguments)?
+    if let Some(count) = count(arguments)
         && streams.reads_by(&names().readexactly, &streams.readexactly)?
     {
         return Read::create(reader, Wanted::Exactly(count));
@@ -267,16 +288,16 @@ fn reads_until_itself(reader: &Object) -> Result<bool> {
 }
 
 /// The only argument, if it is an ordinary number of bytes.
-fn count(arguments: Args<'_>) -> Result<Option<usize>> {
+fn count(arguments: Args<'_>) -> Option<u32> {
     match (arguments.positional(), arguments.has_keywords()) {
-        ([number], false) if number.is_exactly_integer() => Ok(match number.to_integer() {
-            Ok(number) => usize::try_from(number).ok(),
+        ([number], false) if number.is_exactly_integer() => match number.to_integer() {
+            Ok(number) => u32::try_from(number).ok(),
             Err(raised) => {
                 raised.forget();
                 None
             }
-        }),
-        _ => Ok(None),
+        },
+        _ => None,
     }
 }
 
