@@ -16,6 +16,7 @@ use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Wa
 use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
+use crate::read_buffer::ReadBuffer;
 use crate::source::Source;
 
 /// How many processes forked from each other lie between this one and the first: a loop belongs to the process that made it.
@@ -42,7 +43,7 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<Timers<Instance<Handle>>>,
     /// Transports that have something to write at the end of the turn.
     pub(crate) unflushed: RefCell<VecDeque<Source>>,
-    read_buffer: RefCell<Box<[u8]>>,
+    read_buffer: RefCell<ReadBuffer>,
     pub(crate) stopping: Cell<bool>,
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
@@ -150,10 +151,10 @@ impl Core {
 
     /// Where everything that arrives is read to, so that no big block is allocated and shrunk: glibc's threshold for mapped memory makes that two
     /// to four times slower on a fresh heap. No Python runs while it is borrowed.
-    pub(crate) fn read_buffer(&self) -> RefMut<'_, Box<[u8]>> {
+    pub(crate) fn read_buffer(&self) -> RefMut<'_, ReadBuffer> {
         let mut buffer = self.read_buffer.borrow_mut();
         if buffer.is_empty() {
-            *buffer = vec![0; READ_SIZE].into_boxed_slice();
+            *buffer = ReadBuffer::with_size(READ_SIZE);
         }
         buffer
     }

@@ -8,6 +8,7 @@ use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
 use crate::tls::{self, Tls};
+use crate::streams::Streams;
 
 macro_rules! names {
     ($($name:ident)*) => {
@@ -27,8 +28,10 @@ macro_rules! names {
 }
 
 names! {
+    __anext__
     __dict__
     __get__
+    _adopt_streams
     _asyncio_future_blocking
     _begin
     _call_connection_lost
@@ -38,6 +41,7 @@ names! {
     _check_socket
     _connect_by_name
     _connect_failed
+    _connection_lost
     _control_app_writing
     _control_ssl_reading
     _create_task
@@ -47,21 +51,30 @@ names! {
     _do_handshake
     _do_read
     _do_shutdown
+    _drain_helper
+    _end_line
     _fatal_error
     _finish_connecting
     _loop
+    _native_state
     _never_awaited
+    _paused
     _process_signal
+    _protocol
+    _reader
     _run_in_debug_mode
     _send_rest
     _show_transport
     _start_shutdown
+    _stream_reader_wr
     _task_factory
+    _transport
     _transport_failed
     _unclosed_transport
     _write_after_end
     _write_after_loss
     accept
+    at_eof
     buffer_updated
     call_exception_handler
     call_soon
@@ -76,24 +89,32 @@ names! {
     data_received
     datagram_received
     done
+    drain
     eof_received
     error_received
     exception
+    extend
+    feed_data
     fileno
     get
     get_buffer
     message
+    pause_reading
     pause_writing
     peername
     pending
     popleft
     protocol
     read
+    readexactly
+    readline
+    readuntil
     recv
     recv_into
     recvfrom
     recvfrom_into
     result
+    resume_reading
     resume_writing
     send
     sendto
@@ -119,6 +140,7 @@ pub(crate) struct Known {
     pub(crate) operation: Type<Operation>,
     pub(crate) sock: sock::Facts,
     pub(crate) tls: Type<Tls>,
+    pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -181,6 +203,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
             write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             tls: tls::class()?,
+            streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

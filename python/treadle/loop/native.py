@@ -12,3 +12,4 @@ TimerHandle = _classes.TimerHandle
 StreamTransport = _classes.StreamTransport
 Tls = _classes.Tls
 forked = _classes.forked
+complete_streams = _classes.complete_streams

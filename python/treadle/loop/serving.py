@@ -9,7 +9,7 @@ from asyncio import base_events, constants, trsock
 from collections.abc import Callable
 from typing import Any
 
-from treadle.loop import tls
+from treadle.loop import streams, tls
 from treadle.loop.signals import Signals
 
 _Factory = Callable[[], asyncio.BaseProtocol]
@@ -17,6 +17,8 @@ _Factory = Callable[[], asyncio.BaseProtocol]
 
 class Serving(Signals):
     """What ``create_connection`` and ``create_server`` of ``BaseEventLoop`` end in."""
+
+    _adopt_streams = staticmethod(streams.adopt)
 
     def _make_socket_transport(
         self,

@@ -104,6 +104,11 @@ impl<'a> Args<'a> {
         !self.values.is_empty()
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.positional.is_empty() && self.values.is_empty()
+    }
+
     pub(crate) fn keywords(&self) -> Result<Vec<Keyword<'a>>> {
         let Some(names) = self.names else { return Ok(Vec::new()) };
         let pairs = self.values.iter().enumerate();

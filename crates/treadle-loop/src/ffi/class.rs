@@ -179,6 +179,14 @@ impl<T: Class> Type<T> {
         unsafe { allocate(self.0.pointer().cast(), value) }
     }
 
+    /// Whether the object is an instance of just this class, for which `condition` holds.
+    #[inline]
+    pub(crate) fn is_exactly(&self, object: &Object, condition: impl FnOnce(&Instance<T>) -> bool) -> bool {
+        let pointer = object.pointer();
+        // SAFETY: an instance of a class that was made for `T` (L3).
+        object.has_type(&self.0) && condition(unsafe { instance::<T>(&pointer) })
+    }
+
     /// The object as an instance, if it is one of this class or of a subclass.
     pub(crate) fn cast(&self, object: &Object) -> Option<Instance<T>> {
         // SAFETY: both are alive (L1); the class is a type.
@@ -261,7 +269,7 @@ impl FreeList {
 }
 
 /// A function item: of size zero, so that its type says which it is.
-trait Item: Copy + 'static {
+pub(super) trait Item: Copy + 'static {
     /// The only value of a type without size.
     fn item() -> Self {
         const { assert!(size_of::<Self>() == 0, "a function item, not a pointer nor a closure with captures") };
@@ -392,7 +400,7 @@ impl<T: Class> Spec<T> {
         Ok(Type(class, PhantomData))
     }
 
-    fn slot(mut self, number: c_int, function: *mut c_void) -> Self {
+    pub(super) fn slot(mut self, number: c_int, function: *mut c_void) -> Self {
         self.slots.push(slot(number, function));
         self
     }
@@ -447,7 +455,7 @@ fn members<T: Class>() -> Vec<ffi::PyMemberDef> {
 
 /// Calls Rust from C: a panic becomes an exception.
 #[inline]
-fn guarded<R>(function: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(super) fn guarded<R>(function: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
         let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -456,7 +464,7 @@ fn guarded<R>(function: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 #[inline]
-fn answer(result: Result<Object>) -> *mut PyObject {
+pub(super) fn answer(result: Result<Object>) -> *mut PyObject {
     match result {
         Ok(object) => object.into_pointer(),
         Err(_raised) => std::ptr::null_mut(),
@@ -478,7 +486,7 @@ unsafe fn instance<T: Class>(object: &*mut PyObject) -> &Instance<T> {
 /// # Safety
 /// `object` points to a variable that holds a living object.
 #[inline]
-unsafe fn borrowed(object: &*mut PyObject) -> &Object {
+pub(super) unsafe fn borrowed(object: &*mut PyObject) -> &Object {
     // SAFETY: an `Object` is a pointer and nothing else; the caller vouches for it (L1).
     unsafe { &*(&raw const *object).cast() }
 }
@@ -488,7 +496,7 @@ unsafe fn borrowed(object: &*mut PyObject) -> &Object {
 /// # Safety
 /// `first` points to `length` living objects, or `length` is 0.
 #[inline]
-unsafe fn borrowed_slice<'a>(first: *const *mut PyObject, length: usize) -> &'a [Object] {
+pub(super) unsafe fn borrowed_slice<'a>(first: *const *mut PyObject, length: usize) -> &'a [Object] {
     if length == 0 {
         return &[];
     }
@@ -518,7 +526,7 @@ where
     answer(guarded(|| F::item()(this, Args { positional, names, values })))
 }
 
-unsafe extern "C" fn unary<T, F>(this: *mut PyObject) -> *mut PyObject
+pub(super) unsafe extern "C" fn unary<T, F>(this: *mut PyObject) -> *mut PyObject
 where
     T: Class,
     F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
@@ -597,7 +605,7 @@ unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
     unsafe { Object::from_borrowed(this) }.into_pointer()
 }
 
-unsafe extern "C" fn send<T, F>(
+pub(super) unsafe extern "C" fn send<T, F>(
     this: *mut PyObject,
     value: *mut PyObject,
     result: *mut *mut PyObject,
@@ -618,7 +626,7 @@ where
     status
 }
 
-unsafe extern "C" fn next<T, F>(this: *mut PyObject) -> *mut PyObject
+pub(super) unsafe extern "C" fn next<T, F>(this: *mut PyObject) -> *mut PyObject
 where
     T: Class,
     F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,

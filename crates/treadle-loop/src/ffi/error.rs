@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     OSError,
     OverflowError,
     RuntimeError,
+    RuntimeWarning,
+    StopAsyncIteration,
     StopIteration,
     SystemError,
     SystemExit,
@@ -46,6 +48,8 @@ impl Kind {
                 Self::OSError => ffi::PyExc_OSError,
                 Self::OverflowError => ffi::PyExc_OverflowError,
                 Self::RuntimeError => ffi::PyExc_RuntimeError,
+                Self::RuntimeWarning => ffi::PyExc_RuntimeWarning,
+                Self::StopAsyncIteration => ffi::PyExc_StopAsyncIteration,
                 Self::StopIteration => ffi::PyExc_StopIteration,
                 Self::SystemError => ffi::PyExc_SystemError,
                 Self::SystemExit => ffi::PyExc_SystemExit,
@@ -66,6 +70,17 @@ impl Kind {
         // SAFETY: class and text are alive and this thread is attached (L2).
         unsafe { ffi::PyErr_SetString(self.pointer(), message.as_ptr()) }
         Raised(())
+    }
+
+    /// Warns; a filter may make an exception of it.
+    pub(crate) fn warn(self, message: &str) -> Result<()> {
+        let message = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
+        // SAFETY: class and text are alive and this thread is attached (L2).
+        match unsafe { ffi::PyErr_WarnEx(self.pointer(), message.as_ptr(), 1) } {
+            0 => Ok(()),
+            // SAFETY: anything else is an exception (L4).
+            _ => Err(unsafe { Raised::is_set() }),
+        }
     }
 
     /// Whether an exception is of this class.

@@ -17,10 +17,13 @@
 //! The functions of the C API used here belong to the stable ABI of 3.11, or have been exported with the same signature by each version
 //! since 3.9 (see `raw`).
 
+mod addition;
 mod buffer;
+mod bytearray;
 mod call;
 pub(crate) mod class;
 mod context;
+mod coroutine;
 mod error;
 mod number;
 mod object;
@@ -29,6 +32,7 @@ mod shared;
 mod text;
 mod thread;
 
+pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
 pub(crate) use class::{Class, Comparison, FreeList, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict};

@@ -126,7 +126,7 @@ impl Object {
 
 impl Raised {
     /// Whether an exception is set; asked where a result alone does not say.
-    fn is_pending() -> bool {
+    pub(super) fn is_pending() -> bool {
         // SAFETY: this thread is attached (L2).
         unsafe { !ffi::PyErr_Occurred().is_null() }
     }

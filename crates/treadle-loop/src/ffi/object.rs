@@ -84,6 +84,12 @@ impl Object {
         unsafe { pyo3::Bound::from_owned_ptr(py, self.into_pointer()) }
     }
 
+    /// The reference of code that is written with PyO3.
+    pub(crate) fn of(bound: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
+        // SAFETY: alive while `bound` is, and never null.
+        unsafe { Self::from_borrowed(bound.as_ptr()) }
+    }
+
     #[inline]
     pub(crate) fn none() -> Self {
         // SAFETY: `None` lives for ever.

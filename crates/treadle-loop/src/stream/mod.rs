@@ -15,6 +15,7 @@ use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::transport::{self, Endpoint, Transport};
+use crate::streams;
 use crate::tls::Tls;
 pub(crate) use write::{flush_later, write};
 
@@ -22,6 +23,8 @@ pub(crate) use write::{flush_later, write};
 pub(crate) struct Stream {
     endpoint: Endpoint,
     is_buffered: Cell<bool>,
+    /// The value of the reader that a stock stream protocol feeds; data goes there directly.
+    reader: Slot,
     /// The protocol is our own TLS layer, which is called without Python in between.
     is_tls: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
@@ -41,14 +44,14 @@ impl Class for Stream {
 
     fn traverse(&self, visit: &Visit<'_>) {
         self.endpoint.traverse(visit);
-        visit.cell(&self.server);
-        visit.cell(&self.drained);
+        [&self.reader, &self.server, &self.drained].into_iter().for_each(|slot| visit.cell(slot));
     }
 
     fn clear(&self) {
         self.endpoint.clear();
-        self.server.store(None);
-        self.drained.store(None);
+        for slot in [&self.reader, &self.server, &self.drained] {
+            slot.store(None);
+        }
     }
 }
 
@@ -78,12 +81,13 @@ impl Transport for Stream {
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
         this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
         this.is_tls.set(known().tls.cast(protocol).is_some());
+        this.reader.store(streams::find_reader(this.core.event_loop(), protocol)?);
         this.protocol.store(Some(protocol.clone()));
         Ok(())
     }
 
     fn on_closed(this: &Instance<Self>) -> Result<()> {
-        this.drained.store(None);
+        drop((this.drained.take(), this.reader.take()));
         if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
             event_loop.method(&names()._detach_server, [&server, this.object()])?;
         }
@@ -108,6 +112,7 @@ impl Stream {
         known().stream.instantiate(Self {
             endpoint: Endpoint::new(core, socket, protocol, extra)?,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
+            reader: Slot::new(streams::find_reader(core.event_loop(), protocol)?),
             is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
             outbox: Outbox::default(),

@@ -8,6 +8,7 @@ use super::Stream;
 use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Writable};
 use crate::known::names;
 use crate::outbox;
+use crate::streams;
 use crate::tls::{self, Tls};
 use crate::transport::Transport;
 
@@ -33,7 +34,7 @@ pub(super) fn on_readable(this: &Instance<Stream>) -> Result<()> {
 /// For protocols with `data_received`.
 fn read_bytes(this: &Instance<Stream>) -> Result<()> {
     match this.receive()? {
-        Received::Data(data) => Stream::call_protocol(this, &names().data_received, [&data]).map(drop),
+        Received::Data(data) => give(this, &data),
         other => finish(this, other),
     }
 }
@@ -48,6 +49,20 @@ fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
         let exception = raised.take();
         Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
     })
+}
+
+/// Gives data to the protocol, or to its reader where that comes to the same.
+fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
+    if let (Some(reader), Some(protocol)) = (this.reader.load(), this.protocol.load()) {
+        match streams::feed(&protocol, &reader, data) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(raised) => {
+                return Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed.");
+            }
+        }
+    }
+    Stream::call_protocol(this, &names().data_received, [data]).map(drop)
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.

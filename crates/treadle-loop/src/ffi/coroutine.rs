@@ -1,0 +1,40 @@
+//! Coroutines from both sides: native ones that Python awaits, and Python's that native code drives.
+
+use std::ffi::c_void;
+
+use pyo3::ffi;
+
+use super::class::{Class, Instance, Spec, Step, next, send, unary};
+use super::error::{Raised, Result};
+use super::object::Object;
+
+impl<T: Class> Spec<T> {
+    /// Makes instances what `async def` gives: `awaited` answers `__await__` with an iterator, `resumed` answers `send(value)`. They are not
+    /// iterable.
+    pub(crate) fn awaitable<A, F>(self, _awaited: A, _resumed: F) -> Self
+    where
+        A: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+        F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
+    {
+        self.slot(ffi::Py_am_await, unary::<T, A> as *mut c_void)
+            .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
+            .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
+    }
+}
+
+impl Object {
+    /// `self.send(value)` of a coroutine, of Python's or of any iterator.
+    pub(crate) fn send(&self, value: &Object) -> Result<Step> {
+        let mut result = std::ptr::null_mut();
+        // SAFETY: both are alive (L1), this thread is attached (L2), and `result` is a place to write to.
+        let status = unsafe { ffi::PyIter_Send(self.pointer(), value.pointer(), &raw mut result) };
+        // SAFETY: null with an exception (L4), or a new reference.
+        let result = unsafe { Object::from_nullable(result) };
+        match (status, result) {
+            (ffi::PySendResult::PYGEN_NEXT, Some(object)) => Ok(Step::Yield(object)),
+            (ffi::PySendResult::PYGEN_RETURN, Some(object)) => Ok(Step::Return(object)),
+            // SAFETY: without a result there is an exception (L4).
+            _ => Err(unsafe { Raised::is_set() }),
+        }
+    }
+}
