@@ -1,0 +1,29 @@
+"""What all tests share: the loops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import loops
+import pytest
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+FACTORIES = loops.factories()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "not_on(*loops, reason): what these loops cannot do")
+
+
+@pytest.fixture(params=FACTORIES)
+def new_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes a loop; the test runs once for each loop."""
+    name: str = request.param
+    for mark in request.node.iter_markers("not_on"):
+        if name in mark.args:
+            pytest.skip(f"{name}: {mark.kwargs['reason']}")
+    return FACTORIES[name]
