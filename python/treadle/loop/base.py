@@ -18,7 +18,14 @@ from typing import Any
 
 from treadle.loop import native
 
-os.register_at_fork(after_in_child=native.forked)
+
+def _forked() -> None:
+    native.forked()
+    # As asyncio does from 3.12 on: or signals sent to the child would reach the parent's handlers.
+    signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Base(native.Loop, asyncio.BaseEventLoop):

@@ -19,6 +19,7 @@ pub(crate) struct Raised(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     BufferError,
+    ConnectionError,
     KeyboardInterrupt,
     NotImplementedError,
     OSError,
@@ -37,6 +38,7 @@ impl Kind {
         unsafe {
             match self {
                 Self::BufferError => ffi::PyExc_BufferError,
+                Self::ConnectionError => ffi::PyExc_ConnectionError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,
                 Self::OSError => ffi::PyExc_OSError,

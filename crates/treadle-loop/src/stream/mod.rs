@@ -15,6 +15,7 @@ use treadle_reactor::{Interest, Outgoing, RawFd, Token};
 use crate::core::Core;
 use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
 use crate::known::{known, names};
+use crate::readiness;
 use crate::source::Source;
 use write::Chunk;
 pub(crate) use write::flush_all;
@@ -118,11 +119,14 @@ impl Stream {
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told.
     fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        Self::register(this)?;
+        let registered = Self::register(this).map_err(Raised::take);
         if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
-            waiter.method(&names().set_result, [&Object::none()])?;
+            match &registered {
+                Ok(()) => waiter.method(&names().set_result, [&Object::none()])?,
+                Err(exception) => waiter.method(&names().set_exception, [exception])?,
+            };
         }
-        Ok(())
+        registered.or_else(|exception| Self::fail(this, &exception, "Fatal error: the socket cannot be watched"))
     }
 
     /// What this transport waits for.
@@ -138,6 +142,9 @@ impl Stream {
 
     fn register(this: &Instance<Self>) -> Result<()> {
         if this.token.get().is_none() && this.lost.get() == 0 && !this.core.closed.get() {
+            // Whoever watched the descriptor, or one of this number that was closed meanwhile, has lost it to us.
+            readiness::unwatch(&this.core, this.fd, Interest::READ)?;
+            readiness::unwatch(&this.core, this.fd, Interest::WRITE)?;
             let interest = this.wanted_interest();
             this.token.set(Some(this.core.register(this.fd, interest, Source::Stream(this.clone()))?));
         }
@@ -155,7 +162,7 @@ impl Stream {
         if this.is_closing.replace(true) {
             return Ok(());
         }
-        write::flush(this)?;
+        write::flush_gathered(this)?;
         if this.outgoing.borrow().is_empty() {
             return Self::lose(this, &Object::none());
         }
@@ -202,7 +209,11 @@ impl Stream {
 
     fn release(this: &Instance<Self>) -> Result<()> {
         this.deregister();
-        drop((this.protocol.take(), this.drained.take()));
+        drop(this.protocol.take());
+        if let Some(waiter) = this.drained.take() {
+            let gone = Kind::ConnectionError.raise_static(c"Connection is closed by peer").take();
+            write::fail_drained(&waiter, &gone)?;
+        }
         if let Some(socket) = this.socket.take() {
             socket.method(&names().close, [])?;
         }

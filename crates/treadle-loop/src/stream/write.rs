@@ -65,6 +65,7 @@ pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
     .method(c"set_write_buffer_limits", |this, arguments| {
         let [high, low] = arguments.named("set_write_buffer_limits", ["high", "low"], 0)?;
         let given = |mark: Option<&Object>| mark.filter(|mark| !mark.is_none()).map(Object::to_integer).transpose();
+        flush_gathered(this)?;
         set_limits(this, given(high)?, given(low)?)?;
         pause_protocol_if_full(this)?;
         Ok(Object::none())
@@ -138,7 +139,7 @@ fn write_eof(this: &Instance<Stream>) -> Result<()> {
     if this.is_closing.get() || this.eof_written.replace(true) {
         return Ok(());
     }
-    flush(this)?;
+    flush_gathered(this)?;
     if this.outgoing.borrow().is_empty() && this.lost.get() == 0 {
         this.shut_down()?;
     }
@@ -149,15 +150,16 @@ fn write_eof(this: &Instance<Stream>) -> Result<()> {
 pub(crate) fn flush_all(core: &Core) -> Result<()> {
     while !core.unflushed.borrow().is_empty() {
         let mut streams = core.unflushed.take();
-        for stream in streams.drain(..) {
+        let mut waiting = streams.drain(..);
+        while let Some(stream) = waiting.next() {
             stream.is_listed.set(false);
-            if stream.is_blocked.get() {
-                continue;
+            if let Err(raised) = flush_gathered(&stream).and_then(|()| pause_protocol_if_full(&stream)) {
+                // `let_through`'s exceptions end the loop; what is left is sent when it goes on.
+                core.unflushed.borrow_mut().extend(waiting);
+                return Err(raised);
             }
-            // `let_through`'s exceptions end the loop; what is left is sent when it goes on.
-            flush(&stream)?;
-            pause_protocol_if_full(&stream)?;
         }
+        drop(waiting);
         // The vector keeps its room.
         let mut unflushed = core.unflushed.borrow_mut();
         if unflushed.is_empty() {
@@ -173,17 +175,24 @@ pub(super) fn on_writable(this: &Instance<Stream>) -> Result<()> {
     resume_protocol_if_drained(this)
 }
 
+/// Sends what this turn has gathered. What the socket did not take before waits for the socket, so that the protocol hears of its end.
+pub(super) fn flush_gathered(this: &Instance<Stream>) -> Result<()> {
+    if this.is_blocked.get() { Ok(()) } else { flush(this) }
+}
+
 /// Sends as much as the socket takes. When all is sent, does what was waiting for that.
 pub(super) fn flush(this: &Instance<Stream>) -> Result<()> {
     if this.lost.get() > 0 || this.outgoing.borrow().is_empty() {
         return Ok(());
     }
+    // In a child process the bytes are the parent's to send.
+    this.core.check_process()?;
     let result = this.outgoing.borrow_mut().write_to(this.fd, Descriptor::Socket);
     this.drop_spent();
     if let Err(error) = result {
         let exception = Raised::from(error).take();
         if let Some(waiter) = this.drained.load() {
-            waiter.method(&names().set_exception, [&exception])?;
+            fail_drained(&waiter, &exception)?;
         }
         return Stream::fail(this, &exception, "Fatal write error on socket transport");
     }
@@ -248,7 +257,7 @@ fn make_drained(this: &Instance<Stream>) -> Result<Object> {
     if this.drained.is_some() {
         return Err(Kind::RuntimeError.raise_static(c"Empty waiter is already set"));
     }
-    flush(this)?;
+    flush_gathered(this)?;
     let event_loop = this.core.event_loop().unwrap_or_else(Object::none);
     let waiter = event_loop.method(&names().create_future, [])?;
     this.drained.store(Some(waiter.clone()));
@@ -256,6 +265,14 @@ fn make_drained(this: &Instance<Stream>) -> Result<Object> {
         waiter.method(&names().set_result, [&Object::none()])?;
     }
     Ok(waiter)
+}
+
+/// Tells who waits to send a file that the connection is gone.
+pub(super) fn fail_drained(waiter: &Object, exception: &Object) -> Result<()> {
+    if !waiter.method(&names().done, [])?.is_true()? {
+        waiter.method(&names().set_exception, [exception])?;
+    }
+    Ok(())
 }
 
 impl Stream {
