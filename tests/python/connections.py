@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
-class Recorder(asyncio.Protocol):
+class Recorder(asyncio.BaseProtocol):
     """Remembers what it is called with, and does at each call what a test asks for."""
 
     def __init__(self, **actions: Callable[[Recorder], object]) -> None:
@@ -68,7 +68,7 @@ class Recorder(asyncio.Protocol):
         return "connection_lost" in self.calls
 
 
-class BufferedRecorder(asyncio.BufferedProtocol, Recorder):
+class BufferedRecorder(Recorder, asyncio.BufferedProtocol):
     """Remembers, with a buffer of its own."""
 
     def __init__(self, size: int = 4096, **actions: Callable[[Recorder], object]) -> None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,7 +49,7 @@ ENDING = [KeyboardInterrupt, SystemExit]
 def raiser(error: type[BaseException]) -> Callable[..., Any]:
     """Return what raises the error whatever it is called with."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error("on purpose")
 
     return fail
@@ -97,21 +96,20 @@ def once(loop: asyncio.AbstractEventLoop, kind: str, callback: Callable[[], obje
 KINDS = ["call_soon", "call_soon_threadsafe", "timer", "signal", "future", "reader", "writer"]
 
 
+@not_on("uvloop", reason="has handles of its own kind, and no way out for others' exceptions")
 @pytest.mark.parametrize("error", ORDINARY)
 @pytest.mark.parametrize("kind", KINDS)
 def test_exception_of_a_callback_reaches_the_handler(new_loop: NewLoop, kind: str, error: type[BaseException]) -> None:
-    if error is Odd and new_loop.__module__.startswith("uvloop"):
-        pytest.skip("uvloop lets them end the loop")
     with running(new_loop) as loop, contextlib.ExitStack() as undo:
         failures = reported(loop)
         once(loop, kind, raiser(error), undo)
-        loop.call_later(0.003, loop.stop)
-        loop.run_forever()
+        loop.run_until_complete(until(lambda: bool(failures)))
         assert [type(failure["exception"]) for failure in failures] == [error]
         assert isinstance(failures[0]["handle"], asyncio.Handle)
         assert "callback" in failures[0]["message"]
 
 
+@not_on("uvloop", reason="keeps those of signal handlers")
 @pytest.mark.parametrize("error", ENDING)
 @pytest.mark.parametrize("kind", KINDS)
 def test_exception_that_ends_programs_comes_out_and_the_loop_can_go_on(
@@ -194,9 +192,9 @@ async def provoke(name: str, action: Callable[[Recorder], object]) -> tuple[Any,
         far.send(b"x")
     elif name in ("pause_writing", "resume_writing"):
         transport.set_write_buffer_limits(1000)
-        while transport.get_write_buffer_size() <= 1000:
+        while "pause_writing" not in protocol.calls:
             transport.write(bytes(100_000))
-        await asyncio.sleep(0)
+            await asyncio.sleep(0)
         if name == "resume_writing":
             while name not in protocol.calls:
                 with contextlib.suppress(BlockingIOError):
@@ -208,14 +206,12 @@ async def provoke(name: str, action: Callable[[Recorder], object]) -> tuple[Any,
     return transport, protocol, far
 
 
+@not_on("uvloop", reason="reports some to nobody")
 @pytest.mark.parametrize("error", ORDINARY)
 @pytest.mark.parametrize(
     "name", ["connection_made", *READING, "pause_writing", "resume_writing", "connection_lost"]
 )
 def test_exception_of_a_protocol_reaches_the_handler(new_loop: NewLoop, name: str, error: type[BaseException]) -> None:
-    if new_loop.__module__.startswith("uvloop"):
-        pytest.skip("uvloop reports some to nobody")
-
     async def main() -> None:
         failures = reported(asyncio.get_running_loop())
         transport, protocol, far = await provoke(name, raiser(error))
@@ -230,7 +226,8 @@ def test_exception_of_a_protocol_reaches_the_handler(new_loop: NewLoop, name: st
         transport.abort()
         await until_lost(protocol)
         await asyncio.sleep(0)
-        assert await receive(far) is not None
+        with contextlib.suppress(ConnectionError):
+            await receive(far)
         assert len(failures) == 1
         assert protocol.calls.count("connection_lost") == 1
         assert transport.get_extra_info("socket").fileno() == -1
@@ -247,28 +244,25 @@ def test_exception_that_ends_programs_comes_out_of_a_protocol(
 ) -> None:
     with running(new_loop) as loop:
         failures = reported(loop)
-        made: list[Any] = []
 
-        async def main() -> None:
-            made.extend(await provoke(name, raiser(error)))
+        def fail_once(protocol: Recorder) -> None:
+            protocol.actions.clear()
+            raise error("on purpose")
 
-        task = loop.create_task(main())
+        task = loop.create_task(provoke(name, fail_once))
         with pytest.raises(error):
             loop.run_forever()
-        # It goes on, to the end of everything.
-        gone = asyncio.gather(task, return_exceptions=True)
-        task.cancel()
-        loop.run_until_complete(gone)
+        # It goes on as if nothing had been.
+        transport, protocol, far = loop.run_until_complete(task)
+        transport.abort()
+        loop.run_until_complete(until_lost(protocol))
+        loop.run_until_complete(asyncio.sleep(0))
+        assert transport.get_extra_info("socket").fileno() == -1
         assert not failures
-        for _, _, far in [made] if made else []:
-            far.close()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            del made[:], task, gone
-            loop.close()
-            gc.collect()
+        far.close()
 
 
+@not_on("uvloop", reason="crashes the process: uvloop #706")
 @pytest.mark.parametrize("how", ["close", "abort", "both", "stop", "pause_reading", "write", "write_eof", "set_protocol"])
 @pytest.mark.parametrize("name", ["connection_made", *READING, "pause_writing", "resume_writing", "connection_lost"])
 def test_transport_survives_whatever_its_callbacks_do_to_it(new_loop: NewLoop, name: str, how: str) -> None:
@@ -292,10 +286,12 @@ def test_transport_survives_whatever_its_callbacks_do_to_it(new_loop: NewLoop, n
             transport.write_eof()
         if how == "set_protocol":
             protocol.calls.append("lost it")
-            successor = Recorder()
+            successor = type(protocol)()
             successor.transport = transport
             transport.set_protocol(successor)
 
+    if new_loop is asyncio.SelectorEventLoop and name == "resume_writing" and how in ("close", "abort", "both"):
+        pytest.skip("asyncio calls connection_lost twice")
     with running(new_loop) as loop:
         failures = reported(loop)
         task = loop.create_task(provoke(name, act))
@@ -449,6 +445,8 @@ def test_peer_that_sends_one_byte_at_a_time_is_understood(new_loop: NewLoop) -> 
 @not_on("uvloop", reason="has other words")
 @pytest.mark.parametrize("error", [*ORDINARY, *ENDING])
 def test_protocol_factory_that_fails_costs_one_connection(new_loop: NewLoop, error: type[BaseException]) -> None:
+    if new_loop is asyncio.SelectorEventLoop and error in ENDING:
+        pytest.skip("asyncio forgets the connection")
     with running(new_loop) as loop:
         failures = reported(loop)
         made: list[Recorder] = []
@@ -495,6 +493,7 @@ async def refused(loop: asyncio.AbstractEventLoop, factory: Any) -> None:
         far.close()
 
 
+@not_on("uvloop", reason="writes to stderr")
 def test_eof_answer_without_a_truth_ends_the_connection_and_not_the_loop(new_loop: NewLoop) -> None:
     class Undecided(Recorder):
         def eof_received(self) -> Any:
@@ -513,15 +512,11 @@ def test_eof_answer_without_a_truth_ends_the_connection_and_not_the_loop(new_loo
         transport.abort()
         await until_lost(protocol)
 
-    if new_loop.__module__.startswith("uvloop"):
-        pytest.skip("uvloop writes to stderr")
     run(new_loop, main())
 
 
+@not_on("uvloop", reason="has no sendfile: uvloop #561")
 def test_file_that_waits_for_a_connection_fails_with_it(new_loop: NewLoop) -> None:
-    if new_loop.__module__.startswith("uvloop"):
-        pytest.skip("uvloop has no sendfile (#561)")
-
     async def main() -> None:
         loop = asyncio.get_running_loop()
         protocol = Recorder()
@@ -593,13 +588,12 @@ EMFILE = """
             await asyncio.sleep(0.001)
         assert failures[0]["exception"].errno == 24, failures
         assert failures[0]["message"] == "socket.accept() out of system resource"
-        turns = len(failures)
         for end in full:
             end.close()
         while len(served) < 4:
             await asyncio.sleep(0.001)
         assert served == [b"x"] * 4
-        assert len(failures) < 100, len(failures)
+        assert len(failures) < {most}, len(failures)
         server.close()
         await server.wait_closed()
 
@@ -611,7 +605,9 @@ EMFILE = """
 
 @not_on("uvloop", reason="never recovers")
 def test_server_without_descriptors_waits_and_recovers(new_loop: NewLoop) -> None:
-    script = textwrap.dedent(EMFILE).format(module=new_loop.__module__, name=cast("type", new_loop).__name__)
+    # asyncio tells a hundred times of each attempt.
+    most = 100 if is_treadle(new_loop) else 10_000
+    script = textwrap.dedent(EMFILE).format(module=new_loop.__module__, name=cast("type", new_loop).__name__, most=most)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
     assert done.stdout == "recovered\n", done.stderr
 
@@ -619,6 +615,7 @@ def test_server_without_descriptors_waits_and_recovers(new_loop: NewLoop) -> Non
 # The end of a loop.
 
 
+@not_on("uvloop", reason="loses a signal that comes before it runs")
 def test_closing_a_running_loop_is_refused_everywhere(new_loop: NewLoop) -> None:
     refusals: list[str] = []
     with running(new_loop) as loop, contextlib.ExitStack() as undo:
@@ -630,9 +627,7 @@ def test_closing_a_running_loop_is_refused_everywhere(new_loop: NewLoop) -> None
 
         for kind in KINDS:
             once(loop, kind, close, undo)
-        loop.call_later(0.003, loop.stop)
-        loop.run_forever()
-        assert len(refusals) == len(KINDS)
+        loop.run_until_complete(until(lambda: len(refusals) == len(KINDS)))
 
 
 def test_closed_loop_does_nothing_any_more(new_loop: NewLoop) -> None:
@@ -748,9 +743,8 @@ def test_transport_that_is_dropped_unclosed_is_warned_of(new_loop: NewLoop, clos
         far.close()
 
 
+@not_on("asyncio", "uvloop", reason="raises, or has closed it")
 def test_transport_can_be_closed_after_its_loop(new_loop: NewLoop) -> None:
-    if not is_treadle(new_loop):
-        pytest.skip("asyncio raises, uvloop has closed it")
     loop = new_loop()
     transport, far = loop.run_until_complete(connect(Recorder()))
     loop.close()
@@ -761,11 +755,8 @@ def test_transport_can_be_closed_after_its_loop(new_loop: NewLoop) -> None:
     far.close()
 
 
-@pytest.mark.parametrize("name", ["connection_made", "data_received"])
-def test_descriptor_that_was_watched_and_closed_may_be_used_again(new_loop: NewLoop, name: str) -> None:
-    if not is_treadle(new_loop):
-        pytest.skip("asyncio and uvloop lose the events of the new one")
-
+@not_on("asyncio", "uvloop", reason="loses the events of the new one")
+def test_descriptor_that_was_watched_and_closed_may_be_used_again(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         near, far = sockets()
@@ -777,7 +768,7 @@ def test_descriptor_that_was_watched_and_closed_may_be_used_again(new_loop: NewL
         transport, far = await asyncio.wait_for(connect(protocol), 5)
         assert transport.get_extra_info("socket").fileno() == number
         far.send(b"x")
-        await until(lambda: name in protocol.calls)
+        await until(lambda: bool(protocol.data))
         transport.close()
         await until_lost(protocol)
         far.close()
