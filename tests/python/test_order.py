@@ -351,7 +351,7 @@ def test_busy_loop_still_looks_at_the_system(new_loop: NewLoop, what: str) -> No
             far.send(b"x")
         else:
             loop.add_signal_handler(signal.SIGUSR1, loop.stop)
-            os.kill(os.getpid(), signal.SIGUSR1)
+            loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
         loop.run_forever()
         if what == "reader":
             loop.remove_reader(near)
