@@ -152,11 +152,16 @@ impl Handle {
         if handle.core.is_debug() {
             handle.shown.store(Some(Object::text(&handle.object().repr())?));
         }
-        drop((handle.call.take(), handle.context.take()));
+        handle.forget_call();
         if handle.scheduled.get() {
             handle.core.note_cancelled_timer();
         }
         Ok(())
+    }
+
+    /// Lets go of what is to be called.
+    pub(crate) fn forget_call(&self) {
+        drop((self.call.take(), self.context.take()));
     }
 
     fn callback(&self) -> Object {

@@ -20,6 +20,7 @@ pub(crate) struct Raised(());
 pub(crate) enum Kind {
     BlockingIOError,
     BufferError,
+    ConnectionError,
     InterruptedError,
     KeyboardInterrupt,
     NotImplementedError,
@@ -42,6 +43,7 @@ impl Kind {
             match self {
                 Self::BlockingIOError => ffi::PyExc_BlockingIOError,
                 Self::BufferError => ffi::PyExc_BufferError,
+                Self::ConnectionError => ffi::PyExc_ConnectionError,
                 Self::InterruptedError => ffi::PyExc_InterruptedError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,

@@ -87,7 +87,11 @@ impl Transport for Stream {
     }
 
     fn on_closed(this: &Instance<Self>) -> Result<()> {
-        drop((this.drained.take(), this.reader.take()));
+        drop(this.reader.take());
+        if let Some(waiter) = this.drained.take() {
+            let gone = Kind::ConnectionError.raise_static(c"Connection is closed by peer").take();
+            write::fail_drained(&waiter, &gone)?;
+        }
         if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
             event_loop.method(&names()._detach_server, [&server, this.object()])?;
         }

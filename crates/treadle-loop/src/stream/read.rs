@@ -106,7 +106,11 @@ fn finish(this: &Instance<Stream>, received: Received) -> Result<()> {
 /// The peer will send no more. The protocol says whether it goes on writing.
 fn on_eof(this: &Instance<Stream>) -> Result<()> {
     let Some(keep_open) = Stream::call_protocol(this, &names().eof_received, [])? else { return Ok(()) };
-    if keep_open.is_true()? {
+    let keep_open = match keep_open.is_true() {
+        Ok(keep_open) => keep_open,
+        Err(raised) => return Stream::fail(this, &raised.take(), "Fatal error: protocol.eof_received() call failed."),
+    };
+    if keep_open {
         this.has_ended.set(true);
         this.update_interest()
     } else {
