@@ -137,7 +137,9 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
-        let Some(handle) = known().handle.cast(handle) else { return Err(handle.unexpected("a handle of this loop is needed")) };
+        let Some(handle) = known().handle.cast(handle) else {
+            return Err(handle.unexpected("a handle of this loop is needed"));
+        };
         this.core.push_ready(handle);
         Ok(Object::none())
     })

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
+use crate::ffi::{
+    Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak,
+};
 use crate::known::{known, names};
 
 /// Arguments beyond these are kept on the heap.
@@ -256,7 +258,11 @@ fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> R
 
 /// Reads what `call_soon` and the like are called with: the callback, its arguments, and the context, copied if none is given.
 #[inline]
-pub(crate) fn parse<'a>(arguments: Args<'a>, function: &str, before: usize) -> Result<(&'a [Object], &'a [Object], Object)> {
+pub(crate) fn parse<'a>(
+    arguments: Args<'a>,
+    function: &str,
+    before: usize,
+) -> Result<(&'a [Object], &'a [Object], Object)> {
     let context = match arguments.only_keyword(&names().context, &known().context_names, function)? {
         Some(context) if !context.is_none() => context.clone(),
         _ => Context::copy_current()?,

@@ -7,8 +7,8 @@ use crate::handle::{self, Handle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
-use crate::tls::{self, Tls};
 use crate::streams::Streams;
+use crate::tls::{self, Tls};
 
 macro_rules! names {
     ($($name:ident)*) => {

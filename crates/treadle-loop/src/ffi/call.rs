@@ -24,7 +24,12 @@ impl Object {
     }
 
     /// `self(*arguments, **keywords)`, where `names` is the tuple of the last arguments' names.
-    pub(crate) fn call_named<const N: usize>(&self, arguments: [&Object; N], names: &Object, count: usize) -> Result<Object> {
+    pub(crate) fn call_named<const N: usize>(
+        &self,
+        arguments: [&Object; N],
+        names: &Object,
+        count: usize,
+    ) -> Result<Object> {
         let pointers = arguments.map(Object::pointer);
         let positional = N - count;
         // SAFETY: the callable, N arguments and the names are alive (L1), this thread is attached (L2), the result is new (L4).
@@ -60,9 +65,7 @@ impl Object {
         }
         let count = (N + 1) | ARGUMENTS_OFFSET;
         // SAFETY: the name, self and N arguments are alive (L1), the slot before self is ours, this thread is attached (L2), the result is new (L4).
-        unsafe {
-            Self::from_new(PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES))
-        }
+        unsafe { Self::from_new(PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES)) }
     }
 }
 

@@ -359,8 +359,7 @@ impl<T: Class> Spec<T> {
     where
         F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
     {
-        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void)
-            .slot(ffi::Py_tp_hash, hash as *mut c_void)
+        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void).slot(ffi::Py_tp_hash, hash as *mut c_void)
     }
 
     /// Makes the class, below `base` if one is given: a class, or a tuple of classes that lay out their instances alike.
@@ -651,11 +650,7 @@ unsafe extern "C" fn new<T: Class>(
     answer(guarded(|| unsafe { allocate(class, T::new()?) }.map(Instance::into_object)))
 }
 
-unsafe extern "C" fn traverse<T: Class>(
-    this: *mut PyObject,
-    function: ffi::visitproc,
-    argument: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse<T: Class>(this: *mut PyObject, function: ffi::visitproc, argument: *mut c_void) -> c_int {
     let visit = Visit { function, argument, status: std::cell::Cell::new(0), lifetime: PhantomData };
     if !T::SUBCLASSED {
         // SAFETY: a living object has a type; instances of heap types own a reference to it.

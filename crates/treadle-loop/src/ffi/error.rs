@@ -137,9 +137,8 @@ impl Raised {
         // SAFETY: they hold what was fetched, and may hold something else afterwards.
         unsafe { ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback) };
         // SAFETY: the references that fetching gave are ours.
-        let (class, value, traceback) = unsafe {
-            (Object::from_nullable(class), Object::from_nullable(value), Object::from_nullable(traceback))
-        };
+        let (class, value, traceback) =
+            unsafe { (Object::from_nullable(class), Object::from_nullable(value), Object::from_nullable(traceback)) };
         drop(class);
         let Some(value) = value else { return Object::none() };
         if let Some(traceback) = traceback {

@@ -14,9 +14,9 @@ use crate::ffi::{Args, Class, Instance, Kind, Object, Result, Slot, Spec, Transp
 use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
-use crate::transport::{self, Endpoint, Transport};
 use crate::streams;
 use crate::tls::Tls;
+use crate::transport::{self, Endpoint, Transport};
 pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.

@@ -10,8 +10,8 @@ use crate::ffi::{Instance, Kind, Object, Result, Spec};
 use crate::flow;
 use crate::known::names;
 use crate::outbox::{self, Outbox, Writes};
-use crate::transport::Transport;
 use crate::tls;
+use crate::transport::Transport;
 
 impl Writes for Stream {
     const KIND: Descriptor = Descriptor::Socket;
