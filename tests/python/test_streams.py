@@ -510,9 +510,9 @@ def test_reads_are_coroutines_in_all_but_type() -> None:
     async def main() -> None:
         async with connected() as connection:
             read: Any = connection.reader.read(1)
+            names = (read.__name__, read.__qualname__)
             assert asyncio.iscoroutine(read)
             assert inspect.isawaitable(read)
-            names = (read.__name__, read.__qualname__)
             assert isinstance(read, collections.abc.Coroutine)
             assert names == ("read", "StreamReader.read")
             assert re.fullmatch("<coroutine object StreamReader.read at 0x[0-9a-f]+>", repr(read))

@@ -6,12 +6,15 @@
 //! common case (errors, limits, several separators, odd values) is left to a coroutine of that library: see `Read::delegate`.
 //!
 //! The reader's state moves from its `__dict__` into a [`Reader`], and `_buffer`, `_waiter` and the other attributes become descriptors that
-//! look there. Left where it was, each look would cost 20 to 30 ns, and a message takes about fifteen. What is moved can also do without the
-//! `bytearray` when a whole chunk is read: the object that came from the socket goes to the program, uncopied.
+//! look there. Left where it was, a look would cost 10 to 20 ns in place of one, and a message takes about fifteen; and what is moved can do
+//! without the `bytearray` when a whole chunk is read: the object that came from the socket goes to the program, uncopied. A message of
+//! 1 KiB on one of fifty connections took 13.9 µs of processor time with the stock classes, and takes 11 to 13, see benches/loops. Objects that
+//! are native throughout were the alternative: the program would hold others than those that the standard library made.
 //!
 //! Invariant: whoever patches a class or an instance, before or after, gets what he patched. A method asks whether the stock class still has
 //! the function that it stands for (a patch of an instance is found before it), and the road past `data_received` asks for both.
 
+mod attributes;
 mod reader;
 mod reads;
 mod writer;
@@ -102,7 +105,7 @@ impl Streams {
 /// Adds the native methods to the two classes that the Python half has derived from the stock ones.
 pub(crate) fn complete(reader: &Object, writer: &Object) -> Result<()> {
     known().streams.native_reader.store(Some(reader.clone()));
-    reads::add_to(reader::add_to(Addition::to(reader))?)?;
+    reads::add_to(attributes::add_to(Addition::to(reader))?)?;
     writer::add_to(Addition::to(writer))
 }
 

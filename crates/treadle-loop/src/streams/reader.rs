@@ -2,16 +2,14 @@
 
 use std::cell::Cell;
 
-use crate::ffi::{
-    Addition, Class, Instance, Kind, Nothing, Object, Plain, Raised, Readable, Result, Slot, Spec, Type, Visit,
-};
+use crate::ffi::{Class, Instance, Kind, Nothing, Object, Plain, Raised, Readable, Result, Slot, Spec, Type, Visit};
 use crate::known::{known, names};
 
 /// The stock reader's default.
 const LIMIT: i64 = 64 * 1024;
 
 /// A chunk from which reads take, until somebody wants the `bytearray`.
-struct Fresh {
+pub(super) struct Fresh {
     chunk: Object,
     start: usize,
 }
@@ -21,18 +19,18 @@ pub(crate) struct Reader {
     /// The reader's object, weakly: the same reference that its protocol has.
     reference: Slot,
     /// What was fed lies in this `bytearray`, or, while that is empty and nobody else has it, in `fresh`.
-    buffer: Slot,
-    fresh: Cell<Option<Fresh>>,
-    ended: Cell<bool>,
-    paused: Cell<bool>,
-    limit: Cell<i64>,
-    waiter: Slot,
-    exception: Slot,
-    transport: Slot,
-    event_loop: Slot,
+    pub(super) buffer: Slot,
+    pub(super) fresh: Cell<Option<Fresh>>,
+    pub(super) ended: Cell<bool>,
+    pub(super) paused: Cell<bool>,
+    pub(super) limit: Cell<i64>,
+    pub(super) waiter: Slot,
+    pub(super) exception: Slot,
+    pub(super) transport: Slot,
+    pub(super) event_loop: Slot,
     /// What the program has set that does not fit above: only the stock methods know what to do with it.
-    odd_limit: Slot,
-    odd: Cell<bool>,
+    pub(super) odd_limit: Slot,
+    pub(super) odd: Cell<bool>,
 }
 
 impl Class for Reader {
@@ -210,7 +208,7 @@ impl Reader {
     }
 
     /// Moves what is fresh into the `bytearray`, for everybody to see.
-    fn settle(&self) -> Result<()> {
+    pub(super) fn settle(&self) -> Result<()> {
         let (Some(Fresh { chunk, start }), Some(buffer)) = (self.fresh.take(), self.buffer.load()) else {
             return Ok(());
         };
@@ -304,103 +302,5 @@ impl Reader {
     /// Its `finally`.
     pub(super) fn end_to_wait(&self) {
         self.waiter.store(None);
-    }
-
-    fn set_buffer(&self, value: &Object) {
-        drop(self.fresh.take());
-        self.odd.set(value.bytearray_length().is_none() || self.odd_limit.is_some());
-        self.buffer.store(Some(value.clone()));
-    }
-
-    fn set_limit(&self, value: &Object) {
-        let number = if value.is_exactly_integer() { value.to_integer() } else { Ok(-1) };
-        let number = number.unwrap_or_else(|raised| {
-            raised.forget();
-            -1
-        });
-        if number > 0 {
-            self.limit.set(number);
-        } else {
-            self.odd_limit.store(Some(value.clone()));
-            self.odd.set(true);
-        }
-    }
-
-    fn set_exception(&self, value: &Object) {
-        // A class may be raised as well as an instance.
-        if !value.is_none() && !value.is_exception() {
-            self.odd.set(true);
-        }
-        self.exception.store((!value.is_none()).then(|| value.clone()));
-    }
-}
-
-fn shown(slot: &Slot) -> Object {
-    slot.load().unwrap_or_else(Object::none)
-}
-
-fn put(slot: &Slot, value: &Object) {
-    slot.store((!value.is_none()).then(|| value.clone()));
-}
-
-/// Adds the attributes to the class of readers.
-pub(super) fn add_to(class: Addition<'_>) -> Result<Addition<'_>> {
-    class
-        .attribute(
-            c"_buffer",
-            |reader| {
-                let value = Reader::of(reader)?;
-                value.settle()?;
-                Ok(shown(&value.buffer))
-            },
-            |reader, buffer| Reader::of(reader).map(|value| value.set_buffer(buffer)),
-        )?
-        .attribute(
-            c"_limit",
-            |reader| {
-                let value = Reader::of(reader)?;
-                value.odd_limit.load().map_or_else(|| Object::integer(value.limit.get()), Ok)
-            },
-            |reader, limit| Reader::of(reader).map(|value| value.set_limit(limit)),
-        )?
-        .attribute(
-            c"_eof",
-            |reader| Reader::of(reader).map(|value| Object::bool(value.ended.get())),
-            |reader, ended| Reader::of(reader)?.ended_as(ended),
-        )?
-        .attribute(
-            c"_paused",
-            |reader| Reader::of(reader).map(|value| Object::bool(value.paused.get())),
-            |reader, paused| {
-                Reader::of(reader)?.paused.set(paused.is_true()?);
-                Ok(())
-            },
-        )?
-        .attribute(
-            c"_exception",
-            |reader| Reader::of(reader).map(|value| shown(&value.exception)),
-            |reader, exception| Reader::of(reader).map(|value| value.set_exception(exception)),
-        )?
-        .attribute(
-            c"_waiter",
-            |reader| Reader::of(reader).map(|value| shown(&value.waiter)),
-            |reader, waiter| Reader::of(reader).map(|value| put(&value.waiter, waiter)),
-        )?
-        .attribute(
-            c"_transport",
-            |reader| Reader::of(reader).map(|value| shown(&value.transport)),
-            |reader, transport| Reader::of(reader).map(|value| put(&value.transport, transport)),
-        )?
-        .attribute(
-            c"_loop",
-            |reader| Reader::of(reader).map(|value| shown(&value.event_loop)),
-            |reader, event_loop| Reader::of(reader).map(|value| put(&value.event_loop, event_loop)),
-        )
-}
-
-impl Reader {
-    fn ended_as(&self, value: &Object) -> Result<()> {
-        self.ended.set(value.is_true()?);
-        Ok(())
     }
 }
