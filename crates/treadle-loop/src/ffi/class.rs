@@ -203,7 +203,9 @@ impl<T: Class> Type<T> {
 unsafe fn allocate<T: Class>(class: *mut PyTypeObject, value: T) -> Result<Instance<T>> {
     if let Some(pointer) = T::free_list().and_then(FreeList::pop) {
         // SAFETY: memory of a dead instance of this layout (L7); this gives it a head with one reference.
-        let object = unsafe { Object::from_new(ffi::PyObject_Init(pointer, class)) }?;
+        let new = unsafe { ffi::PyObject_Init(pointer, class) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let object = unsafe { Object::from_new(new) }?;
         // SAFETY: as below.
         unsafe { Layout::<T>::value(object.pointer()).write(value) };
         // SAFETY: the tail lies behind the value.
@@ -211,7 +213,9 @@ unsafe fn allocate<T: Class>(class: *mut PyTypeObject, value: T) -> Result<Insta
         return Ok(Instance(object, PhantomData));
     }
     // SAFETY: a class that is alive; the result is new (L4). The collector cannot run before the value is written: nothing is allocated.
-    let object = unsafe { Object::from_new(ffi::PyType_GenericAlloc(class, 0)) }?;
+    let new = unsafe { ffi::PyType_GenericAlloc(class, 0) };
+    // SAFETY: the result is new, or null with an exception set (L4).
+    let object = unsafe { Object::from_new(new) }?;
     // SAFETY: just allocated with the layout of `T`.
     let place = unsafe { Layout::<T>::value(object.pointer()) };
     // SAFETY: memory of our own, not yet seen by anybody.
@@ -395,7 +399,9 @@ impl<T: Class> Spec<T> {
         };
         let bases = base.map_or(std::ptr::null_mut(), Object::pointer);
         // SAFETY: the spec and its tables are complete and live long enough (methods, attributes, members for ever); the result is new (L4).
-        let class = unsafe { Object::from_new(ffi::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
+        let new = unsafe { ffi::PyType_FromSpecWithBases(&raw mut spec, bases) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let class = unsafe { Object::from_new(new) }?;
         Ok(Type(class, PhantomData))
     }
 
@@ -602,7 +608,6 @@ unsafe extern "C" fn hash(this: *mut PyObject) -> ffi::Py_hash_t {
 unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
     // SAFETY: the caller holds it.
     unsafe { Object::from_borrowed(this) }.into_pointer()
-}
 
 pub(super) unsafe extern "C" fn send<T, F>(
     this: *mut PyObject,
@@ -692,7 +697,9 @@ unsafe fn clear_dict<T: Class>(this: *mut PyObject) {
         // SAFETY: the place of the `__dict__`.
         let dict = unsafe { this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
         // SAFETY: null or a reference of ours, which is taken out before it is dropped.
-        let old = unsafe { Object::from_nullable(dict.replace(std::ptr::null_mut())) };
+        let pointer = unsafe { dict.replace(std::ptr::null_mut()) };
+        // SAFETY: a new reference, or null.
+        let old = unsafe { Object::from_nullable(pointer) };
         drop(old);
     }
 }

@@ -105,7 +105,9 @@ impl Raised {
     /// Sets `StopIteration(value)`.
     pub(crate) fn stop_iteration(value: &Object) -> Self {
         // SAFETY: a class that lives for ever.
-        let class = unsafe { Object::from_borrowed(Kind::StopIteration.pointer()) };
+        let pointer = unsafe { Kind::StopIteration.pointer() };
+        // SAFETY: not null, and alive.
+        let class = unsafe { Object::from_borrowed(pointer) };
         match class.call([value]) {
             Ok(exception) => Self::restore(&exception),
             Err(raised) => raised,
@@ -188,6 +190,8 @@ pub(crate) fn os_error(number: i32) -> Result<Object> {
     let text = io::Error::from_raw_os_error(number).to_string();
     let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
     // SAFETY: a class that lives for ever.
-    let class = unsafe { Object::from_borrowed(Kind::OSError.pointer()) };
+    let pointer = unsafe { Kind::OSError.pointer() };
+    // SAFETY: not null, and alive.
+    let class = unsafe { Object::from_borrowed(pointer) };
     class.call([&Object::integer(i64::from(number))?, &Object::text(text)?])
 }
