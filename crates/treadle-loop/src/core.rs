@@ -185,7 +185,9 @@ impl Core {
         timers.note_cancelled();
         let removed = timers.compact(|handle| handle.is_cancelled());
         drop(timers);
-        removed.iter().for_each(|handle| handle.set_unscheduled());
+        for handle in removed {
+            handle.set_unscheduled();
+        }
     }
 
     /// Whether a descriptor has a registration.
@@ -225,10 +227,11 @@ impl Core {
     #[cold]
     pub(crate) fn report_failed_call(&self, handle: &Instance<Handle>, exception: &Object) -> Result<()> {
         Self::let_through(exception)?;
-        match self.event_loop() {
-            Some(event_loop) => event_loop.method(&names()._call_failed, [handle.object(), exception]).map(drop),
-            None => Ok(Raised::restore(exception).write_unraisable(handle.object())),
+        if let Some(event_loop) = self.event_loop() {
+            return event_loop.method(&names()._call_failed, [handle.object(), exception]).map(drop);
         }
+        Raised::restore(exception).write_unraisable(handle.object());
+        Ok(())
     }
 
     /// `Err` for the exceptions that no exception handler gets.

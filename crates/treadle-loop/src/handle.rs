@@ -242,6 +242,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 }
 
 /// Timers are ordered by their time, as asyncio's.
+#[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
     let (mine, theirs) = (this.when.unwrap_or_default(), other.when.unwrap_or_default());

@@ -78,7 +78,6 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
-    cancel
     cancelled
     close
     connect

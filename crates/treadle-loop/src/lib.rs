@@ -3,6 +3,12 @@
 //! Native is what runs for each callback and for each packet; what runs for each connection and for each loop is Python, in
 //! `python/treadle/loop`. `unsafe` stands in `ffi` alone. Transports hold `Core`, never the loop's object.
 #![deny(unsafe_code)]
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "sizes of things in memory fit in `isize`, and seconds are the float that Python's clock gives"
+)]
 
 mod address;
 mod core;

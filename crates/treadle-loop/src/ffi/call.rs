@@ -75,7 +75,7 @@ impl Object {
         }
         let count = (N + 1) | ARGUMENTS_OFFSET;
         // SAFETY: the name, self and N arguments are alive (L1), the slot before self is ours, this thread is attached (L2), the result is new (L4).
-        let new = unsafe { PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES) };
+        let new = unsafe { PyObject_VectorcallMethod(name.pointer(), &raw const pointers[1], count, NO_NAMES) };
         // SAFETY: the result is new, or null with an exception set (L4).
         unsafe { Self::from_new(new) }
     }

@@ -31,6 +31,7 @@ mod raw;
 mod shared;
 mod text;
 mod thread;
+mod trampolines;
 
 pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};

@@ -44,7 +44,9 @@ impl Object {
     pub(crate) fn to_float(&self) -> Result<f64> {
         // SAFETY: alive (L1) and attached (L2).
         let value = unsafe { ffi::PyFloat_AsDouble(self.pointer()) };
-        if value == -1.0 && Raised::is_pending() {
+        #[expect(clippy::float_cmp, reason = "this very number is how the call fails")]
+        let may_have_failed = value == -1.0;
+        if may_have_failed && Raised::is_pending() {
             // SAFETY: just seen (L4).
             return Err(unsafe { Raised::is_set() });
         }

@@ -78,16 +78,15 @@ impl Object {
         pointer
     }
 
-    /// The same reference for code that is written with PyO3.
+    /// The same reference for code that is written with `PyO3`.
     pub(crate) fn into_bound(self, py: pyo3::Python<'_>) -> pyo3::Bound<'_, pyo3::PyAny> {
         // SAFETY: a new reference, handed over (L1).
         unsafe { pyo3::Bound::from_owned_ptr(py, self.into_pointer()) }
     }
 
-    /// The reference of code that is written with PyO3.
+    /// The reference of code that is written with `PyO3`.
     pub(crate) fn of(bound: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
-        // SAFETY: alive while `bound` is, and never null.
-        let pointer = unsafe { bound.as_ptr() };
+        let pointer = bound.as_ptr();
         // SAFETY: not null, and alive.
         unsafe { Self::from_borrowed(pointer) }
     }
@@ -102,8 +101,13 @@ impl Object {
 
     #[inline]
     pub(crate) fn bool(value: bool) -> Self {
-        // SAFETY: `True` and `False` live for ever.
-        let pointer = unsafe { if value { ffi::Py_True() } else { ffi::Py_False() } };
+        let pointer = if value {
+            // SAFETY: the address of `True`, which lives for ever.
+            unsafe { ffi::Py_True() }
+        } else {
+            // SAFETY: the address of `False`, which lives for ever.
+            unsafe { ffi::Py_False() }
+        };
         // SAFETY: not null, and alive.
         unsafe { Self::from_borrowed(pointer) }
     }
@@ -140,8 +144,7 @@ impl Object {
     pub(crate) fn class(&self) -> Object {
         // SAFETY: a living object has a type (L1).
         let class = unsafe { ffi::Py_TYPE(self.pointer()) };
-        // SAFETY: the type lives as long as the object does.
-        let pointer = unsafe { class.cast() };
+        let pointer = class.cast();
         // SAFETY: not null, and alive.
         unsafe { Self::from_borrowed(pointer) }
     }
@@ -166,11 +169,6 @@ impl Object {
             ..0 => Err(unsafe { Raised::is_set() }),
             answer => Ok(answer != 0),
         }
-    }
-
-    pub(crate) fn is_callable(&self) -> bool {
-        // SAFETY: alive (L1) and attached (L2).
-        unsafe { ffi::PyCallable_Check(self.pointer()) != 0 }
     }
 
     /// `bool(self)`.

@@ -44,7 +44,9 @@ impl Class for Stream {
 
     fn traverse(&self, visit: &Visit<'_>) {
         self.endpoint.traverse(visit);
-        [&self.reader, &self.server, &self.drained].into_iter().for_each(|slot| visit.cell(slot));
+        for slot in [&self.reader, &self.server, &self.drained] {
+            visit.cell(slot);
+        }
     }
 
     fn clear(&self) {
