@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops fuzz packages knowledge clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops fuzz packages knowledge conformance conformance-quick clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -88,6 +88,18 @@ knowledge: .venv/made
 	$(PYTHON) -m venv target/knowledge
 	target/knowledge/bin/python -m pip install --quiet --requirement tests/knowledge/requirements.txt
 	target/knowledge/bin/python tests/knowledge/verify.py
+
+# CPython's own tests of asyncio on the loop, beside asyncio and uvloop; writes docs/conformance.md.
+conformance: .venv/tools
+	rm -rf target/conformance/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
+	tests/run-conformance target/conformance/wheel/*.whl 3.11 3.12 3.13
+
+# The modules that take a loop most, on this loop alone.
+conformance-quick: .venv/tools
+	rm -rf target/conformance/wheel
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
+	tests/run-conformance --quick target/conformance/wheel/*.whl 3.11 3.13
 
 clean:
 	cargo clean

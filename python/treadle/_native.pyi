@@ -1,9 +1,8 @@
-"""The extension module."""
-
-import asyncio
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Final
 
-__version__: str
+__version__: Final[str]
 
-def main(arguments: list[str]) -> int: ...
+def main(arguments: Sequence[str]) -> int: ...
 def add_loop(module: ModuleType) -> None: ...

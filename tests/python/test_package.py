@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import treadle
+from treadle import _native
 
 PROGRAM = """\
 import asyncio, time
@@ -71,7 +72,7 @@ def test_what_cannot_be_done_exits_with_two(command: list[str], tmp_path: Path) 
 
 def test_arguments_that_are_no_strings_are_refused() -> None:
     with pytest.raises(TypeError):
-        treadle._native.main([1])  # type: ignore[list-item]
+        _native.main([1])  # type: ignore[list-item]
 
 
 def test_package_says_that_it_is_typed() -> None:

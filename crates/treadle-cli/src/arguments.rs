@@ -1,10 +1,11 @@
 //! What may be written on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-/// Finds asyncio's pitfalls in Python programs.
+/// Finds asyncio's pitfalls in Python programs, and runs them on an event loop written in Rust.
 #[derive(Debug, Parser)]
 #[command(name = "treadle", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -16,6 +17,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Read a program and report the pitfalls in it
     Check(Box<Check>),
+    /// Run a program on treadle's event loop
+    Run(Run),
     /// Print the page of a pitfall
     Explain(Explain),
     /// List the pitfalls
@@ -116,6 +119,40 @@ pub(crate) struct Check {
     /// Where the cache is [default: `.treadle_cache` in the project]
     #[arg(long, value_name = "DIRECTORY", help_heading = "Which files, which settings")]
     pub(crate) cache_dir: Option<PathBuf>,
+}
+
+const RUN_USAGE: &str = "\
+treadle run [--python <PATH>] [OPTION]... <SCRIPT> [ARGUMENT]...
+       treadle run [--python <PATH>] [OPTION]... -m <MODULE> [ARGUMENT]...
+       treadle run [--python <PATH>] [OPTION]... -c <CODE> [ARGUMENT]...";
+
+const RUN_NOTES: &str = "\
+The program runs as `python` runs it, with the same arguments, modules, tracebacks and signals; only
+where asyncio makes an event loop by default, it makes treadle's. A loop, a factory or a policy that
+the program chooses itself is left alone. Processes that it starts are on asyncio's loop.
+
+Examples:
+  treadle run app.py --port 8000
+  treadle run -m shop.service
+  treadle run -X dev -W error app.py
+  treadle run --python .venv app.py
+
+Exit codes: the program's own; 2 also when it could not be started.";
+
+#[derive(Args, Debug)]
+#[command(override_usage = RUN_USAGE, after_help = RUN_NOTES)]
+pub(crate) struct Run {
+    /// An interpreter, or its environment's directory [default: the one treadle is installed in,
+    /// else the active environment's, else `python3`]
+    #[arg(long, value_name = "PATH", overrides_with = "python")]
+    pub(crate) python: Option<PathBuf>,
+    /// What comes before the rest of the command, from `python -m treadle`
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(crate) python_option: Vec<OsString>,
+    /// What `python` would be given: its own options, then a script, a directory or zip file with a
+    /// `__main__.py`, `-m` and a module, `-c` and code, or `-` for standard input, then arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Args, Debug)]

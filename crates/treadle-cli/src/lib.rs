@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 //!
-//! One file per command. Exit codes: 0 clean, 1 findings, 2 could not work.
+//! One file per command. Exit codes: 0 clean, 1 findings, 2 could not work; `run` becomes the program and ends as it does.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -8,6 +8,7 @@ mod check;
 mod explain;
 mod list;
 mod output;
+mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let done = match &arguments.command {
         Command::Check(options) => check::run(options),
+        Command::Run(options) => run::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

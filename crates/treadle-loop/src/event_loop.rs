@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use treadle_reactor::Interest;
 
 use crate::core::Core;
@@ -9,7 +10,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{readiness, stream, turn};
+use crate::{datagram, pipe, readiness, sock, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -48,7 +49,7 @@ pub(crate) fn class() -> Result<Type<Loop>> {
     let spec = Spec::new(c"treadle._native.Loop", c"The native half of treadle's event loop.").subclassable();
     let spec = scheduling(spec);
     let spec = state(spec);
-    readiness::methods(spec).create(None)
+    sock::methods(readiness::methods(spec)).create(None)
 }
 
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
@@ -121,6 +122,9 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
         Ok(Object::none())
     })
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
+    .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))
+    .method(c"_open_read_pipe", |this, arguments| pipe::open_read(&this.core, arguments))
+    .method(c"_open_write_pipe", |this, arguments| pipe::open_write(&this.core, arguments))
     .method(c"_poll_signals", |this, arguments| {
         let [fd] = arguments.exactly("_poll_signals")?;
         this.core.register(descriptor(fd)?, Interest::READ, Source::Signals).map(|_| Object::none())
@@ -209,24 +213,33 @@ impl Instance<Loop> {
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
 fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
-    let plain = !this.task_factory.is_some() && !this.core.is_debug() && !this.core.closed.get();
-    let [coroutine] = arguments.positional() else {
+    let is_plain = !this.task_factory.is_some() && !this.core.is_debug() && !this.core.closed.get();
+    let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
-    if !plain {
-        return slow_task(this, arguments);
-    }
-    if !arguments.has_keywords() {
+    let Some(names) = arguments.names() else {
         return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+    };
+    let all: SmallVec<[Object; 5]> =
+        [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
+    known().task.call_with_names(&all, &task_names(names)?, 1)
+}
+
+/// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.
+fn task_names(names: &Object) -> Result<Object> {
+    if known().keyword_names.holds(names)
+        && let Some(remembered) = known().task_names.load()
+    {
+        return Ok(remembered);
     }
-    let keywords = arguments.keywords()?;
-    let mut all = vec![coroutine.clone(), this.object().clone()];
-    let mut called = vec![known().loop_name.item(0)?];
-    for keyword in keywords {
-        all.push(keyword.value.clone());
-        called.push(keyword.name);
+    let mut all = vec![known().loop_name.item(0)?];
+    for index in 0..names.tuple_length().unwrap_or(0) {
+        all.push(names.item(index)?);
     }
-    known().task.call_with_names(&all, &Object::tuple_of(&called)?, 1)
+    let all = Object::tuple_of(&all)?;
+    known().keyword_names.store(Some(names.clone()));
+    known().task_names.store(Some(all.clone()));
+    Ok(all)
 }
 
 #[cold]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Comparison, Context, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
+use crate::ffi::{Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
 use crate::known::{known, names};
 
 /// Arguments beyond these are kept on the heap.
@@ -42,6 +42,11 @@ impl Class for Handle {
     type Head = Plain;
     type Tail = Weak;
     const COLLECTED: bool = false;
+
+    fn free_list() -> Option<&'static FreeList> {
+        static FREE: FreeList = FreeList::new();
+        Some(&FREE)
+    }
 }
 
 impl Handle {
@@ -54,7 +59,12 @@ impl Handle {
         context: Object,
         when: Option<f64>,
     ) -> Result<Instance<Self>> {
-        let call = Call { callback: callback.clone(), arguments: arguments.iter().cloned().collect() };
+        let mut owned = SmallVec::new();
+        owned.reserve_exact(arguments.len());
+        for argument in arguments {
+            owned.push(argument.clone());
+        }
+        let call = Call { callback: callback.clone(), arguments: owned };
         let class = if when.is_some() { &known().timer_handle } else { &known().handle };
         class.instantiate(Self {
             call: Cell::new(Some(call)),
@@ -242,7 +252,7 @@ fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> R
 /// Reads what `call_soon` and the like are called with: the callback, its arguments, and the context, copied if none is given.
 #[inline]
 pub(crate) fn parse<'a>(arguments: Args<'a>, function: &str, before: usize) -> Result<(&'a [Object], &'a [Object], Object)> {
-    let context = match arguments.only_keyword(&names().context, function)? {
+    let context = match arguments.only_keyword(&names().context, &known().context_names, function)? {
         Some(context) if !context.is_none() => context.clone(),
         _ => Context::copy_current()?,
     };

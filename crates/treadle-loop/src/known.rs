@@ -1,10 +1,14 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
-use crate::ffi::{Object, Result, Shared, Type};
+use crate::ffi::{Object, Result, Shared, Slot, Type};
 use crate::handle::{self, Handle};
+use crate::pipe::{self, ReadPipe, WritePipe};
+use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
 use crate::streams::Streams;
+use crate::tls::{self, Tls};
 
 macro_rules! names {
     ($($name:ident)*) => {
@@ -25,38 +29,59 @@ macro_rules! names {
 
 names! {
     __anext__
+    __dict__
     __get__
     _adopt_streams
     _asyncio_future_blocking
     _begin
     _call_connection_lost
+    _call_eof_received
     _call_failed
     _check_call
+    _check_socket
+    _connect_by_name
+    _connect_failed
     _connection_lost
+    _control_app_writing
+    _control_ssl_reading
     _create_task
     _creation_stack
     _detach_server
+    _do_flush
+    _do_handshake
+    _do_read
+    _do_shutdown
     _drain_helper
     _end_line
+    _fatal_error
+    _finish_connecting
+    _loop
     _native_state
+    _never_awaited
     _paused
     _process_signal
     _protocol
     _reader
     _run_in_debug_mode
+    _send_rest
     _show_transport
+    _start_shutdown
     _stream_reader_wr
+    _task_factory
     _transport
     _transport_failed
     _unclosed_transport
-    _task_factory
+    _write_after_end
     _write_after_loss
+    accept
     at_eof
     buffer_updated
     call_exception_handler
+    call_soon
     cancel
     cancelled
     close
+    connect
     connection_lost
     connection_made
     context
@@ -67,23 +92,40 @@ names! {
     drain
     eof_received
     error_received
+    exception
     extend
     feed_data
     fileno
     get
     get_buffer
+    is_closing
+    message
     pause_reading
     pause_writing
+    peername
+    pending
+    popleft
+    protocol
     read
     readexactly
     readline
     readuntil
+    recv
+    recv_into
+    recvfrom
+    recvfrom_into
+    result
     resume_reading
     resume_writing
-    result
+    send
+    sendto
     set_exception
     set_result
+    socket
+    sockname
     throw
+    transport
+    with_traceback
     write
 }
 
@@ -94,16 +136,30 @@ pub(crate) struct Known {
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
     pub(crate) streams: Streams,
+    pub(crate) datagram: Type<Datagram>,
+    pub(crate) read_pipe: Type<ReadPipe>,
+    pub(crate) write_pipe: Type<WritePipe>,
+    pub(crate) operation: Type<Operation>,
+    pub(crate) sock: sock::Facts,
+    pub(crate) tls: Type<Tls>,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
+    /// The names `("context",)` that a caller has used last.
+    pub(crate) context_names: Slot,
+    /// The names that `create_task` was called with last, and those with `loop` before them.
+    pub(crate) keyword_names: Slot,
+    pub(crate) task_names: Slot,
     /// `asyncio.Handle` and `asyncio.TimerHandle`, which ours say they are.
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
     pub(crate) buffered_protocol: Object,
-    pub(crate) logger: Object,
+    /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
+    pub(crate) try_native: Object,
+    /// `bytearray` and `memoryview`.
+    pub(crate) mutable_bytes: Object,
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -125,7 +181,11 @@ pub(crate) fn load() -> Result<&'static Known> {
     if KNOWN.get().is_none() {
         let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
-        let logger = Object::import(c"asyncio.log")?.attribute(&text(c"logger")?)?;
+        let modes = Object::import(c"asyncio.constants")?.attribute(&text(c"_SendfileMode")?)?;
+        let builtins = Object::import(c"builtins")?;
+        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.attribute(&text(name)?));
+        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.attribute(&text(name)?));
+        let datagram_bases = Object::tuple([transport?, datagram?]);
         KNOWN.set(Known {
             names: Names::new()?,
             handle: handle::plain_class()?,
@@ -133,13 +193,23 @@ pub(crate) fn load() -> Result<&'static Known> {
             event_loop: event_loop::class()?,
             future: asyncio.attribute(&text(c"Future")?)?,
             task: asyncio.attribute(&text(c"Task")?)?,
+            context_names: Slot::default(),
+            keyword_names: Slot::default(),
+            task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
-            stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            operation: sock::class()?,
+            sock: sock::Facts::new()?,
             streams: Streams::new()?,
+            stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            datagram: datagram::class(&datagram_bases?)?,
+            read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
+            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
+            tls: tls::class()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
-            logger,
+            try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
+            mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }
     Ok(known())

@@ -11,10 +11,18 @@ mod handle;
 mod read_buffer;
 mod readiness;
 mod signals;
+mod sock;
 mod source;
+mod transport;
+mod flow;
+mod outbox;
 mod stream;
 mod streams;
 mod coroutine;
+mod tls;
+mod address;
+mod datagram;
+mod pipe;
 mod known;
 #[expect(unsafe_code, reason = "the border to CPython")]
 mod ffi;

@@ -12,11 +12,15 @@ use crate::{known, streams};
 /// `ImportError` if `asyncio` cannot be imported, `SystemError` if its classes are not as expected.
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let known = known::load().map_err(|raised| PyErr::from_value(raised.take().into_bound(module.py())))?;
-    let classes: [(&str, &Object); 4] = [
+    let classes: [(&str, &Object); 8] = [
         ("Loop", known.event_loop.object()),
         ("Handle", known.handle.object()),
         ("TimerHandle", known.timer_handle.object()),
         ("StreamTransport", known.stream.object()),
+        ("DatagramTransport", known.datagram.object()),
+        ("ReadPipeTransport", known.read_pipe.object()),
+        ("WritePipeTransport", known.write_pipe.object()),
+        ("Tls", known.tls.object()),
     ];
     for (name, class) in classes {
         module.add(name, class.clone().into_bound(module.py()))?;

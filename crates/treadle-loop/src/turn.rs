@@ -5,18 +5,19 @@
 //! ```
 //!
 //! A turn that finds callbacks ready asks the system only now and then: after [`TURNS`] turns or [`PATIENCE`] at the latest. Transports are called
-//! from the poll point itself; readers, writers and timers go to the end of the ready queue, as in asyncio.
+//! from the poll point itself, or after the callbacks that were ready before; readers, writers and timers go to the end of the ready queue, as in
+//! asyncio.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use treadle_reactor::{Event, now};
+use treadle_reactor::{Event, Events, now};
 
 use crate::core::Core;
 use crate::ffi::{Result, check_signals, detached};
 use crate::handle::Handle;
 use crate::source::Source;
-use crate::{signals, stream};
+use crate::{datagram, outbox, pipe, readiness, signals, stream};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -37,13 +38,18 @@ struct Asked {
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     let mut asked = Asked { turns: TURNS, at: 0 };
     loop {
-        if core.ready.borrow().is_empty() || core.stopping.get() || asked.is_long_ago() {
-            poll_point(core)?;
+        let mut transports_wait = false;
+        if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
+            core.is_poll_wanted.set(false);
+            transports_wait = poll_point(core)?;
             asked = Asked { turns: 0, at: now() };
         }
         asked.turns += 1;
         run_ready(core)?;
-        stream::flush_all(core)?;
+        if transports_wait {
+            call_late_transports(core)?;
+        }
+        outbox::flush_all(core)?;
         if core.stopping.get() {
             return Ok(());
         }
@@ -85,10 +91,12 @@ fn run_in_debug_mode(core: &Core, handle: &crate::ffi::Object) -> Result<()> {
 }
 
 /// Handles signals, asks the system for events and the clock for timers. Sleeps if there is nothing to do.
-fn poll_point(core: &Rc<Core>) -> Result<()> {
+///
+/// Transports wait for callbacks that were ready before them; whether there were any is what is returned.
+fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
-    let Some(mut events) = core.events.take() else { return Ok(()) };
+    let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
     let timeout = timeout(core);
     let polled = if timeout == Some(Duration::ZERO) {
@@ -100,14 +108,34 @@ fn poll_point(core: &Rc<Core>) -> Result<()> {
         core.sleeping.set(false);
         polled
     };
+    let is_busy = !core.ready.borrow().is_empty();
     let handled = match polled {
-        Ok(()) => events.iter().try_for_each(|event| dispatch(core, event)),
+        Ok(()) => dispatch_all(core, &events, |source| !(is_busy && source.is_transport())),
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => check_signals(),
         Err(error) => Err(error.into()),
     };
     core.events.set(Some(events));
     handled?;
     collect_due_timers(core);
+    Ok(is_busy)
+}
+
+/// Calls the transports that have waited since the poll point.
+fn call_late_transports(core: &Rc<Core>) -> Result<()> {
+    let Some(events) = core.events.take() else { return Ok(()) };
+    let handled = dispatch_all(core, &events, Source::is_transport);
+    core.events.set(Some(events));
+    handled
+}
+
+fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> bool) -> Result<()> {
+    for event in events.iter() {
+        // Taken out by reference count: what runs may deregister it.
+        let source = core.sources.borrow().owner(event.token).cloned();
+        if let Some(source) = source.filter(&which) {
+            dispatch(core, source, event)?;
+        }
+    }
     Ok(())
 }
 
@@ -136,9 +164,7 @@ fn collect_due_timers(core: &Core) {
 }
 
 /// Hands an event to whoever the descriptor belongs to.
-fn dispatch(core: &Rc<Core>, event: Event) -> Result<()> {
-    // Taken out by reference count: what runs may deregister it.
-    let Some(source) = core.sources.borrow().owner(event.token).cloned() else { return Ok(()) };
+fn dispatch(core: &Rc<Core>, source: Source, event: Event) -> Result<()> {
     match source {
         Source::Waker => {
             if let Some(descriptors) = &*core.descriptors.borrow() {
@@ -147,15 +173,10 @@ fn dispatch(core: &Rc<Core>, event: Event) -> Result<()> {
             Ok(())
         }
         Source::Signals => signals::process(core, event.token.fd()),
-        Source::Callbacks(callbacks) => {
-            if let Some(reader) = callbacks.reader.filter(|handle| event.readable && !handle.is_cancelled()) {
-                core.push_ready(reader);
-            }
-            if let Some(writer) = callbacks.writer.filter(|handle| event.writable && !handle.is_cancelled()) {
-                core.push_ready(writer);
-            }
-            Ok(())
-        }
+        Source::Callbacks(_) => readiness::on_ready(core, event),
         Source::Stream(stream) => stream::on_ready(&stream, event.readable, event.writable),
+        Source::Datagram(datagram) => datagram::on_ready(&datagram, event.readable, event.writable),
+        Source::ReadPipe(pipe) => pipe::on_read_ready(&pipe),
+        Source::WritePipe(pipe) => pipe::on_write_ready(&pipe, event.readable, event.writable),
     }
 }

@@ -5,7 +5,7 @@ use std::ops::BitOr;
 
 use crate::RawFd;
 
-/// What one wants to hear of a descriptor: a set of [`Interest::READ`] and [`Interest::WRITE`].
+/// What one wants to hear of a descriptor: a set of [`Interest::READ`] and [`Interest::WRITE`], and how often.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Interest(u8);
 
@@ -16,6 +16,10 @@ impl Interest {
     pub const READ: Self = Self(1);
     /// That a write would not block.
     pub const WRITE: Self = Self(2);
+
+    /// With the others: to hear of it once each time it comes true, instead of for as long as it is so. Only for those who try first, and wait
+    /// when the call would block.
+    pub const EDGE: Self = Self(4);
 
     /// What is in either.
     pub const fn union(self, other: Self) -> Self {
@@ -32,9 +36,9 @@ impl Interest {
         self.0 & other.0 == other.0
     }
 
-    /// Whether it is [`Interest::NONE`].
+    /// Whether there is nothing to hear.
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.0 & (Self::READ.0 | Self::WRITE.0) == 0
     }
 }
 
@@ -48,12 +52,13 @@ impl BitOr for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match *self {
+        formatter.write_str(match self.without(Self::EDGE) {
             Self::NONE => "NONE",
             Self::READ => "READ",
             Self::WRITE => "WRITE",
             _ => "READ | WRITE",
-        })
+        })?;
+        formatter.write_str(if self.contains(Self::EDGE) { " | EDGE" } else { "" })
     }
 }
 

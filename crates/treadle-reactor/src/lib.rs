@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod event;
+mod heap;
 mod poll;
 mod registry;
 mod timers;
@@ -22,6 +23,9 @@ mod outgoing;
 
 mod clock;
 mod sys;
+
+#[cfg(test)]
+mod testing;
 
 pub use address::Address;
 pub use clock::now;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::sys::{EventBuffer, Selector};
 use crate::{Event, Interest, RawFd, Token};
 
-/// The kernel's readiness queue. Level-triggered: a descriptor is reported for as long as it is ready.
+/// The kernel's readiness queue. Level-triggered: a descriptor is reported for as long as it is ready, unless [`Interest::EDGE`] is asked for.
 #[derive(Debug)]
 pub struct Poll {
     selector: Selector,
@@ -108,6 +108,32 @@ mod tests {
     }
 
     #[test]
+    fn everything_can_be_shared_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Poll>();
+        check::<Events>();
+        check::<Registry<u64>>();
+        check::<crate::Waker>();
+    }
+
+    #[test]
+    fn interest_can_change_while_another_thread_waits() {
+        let poll = Poll::new().unwrap();
+        let mut registry = Registry::new();
+        let (near, _far) = UnixStream::pair().unwrap();
+        let token = registry.register(&poll, near.as_raw_fd(), Interest::READ, ()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut events = Events::with_capacity(1);
+                poll.wait(&mut events, None).unwrap();
+                events.get(0)
+            });
+            registry.set_interest(&poll, token, Interest::WRITE).unwrap();
+            assert_eq!(waiting.join().unwrap(), Some(Event { token, readable: false, writable: true }));
+        });
+    }
+
+    #[test]
     fn an_event_is_told_for_as_long_as_it_lasts() {
         let poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);
@@ -121,6 +147,44 @@ mod tests {
             poll.wait(&mut events, None).unwrap();
             assert_eq!(events.iter().collect::<Vec<_>>(), [Event { token, readable: true, writable: false }]);
         }
+    }
+
+    #[test]
+    fn an_edge_is_told_once_and_again_when_more_comes() {
+        let poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut registry = Registry::new();
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let token = registry.register(&poll, far.as_raw_fd(), Interest::READ | Interest::EDGE, ()).unwrap();
+        let mut told = || {
+            poll.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            events.len()
+        };
+        near.write_all(b"x").unwrap();
+        assert_eq!([told(), told()], [1, 0]);
+        near.write_all(b"y").unwrap();
+        assert_eq!([told(), told()], [1, 0]);
+        // From then on for as long as it lasts, and again once.
+        registry.set_interest(&poll, token, Interest::READ).unwrap();
+        assert_eq!([told(), told()], [1, 1]);
+        registry.set_interest(&poll, token, Interest::READ | Interest::EDGE).unwrap();
+        assert_eq!([told(), told()], [1, 0]);
+    }
+
+    #[test]
+    fn a_renewed_registration_watches_what_has_the_number_now() {
+        let poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut registry = Registry::new();
+        let (_near, far) = UnixStream::pair().unwrap();
+        let (mut other, another) = UnixStream::pair().unwrap();
+        let token = registry.register(&poll, far.as_raw_fd(), Interest::READ, ()).unwrap();
+        let mut far = std::os::fd::OwnedFd::from(far);
+        rustix::io::dup2(&another, &mut far).unwrap();
+        other.write_all(b"x").unwrap();
+        registry.renew(&poll, token, Interest::READ).unwrap();
+        poll.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        assert_eq!(events.len(), 1);
     }
 
     #[test]

@@ -3,48 +3,61 @@
 //! Nothing is looked for in the middle of it. A cancelled timer stays until it comes to the top, where the caller sees that it is
 //! cancelled, or until so many are that sweeping them all out is cheaper than they are.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use crate::heap::{Heap, Ranked};
 
-/// Fewer cancelled timers than this are never swept out.
+/// As many cancelled timers as this are never swept out.
 const FEW: usize = 100;
 
 /// Items and when they are due, in nanoseconds of [`now`](crate::now).
 #[derive(Debug)]
 pub struct Timers<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    heap: Heap<Entry<T>>,
     /// How many were ever pushed, which is the next one's place among equal deadlines.
     sequence: u64,
     /// Cancelled ones that are in the heap, as far as we were told.
     cancelled: usize,
 }
 
+#[derive(Debug)]
+struct Entry<T> {
+    deadline: u64,
+    sequence: u64,
+    item: T,
+}
+
+impl<T> Ranked for Entry<T> {
+    fn rank(&self) -> u128 {
+        u128::from(self.deadline) << 64 | u128::from(self.sequence)
+    }
+}
+
 impl<T> Timers<T> {
     /// Nothing is due, ever.
     pub const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0, cancelled: 0 }
+        Self { heap: Heap::new(), sequence: 0, cancelled: 0 }
     }
 
-    /// Schedules an item.
+    /// Schedules an item. Inlined for the reason that the heap's `push` is.
+    #[inline]
     pub fn push(&mut self, deadline: u64, item: T) {
         let sequence = self.sequence;
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { deadline, sequence, item }));
+        self.heap.push(Entry { deadline, sequence, item });
     }
 
     /// When the first is due.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.peek().map(|(deadline, _)| deadline)
+        self.heap.peek().map(|entry| entry.deadline)
     }
 
     /// The first that will be due, and when.
     pub fn peek(&self) -> Option<(u64, &T)> {
-        self.heap.peek().map(|Reverse(entry)| (entry.deadline, &entry.item))
+        self.heap.peek().map(|entry| (entry.deadline, &entry.item))
     }
 
     /// Takes the first, due or not.
     pub fn pop(&mut self) -> Option<(u64, T)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.deadline, entry.item))
+        self.heap.pop().map(|entry| (entry.deadline, entry.item))
     }
 
     /// Takes the first if it is due at `now`.
@@ -62,7 +75,7 @@ impl<T> Timers<T> {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
     }
 
     /// Counts one that was cancelled and is still in here.
@@ -78,28 +91,25 @@ impl<T> Timers<T> {
 
     /// Takes out what `is_cancelled` says, if those we were told of are both more than a hundred and more than half.
     ///
-    /// They are returned so that the caller drops them outside of any borrow.
+    /// They are returned so that the caller drops them outside of any borrow. Each sweep is paid for by the cancellations
+    /// since the last one, so this may be called after each.
     pub fn compact(&mut self, is_cancelled: impl Fn(&T) -> bool) -> Vec<T> {
-        if self.cancelled <= FEW || self.cancelled <= self.heap.len() / 2 {
+        if self.cancelled <= FEW || self.cancelled <= self.len() / 2 {
             return Vec::new();
         }
         self.cancelled = 0;
-        let mut entries = std::mem::take(&mut self.heap).into_vec();
-        let removed = entries.extract_if(.., |Reverse(entry)| is_cancelled(&entry.item));
-        let removed = removed.map(|Reverse(entry)| entry.item).collect();
-        self.heap = BinaryHeap::from(entries);
-        removed
+        self.heap.remove_where(|entry| is_cancelled(&entry.item), |entry| entry.item)
     }
 
     /// Takes out everything, in no order.
     pub fn drain(&mut self) -> Vec<T> {
         self.cancelled = 0;
-        self.heap.drain().map(|Reverse(entry)| entry.item).collect()
+        self.heap.take().into_iter().map(|entry| entry.item).collect()
     }
 
     /// All items and when they are due, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        self.heap.iter().map(|Reverse(entry)| (entry.deadline, &entry.item))
+        self.heap.iter().map(|entry| (entry.deadline, &entry.item))
     }
 }
 
@@ -109,35 +119,99 @@ impl<T> Default for Timers<T> {
     }
 }
 
-#[derive(Debug)]
-struct Entry<T> {
-    deadline: u64,
-    sequence: u64,
-    item: T,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
 
-impl<T> Entry<T> {
-    fn key(&self) -> (u64, u64) {
-        (self.deadline, self.sequence)
+    use super::*;
+    use crate::testing::Random;
+
+    #[test]
+    fn equal_deadlines_fire_in_the_order_of_scheduling() {
+        let mut timers = Timers::new();
+        (0..1000).for_each(|item| timers.push(item % 3, item));
+        let fired: Vec<u64> = std::iter::from_fn(|| timers.pop_due(2)).collect();
+        let mut expected: Vec<u64> = (0..1000).collect();
+        expected.sort_by_key(|item| item % 3);
+        assert_eq!(fired, expected);
+    }
+
+    #[test]
+    fn nothing_fires_before_its_time() {
+        let mut timers = Timers::new();
+        timers.push(10, "late");
+        timers.push(5, "early");
+        assert_eq!((timers.next_deadline(), timers.peek()), (Some(5), Some((5, &"early"))));
+        assert_eq!(timers.pop_due(4), None);
+        assert_eq!(timers.pop_due(5), Some("early"));
+        assert_eq!(timers.pop_due(9), None);
+        assert_eq!(timers.pop_due(u64::MAX), Some("late"));
+        assert_eq!((timers.pop_due(u64::MAX), timers.len(), timers.next_deadline()), (None, 0, None));
+    }
+
+    #[test]
+    fn a_few_cancelled_ones_are_left_alone() {
+        let mut timers = Timers::new();
+        for item in 0..100 {
+            timers.push(0, item);
+            timers.note_cancelled();
+        }
+        assert!(timers.compact(|_| true).is_empty());
+        timers.push(0, 100);
+        timers.note_cancelled();
+        assert_eq!(timers.compact(|_| true).len(), 101);
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn many_cancelled_ones_are_left_alone_if_most_are_not() {
+        let mut timers = Timers::new();
+        (0..1000).for_each(|item| timers.push(0, item));
+        (0..500).for_each(|_| timers.note_cancelled());
+        assert!(timers.compact(|item| *item < 501).is_empty());
+        timers.note_cancelled();
+        timers.note_cancelled_popped();
+        assert!(timers.compact(|item| *item < 501).is_empty());
+        timers.note_cancelled();
+        assert_eq!(timers.compact(|item| *item < 501).len(), 501);
+        assert_eq!(timers.len(), 499);
+    }
+
+    /// Each as (deadline, number), the numbers in the order of scheduling.
+    #[test]
+    fn timers_behave_like_a_sorted_set() {
+        let mut random = Random::new(3);
+        let (mut timers, mut model) = (Timers::new(), BTreeSet::new());
+        let (mut cancelled, mut swept) = (HashSet::new(), 0);
+        let mut clock = 0;
+        for id in 0..5_000_u64 {
+            let deadline = clock + random.below(1_000);
+            timers.push(deadline, (deadline, id));
+            model.insert((deadline, id));
+            // Most are cancelled before they fire, as timeouts are.
+            let start = (clock + random.below(1_000), 0);
+            if let Some(chosen) = model.range(start..).find(|timer| !cancelled.contains(*timer)) {
+                cancelled.insert(*chosen);
+                timers.note_cancelled();
+            }
+            for timer in timers.compact(|timer| cancelled.contains(timer)) {
+                assert!(cancelled.contains(&timer) && model.remove(&timer));
+                swept += 1;
+            }
+            clock += random.below(3);
+            while let Some(timer) = timers.pop_due(clock) {
+                assert_eq!(Some(timer), model.pop_first());
+                assert!(timer.0 <= clock);
+                if cancelled.contains(&timer) {
+                    timers.note_cancelled_popped();
+                }
+            }
+            assert_eq!(timers.next_deadline(), model.first().map(|(deadline, _)| *deadline));
+            assert_eq!(timers.len(), model.len());
+        }
+        assert!(swept > 100);
+        assert_eq!(timers.iter().map(|(_, timer)| *timer).collect::<BTreeSet<_>>(), model);
+        assert_eq!(timers.drain().len(), model.len());
+        assert!(timers.is_empty());
     }
 }
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<T> Eq for Entry<T> {}

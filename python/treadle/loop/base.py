@@ -1,7 +1,8 @@
 """Running, closing and reporting: the Python half that every other part of the loop stands on.
 
-What runs for each callback and each packet is native. What runs for each connection and each loop is Python, and as much of it as
-possible is the standard library's own ``asyncio.BaseEventLoop``, of the Python that runs, so that it behaves as that version does.
+What runs for each callback and each packet is native. What runs for each connection and each loop is Python, and as
+much of it as possible is the standard library's own ``asyncio.BaseEventLoop``, of the Python that runs, so that it
+behaves as that version does.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from asyncio import events, format_helpers
+from asyncio import base_events, events, format_helpers
 from asyncio.log import logger
 from collections.abc import Callable, Coroutine
 from traceback import StackSummary
@@ -18,10 +19,13 @@ from typing import Any
 
 from treadle.loop import native
 
+# asyncio's private parts, which its types do not show.
+_loop_module: Any = base_events
+
 os.register_at_fork(after_in_child=native.forked)
 
 
-class Base(native.Loop, asyncio.BaseEventLoop):
+class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The native half takes precedence.
     """A loop without sockets."""
 
     def __init__(self) -> None:
@@ -54,7 +58,7 @@ class Base(native.Loop, asyncio.BaseEventLoop):
             self._stopping = False
             self._thread_id = None
             events._set_running_loop(None)
-            self._set_coroutine_origin_tracking(False)
+            self._set_coroutine_origin_tracking(enabled=False)
             sys.set_asyncgen_hooks(*hooks)
             restore_wakeup()
 
@@ -97,7 +101,7 @@ class Base(native.Loop, asyncio.BaseEventLoop):
 
     # What native code calls.
 
-    def _call_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
+    def _call_failed(self, handle: Any, exception: BaseException) -> None:
         """Report the exception of a callback."""
         what = format_helpers._format_callback_source(handle._callback, handle._args)
         context = {"message": f"Exception in callback {what}", "exception": exception, "handle": handle}
@@ -121,7 +125,7 @@ class Base(native.Loop, asyncio.BaseEventLoop):
 
     def _run_in_debug_mode(self, handle: asyncio.Handle) -> None:
         """Run a callback and complain if it takes long."""
-        self._current_handle = handle
+        self._current_handle: asyncio.Handle | None = handle
         try:
             started = self.time()
             handle._run()
@@ -129,8 +133,8 @@ class Base(native.Loop, asyncio.BaseEventLoop):
         finally:
             self._current_handle = None
         if took >= self.slow_callback_duration:
-            shown = asyncio.base_events._format_handle(handle)
-            asyncio.base_events.logger.warning("Executing %s took %.3f seconds", shown, took)
+            shown = _loop_module._format_handle(handle)
+            _loop_module.logger.warning("Executing %s took %.3f seconds", shown, took)
         # A traceback of what ran may keep this frame, and with it the handle and all it holds.
         del handle
 
@@ -144,8 +148,8 @@ class Base(native.Loop, asyncio.BaseEventLoop):
             {"message": message, "exception": exception, "transport": transport, "protocol": protocol}
         )
 
-    def _write_after_loss(self) -> None:
-        logger.warning("socket.send() raised exception.")
+    def _write_after_loss(self, warning: str) -> None:
+        logger.warning(warning)
 
     def _detach_server(self, server: Any, transport: object) -> None:
         """Tell a server that one of its connections is gone."""
@@ -154,23 +158,10 @@ class Base(native.Loop, asyncio.BaseEventLoop):
         else:
             server._detach()
 
-    def _show_transport(self, transport: Any) -> str:
-        """Return what ``repr()`` of a stream transport shows."""
-        info = [type(transport).__name__]
-        if transport._sock is None:
-            info.append("closed")
-        elif transport.is_closing():
-            info.append("closing")
-        info.append(f"fd={transport._sock_fd}")
-        if transport._sock is not None:
-            info.append("reading" if transport.is_reading() else "not reading")
-            info.append(f"write buffer={transport.get_write_buffer_size()}")
-        return f"<{' '.join(info)}>"
-
-    def _unclosed_transport(self, transport: Any) -> None:
-        """Warn of a transport that nobody closed, and close its socket."""
+    def _unclosed_transport(self, transport: object, file: Any) -> None:
+        """Warn of a transport that nobody closed, and close its socket or file."""
         warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
-        transport._sock.close()
+        file.close()
 
 
 def _nothing() -> None:

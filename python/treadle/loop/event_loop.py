@@ -1,28 +1,11 @@
 """The event loop, put together."""
 
-import asyncio
-import os
-import sys
-from asyncio import constants, selector_events, unix_events
-from typing import IO, Any
-
+from treadle.loop.pipes import Pipes
 from treadle.loop.subprocess import Subprocesses
-from treadle.loop.unix import Unix
 
 
-class EventLoop(Subprocesses, Unix):
+class EventLoop(Subprocesses, Pipes):
     """asyncio's event loop, written in Rust. ``asyncio.AbstractEventLoop`` describes what it does."""
-
-    def _make_datagram_transport(
-        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
-    ) -> Any:
-        return selector_events._SelectorDatagramTransport(self, sock, protocol, address, waiter, extra)
-
-    def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
-        return unix_events._UnixReadPipeTransport(self, pipe, protocol, waiter, extra)
-
-    def _make_write_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
-        return unix_events._UnixWritePipeTransport(self, pipe, protocol, waiter, extra)
 
 
 def new_event_loop() -> EventLoop:

@@ -10,5 +10,6 @@ Loop = _classes.Loop
 Handle = _classes.Handle
 TimerHandle = _classes.TimerHandle
 StreamTransport = _classes.StreamTransport
+Tls = _classes.Tls
 forked = _classes.forked
 complete_streams = _classes.complete_streams

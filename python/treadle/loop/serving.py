@@ -4,11 +4,12 @@ import asyncio
 import errno
 import socket
 import ssl
-from asyncio import base_events, constants, sslproto, trsock
+import sys
+from asyncio import base_events, constants, trsock
 from collections.abc import Callable
 from typing import Any
 
-from treadle.loop import streams
+from treadle.loop import streams, tls
 from treadle.loop.signals import Signals
 
 _Factory = Callable[[], asyncio.BaseProtocol]
@@ -29,8 +30,9 @@ class Serving(Signals):
         server: Any = None,
     ) -> asyncio.Transport:
         extra = {} if extra is None else extra
-        describe_socket(extra, sock)
-        base_events._set_nodelay(sock)
+        if not self._set_up_socket(sock, extra):
+            describe_socket(extra, sock)
+            base_events._set_nodelay(sock)
         transport = self._open_stream(sock, protocol, waiter, extra, server)
         if server is not None:
             attach(server, transport)
@@ -50,7 +52,8 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
-        tls = sslproto.SSLProtocol(
+        streams.adopt(protocol)
+        layer = tls.Tls(
             self,
             protocol,
             sslcontext,
@@ -60,8 +63,31 @@ class Serving(Signals):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        self._make_socket_transport(rawsock, tls, extra=extra, server=server)
-        return tls._app_transport
+        self._make_socket_transport(rawsock, layer, extra=extra, server=server)
+        return layer._app_transport
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Go over to TLS; see ``asyncio.loop.start_tls``."""
+        return await tls.start(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     def _start_serving(
         self,
@@ -90,23 +116,29 @@ class Serving(Signals):
         *timeouts: float | None,
     ) -> None:
         """Accept what is there, at most as many connections as the backlog holds."""
+        if sslcontext is None:
+            welcome = self._welcome, protocol_factory, server
+        else:
+            welcome = self._shake_hands, protocol_factory, server, sslcontext, *timeouts
+        try:
+            if not self._accept_connections(sock, backlog, *welcome):
+                self._accept_slowly(sock, backlog, *welcome)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            self._wait_for_resources(error, protocol_factory, sock, sslcontext, server, backlog, *timeouts)
+
+    def _accept_slowly(
+        self, sock: socket.socket, backlog: int, welcome: Callable[..., None], factory: _Factory, *options: Any
+    ) -> None:
+        """Accept from what only looks like a socket of Python's."""
         for _ in range(backlog):
             try:
                 connection, address = sock.accept()
                 connection.setblocking(False)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                self._wait_for_resources(error, protocol_factory, sock, sslcontext, server, backlog, *timeouts)
-                return
-            extra = {"peername": address}
-            if sslcontext is None:
-                self._welcome(protocol_factory, connection, extra, server)
-            else:
-                arguments = (protocol_factory, connection, extra, sslcontext, server, *timeouts)
-                self.create_task(self._welcome_tls(*arguments))
+            welcome(factory, connection, address, *options)
 
     def _wait_for_resources(self, error: OSError, factory: _Factory, sock: socket.socket, *options: Any) -> None:
         """Leave connections in the backlog for a second; without that the loop would be busy failing."""
@@ -125,9 +157,10 @@ class Serving(Signals):
         if sock.fileno() != -1:
             self._start_serving(factory, sock, *options)
 
-    def _welcome(self, factory: _Factory, connection: socket.socket, extra: dict[str, Any], server: Any) -> None:
+    def _welcome(self, factory: _Factory, connection: socket.socket, peername: Any, server: Any) -> None:
         """Make the transport of an accepted connection."""
         protocol = transport = None
+        extra = {"peername": peername}
         try:
             protocol = factory()
             transport = self._make_socket_transport(connection, protocol, extra=extra, server=server)
@@ -138,18 +171,23 @@ class Serving(Signals):
             connection.close()
             self._accept_failed(error, protocol, transport)
 
+    def _shake_hands(self, *arguments: Any) -> None:
+        """Begin to make the transport of an accepted connection, which takes a handshake."""
+        self.create_task(self._welcome_tls(*arguments))
+
     async def _welcome_tls(
         self,
         factory: _Factory,
         connection: socket.socket,
-        extra: dict[str, Any],
-        sslcontext: ssl.SSLContext,
+        peername: Any,
         server: Any,
+        sslcontext: ssl.SSLContext,
         handshake_timeout: float | None,
         shutdown_timeout: float | None,
     ) -> None:
         """Make the transport of an accepted connection and wait for its handshake."""
         protocol = transport = None
+        extra = {"peername": peername}
         try:
             protocol = factory()
             waiter = self.create_future()
@@ -204,8 +242,6 @@ def describe_socket(extra: dict[str, Any], sock: socket.socket) -> None:
 
 def attach(server: Any, transport: asyncio.BaseTransport) -> None:
     """Count a transport among a server's connections."""
-    import sys
-
     if sys.version_info >= (3, 13):
         server._attach(transport)
     else:

@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import socket
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from treadle.loop.base import Base
-
-_Call = tuple[Callable[..., object], tuple[Any, ...], Any]
 
 
 class Signals(Base):
@@ -19,7 +19,7 @@ class Signals(Base):
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         super().__init__()
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` from the loop when a signal arrives.
 
         Raises:
@@ -36,11 +36,11 @@ class Signals(Base):
             signal.set_wakeup_fd(self._wakeup_descriptor(), warn_on_full_buffer=False)
         except (ValueError, OSError) as error:
             raise RuntimeError(str(error)) from None
-        self._signal_handlers[sig] = events_handle(callback, args, self)
+        self._signal_handlers[sig] = self._create_repeating(callback, *args)
         try:
             # A handler of Python's must be there, or the number is never written.
             signal.signal(sig, _written_elsewhere)
-            signal.siginterrupt(sig, False)
+            signal.siginterrupt(sig, False)  # noqa: FBT003 - the function takes no names.
         except OSError as error:
             del self._signal_handlers[sig]
             self._unwatch_signals()
@@ -72,6 +72,10 @@ class Signals(Base):
     def close(self) -> None:
         """Close the loop and give its signals back."""
         if not self.is_running() and not self.is_closed():
+            if sys.is_finalizing() and self._signal_handlers:
+                # The module of signals may be gone already.
+                warnings.warn(f"Closing the loop {self!r} on interpreter shutdown stage", ResourceWarning, stacklevel=2)
+                self._signal_handlers.clear()
             for sig in list(self._signal_handlers):
                 self.remove_signal_handler(sig)
         super().close()
@@ -95,8 +99,8 @@ class Signals(Base):
     def _wakeup_descriptor(self) -> int:
         if self._wakeup_sockets is None:
             reader, writer = socket.socketpair()
-            reader.setblocking(False)
-            writer.setblocking(False)
+            for side in (reader, writer):
+                side.setblocking(False)  # noqa: FBT003 - the method takes no names.
             self._poll_signals(reader.fileno())
             self._wakeup_sockets = reader, writer
         writer = self._wakeup_sockets[1]
@@ -120,11 +124,6 @@ class Signals(Base):
         for side in self._wakeup_sockets:
             side.close()
         self._wakeup_sockets = None
-
-
-def events_handle(callback: Callable[..., object], args: tuple[Any, ...], loop: Signals) -> asyncio.Handle:
-    """Return a handle that can run any number of times."""
-    return loop._create_repeating(callback, *args)
 
 
 def _written_elsewhere(sig: int, frame: object) -> None:

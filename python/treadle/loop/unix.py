@@ -1,6 +1,7 @@
 """Unix sockets: servers and connections by path, abstract names included."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -10,7 +11,7 @@ import sys
 from asyncio import base_events
 from asyncio.log import logger
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from treadle.loop.files import Files
 
@@ -26,7 +27,7 @@ class Unix(Files):
         self._unix_paths: dict[socket.socket, int] = {}
         super().__init__()
 
-    async def create_unix_connection(
+    async def create_unix_connection(  # noqa: PLR0913 - the signature is asyncio's.
         self,
         protocol_factory: _Factory,
         path: Any = None,
@@ -48,15 +49,15 @@ class Unix(Files):
                 raise ValueError("path and sock can not be specified at the same time")
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                sock.setblocking(False)
+                sock.setblocking(False)  # noqa: FBT003 - the method takes no names.
                 await self.sock_connect(sock, os.fspath(path))
             except BaseException:
                 sock.close()
                 raise
         else:
             sock = _checked(sock, "no path and sock were specified")
-            sock.setblocking(False)
-        return await self._create_connection_transport(
+            sock.setblocking(False)  # noqa: FBT003 - the method takes no names.
+        transport, protocol = await self._create_connection_transport(
             sock,
             protocol_factory,
             ssl,
@@ -64,8 +65,9 @@ class Unix(Files):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
+        return transport, protocol
 
-    async def create_unix_server(
+    async def create_unix_server(  # type: ignore[override]  # noqa: PLR0913 - the signature is asyncio's.
         self,
         protocol_factory: _Factory,
         path: Any = None,
@@ -93,22 +95,20 @@ class Unix(Files):
             sock = _checked(sock, "path was not specified, and no sock specified")
         if cleanup_socket:
             self._remember_path(sock)
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - the method takes no names.
         timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
-        server = base_events.Server(self, [sock], protocol_factory, ssl, backlog, *timeouts)
+        server: Any = base_events.Server(self, [sock], protocol_factory, ssl, backlog, *timeouts)
         if start_serving:
             server._start_serving()
             # As asyncio: a connection made right after this is accepted.
             await asyncio.sleep(0)
-        return server
+        return cast("asyncio.Server", server)
 
     def _remember_path(self, sock: socket.socket) -> None:
         path = sock.getsockname()
         if path and path[0] not in (0, "\0"):
-            try:
-                self._unix_paths[sock] = os.stat(path).st_ino
-            except FileNotFoundError:
-                pass
+            with contextlib.suppress(FileNotFoundError):
+                self._unix_paths[sock] = _inode(path)
 
     def _stop_serving(self, sock: socket.socket) -> None:
         inode = self._unix_paths.pop(sock, None)
@@ -118,12 +118,16 @@ class Unix(Files):
             return
         try:
             # Somebody else may have put theirs there meanwhile.
-            if os.stat(path).st_ino == inode:
-                os.unlink(path)
+            if _inode(path) == inode:
+                os.unlink(path)  # noqa: PTH108 - the path may be bytes.
         except FileNotFoundError:
             pass
         except OSError as error:
             logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
+
+
+def _inode(path: Any) -> int:
+    return os.stat(path).st_ino  # noqa: PTH116 - the path may be bytes.
 
 
 def _check_timeouts(ssl: object, handshake: float | None, shutdown: float | None) -> None:
@@ -145,8 +149,8 @@ def _bound(path: Any) -> socket.socket:
     """Return a socket bound to a path, from which a stale socket was removed."""
     if path[0] not in (0, "\0"):
         try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):
-                os.remove(path)
+            if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - the path may be bytes.
+                os.remove(path)  # noqa: PTH107 - likewise
         except FileNotFoundError:
             pass
         except OSError as error:

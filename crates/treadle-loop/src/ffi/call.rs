@@ -3,7 +3,7 @@
 use pyo3::ffi::PyObject;
 
 use super::error::{Kind, Result};
-use super::object::Object;
+use super::object::{Object, Slot};
 use super::raw::{ARGUMENTS_OFFSET, NO_NAMES, PyObject_Vectorcall, PyObject_VectorcallMethod};
 
 impl Object {
@@ -87,6 +87,18 @@ impl<'a> Args<'a> {
         self.positional
     }
 
+    /// The keywords' names, if there are keywords.
+    #[inline]
+    pub(crate) fn names(&self) -> Option<&'a Object> {
+        self.names.filter(|_| self.has_keywords())
+    }
+
+    /// The keywords' values.
+    #[inline]
+    pub(crate) fn values(&self) -> &'a [Object] {
+        self.values
+    }
+
     #[inline]
     pub(crate) fn has_keywords(&self) -> bool {
         !self.values.is_empty()
@@ -103,21 +115,25 @@ impl<'a> Args<'a> {
         pairs.map(|(index, value)| Ok(Keyword { name: names.item(index)?, value })).collect()
     }
 
-    /// The one keyword that may be given, by name.
+    /// The one keyword that may be given, by name. Callers in C hand over the same tuple of names each time: `known` remembers the last that was
+    /// looked through, which spares comparing texts (a tenth of what `call_soon` costs a task, see benches/loops).
     #[inline]
-    pub(crate) fn only_keyword(&self, name: &Object, function: &str) -> Result<Option<&'a Object>> {
-        if self.values.is_empty() {
-            return Ok(None);
-        }
-        let mut found = None;
-        for keyword in self.keywords()? {
-            if !keyword.name.is(name) && keyword.name.to_text()? != name.to_text()? {
-                let given = keyword.name.to_text()?;
-                return Err(Kind::TypeError.raise(&format!("{function}() got an unexpected keyword argument '{given}'")));
+    pub(crate) fn only_keyword(&self, name: &Object, known: &Slot, function: &str) -> Result<Option<&'a Object>> {
+        let Some(names) = self.names else { return Ok(None) };
+        if !known.holds(names) {
+            if names.tuple_length() == Some(0) {
+                return Ok(None);
             }
-            found = Some(keyword.value);
+            for keyword in self.keywords()? {
+                let given = keyword.name.to_text()?;
+                if given != name.to_text()? {
+                    let message = format!("{function}() got an unexpected keyword argument '{given}'");
+                    return Err(Kind::TypeError.raise(&message));
+                }
+            }
+            known.store(Some(names.clone()));
         }
-        Ok(found)
+        Ok(self.values.first())
     }
 
     /// Exactly N arguments without keywords.

@@ -18,7 +18,9 @@ pub(crate) struct Raised(());
 /// Exception classes that this crate raises or looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    BlockingIOError,
     BufferError,
+    InterruptedError,
     KeyboardInterrupt,
     NotImplementedError,
     OSError,
@@ -38,7 +40,9 @@ impl Kind {
         // SAFETY: reads addresses of statics that are set before any extension runs and never change.
         unsafe {
             match self {
+                Self::BlockingIOError => ffi::PyExc_BlockingIOError,
                 Self::BufferError => ffi::PyExc_BufferError,
+                Self::InterruptedError => ffi::PyExc_InterruptedError,
                 Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
                 Self::NotImplementedError => ffi::PyExc_NotImplementedError,
                 Self::OSError => ffi::PyExc_OSError,

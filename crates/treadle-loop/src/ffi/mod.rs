@@ -12,6 +12,7 @@
 //! - **L5** There is one interpreter in the process (the module refuses to be imported by a second one) and it has a GIL.
 //! - **L6** `ob_refcnt` is the first word of an object, and reaching zero is answered by `_Py_Dealloc`: the stable ABI has frozen both for
 //!   builds with a GIL. An object whose lower half of that word is negative is immortal and keeps its count (3.12 and later).
+//! - **L7** What a [`class::FreeList`] holds is the memory of dead, untracked instances of one layout, each at most once.
 //!
 //! The functions of the C API used here belong to the stable ABI of 3.11, or have been exported with the same signature by each version
 //! since 3.9 (see `raw`).
@@ -34,9 +35,7 @@ mod thread;
 pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
-pub(crate) use class::{
-    Class, Comparison, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict,
-};
+pub(crate) use class::{Class, Comparison, FreeList, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict};
 pub(crate) use context::Context;
 pub(crate) use error::{Kind, Raised, Result};
 pub(crate) use object::{Object, Slot, Visit};

@@ -12,6 +12,12 @@ impl Object {
         unsafe { Self::from_new(ffi::PyLong_FromLongLong(value)) }
     }
 
+    /// The integer of a size, which no object in memory makes too big for one.
+    #[inline]
+    pub(crate) fn size(value: usize) -> Result<Object> {
+        Self::integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
     #[inline]
     pub(crate) fn float(value: f64) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).

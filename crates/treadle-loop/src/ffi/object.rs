@@ -121,6 +121,23 @@ impl Object {
         unsafe { ffi::Py_TYPE(self.pointer()) }.cast() == class.pointer()
     }
 
+    /// Whether this is laid out as an instance of the class: by its true type, whatever `__class__` says.
+    pub(crate) fn is_of(&self, class: &Object) -> bool {
+        // SAFETY: alive (L1).
+        let is_class = unsafe { ffi::PyType_Check(class.pointer()) } != 0;
+        // SAFETY: both are alive (L1), and the class is a type, as just seen.
+        is_class && unsafe { ffi::PyObject_TypeCheck(self.pointer(), class.pointer().cast()) } != 0
+    }
+
+    /// `type(self)`.
+    #[inline]
+    pub(crate) fn class(&self) -> Object {
+        // SAFETY: a living object has a type (L1).
+        let class = unsafe { ffi::Py_TYPE(self.pointer()) };
+        // SAFETY: the type lives as long as the object does.
+        unsafe { Self::from_borrowed(class.cast()) }
+    }
+
     /// Whether this is a class of exceptions.
     pub(crate) fn is_exception_class(&self) -> bool {
         // SAFETY: alive (L1).
@@ -184,6 +201,26 @@ impl Object {
         })
     }
 
+    /// `str(self)`, or a stand-in if that fails.
+    pub(crate) fn display(&self) -> String {
+        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
+        let shown = unsafe { Self::from_new(ffi::PyObject_Str(self.pointer())) };
+        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
+            raised.forget();
+            "<unprintable>".to_owned()
+        })
+    }
+
+    /// `self is other or self == other`.
+    pub(crate) fn equals(&self, other: &Object) -> Result<bool> {
+        // SAFETY: both are alive (L1) and this thread is attached (L2).
+        match unsafe { ffi::PyObject_RichCompareBool(self.pointer(), other.pointer(), ffi::Py_EQ) } {
+            // SAFETY: a negative answer is an exception (L4).
+            ..0 => Err(unsafe { Raised::is_set() }),
+            answer => Ok(answer != 0),
+        }
+    }
+
     /// `importlib.import_module(name)`.
     pub(crate) fn import(name: &std::ffi::CStr) -> Result<Object> {
         // SAFETY: the name ends with a nul, this thread is attached (L2), and the result is new (L4).
@@ -200,6 +237,13 @@ impl Object {
         }
         // SAFETY: not null, and alive: nothing has run since it was looked up.
         Some(unsafe { Self::from_borrowed(pointer) })
+    }
+
+    /// Whether this is a weak reference to that object.
+    #[inline]
+    pub(crate) fn refers_to(&self, object: &Object) -> bool {
+        // SAFETY: alive (L1), attached (L2); what comes is only compared.
+        unsafe { ffi::PyWeakref_GetObject(self.pointer()) == object.pointer() }
     }
 
     /// A weak reference to this object.
@@ -274,6 +318,13 @@ impl Slot {
     pub(crate) fn is_some(&self) -> bool {
         // SAFETY: a look at whether the pointer is null; nothing else runs.
         unsafe { (*self.0.as_ptr()).is_some() }
+    }
+
+    /// Whether this very object is here.
+    #[inline]
+    pub(crate) fn holds(&self, object: &Object) -> bool {
+        // SAFETY: two pointers are compared; nothing else runs.
+        unsafe { (*self.0.as_ptr()).as_ref().is_some_and(|held| held.is(object)) }
     }
 
     /// Shows what is here to a function that only looks at its address or hands it to the collector.

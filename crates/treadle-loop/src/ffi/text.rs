@@ -19,6 +19,11 @@ impl Object {
         unsafe { Self::from_new(ffi::PyUnicode_InternFromString(text.as_ptr())) }
     }
 
+    pub(crate) fn is_text(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyUnicode_Check(self.pointer()) != 0 }
+    }
+
     /// The text of a `str`.
     pub(crate) fn to_text(&self) -> Result<String> {
         let mut length = 0;
@@ -40,6 +45,22 @@ impl Object {
         unsafe { Self::from_new(ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize)) }
     }
 
+    /// A `bytes` object with what these `bytes` objects hold, one after the other.
+    pub(crate) fn joined(pieces: &[Object]) -> Result<Object> {
+        let length = pieces.iter().map(|piece| piece.as_bytes().map_or(0, <[u8]>::len)).sum::<usize>();
+        // SAFETY: no content is given, this thread is attached (L2), the result is new (L4).
+        let joined = unsafe { Self::from_new(ffi::PyBytes_FromStringAndSize(std::ptr::null(), length as isize)) }?;
+        // SAFETY: a `bytes` object, as just made.
+        let mut place = unsafe { ffi::PyBytes_AsString(joined.pointer()) }.cast::<u8>();
+        for bytes in pieces.iter().filter_map(Object::as_bytes) {
+            // SAFETY: the object has room for all pieces, nobody else has seen it yet, and this piece is another object's.
+            unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            // SAFETY: at most the end of the object's room.
+            place = unsafe { place.add(bytes.len()) };
+        }
+        Ok(joined)
+    }
+
     /// What a `bytes` object holds; nothing if this is none.
     #[inline]
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
@@ -59,7 +80,8 @@ impl Object {
     pub(crate) fn type_name(&self) -> String {
         // SAFETY: alive, so it has a type, which is alive (L1).
         let class = unsafe { Object::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) };
-        let named = Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
+        let named =
+            Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
         named.unwrap_or_else(|raised| {
             raised.forget();
             "object".to_owned()

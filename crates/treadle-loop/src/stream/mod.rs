@@ -1,59 +1,36 @@
 //! The transport of a connected stream socket, TCP or Unix: what runs for each packet.
-//!
-//! The Python socket object owns the descriptor; a transport holds that object from birth until `connection_lost` has been called and closes it
-//! then, once. `read` and `write` use the number in between. States: open → closing (nothing is read any more, what was written goes out)
-//! → lost (`connection_lost` is scheduled) → closed (socket and protocol are gone).
 
 mod read;
 mod write;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::ops::Deref;
 use std::rc::Rc;
 
-use treadle_reactor::{Interest, Outgoing, RawFd, Token};
+use treadle_reactor::Interest;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::ffi::{Args, Class, Instance, Kind, Object, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
 use crate::known::{known, names};
+use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::streams;
-use write::Chunk;
-pub(crate) use write::flush_all;
-
-/// asyncio's high-water mark: more bytes than this waiting to be written pause the protocol.
-const HIGH_WATER: usize = 64 * 1024;
+use crate::transport::{self, Endpoint, Transport};
+use crate::tls::Tls;
+pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
 pub(crate) struct Stream {
-    core: Rc<Core>,
-    fd: RawFd,
-    token: Cell<Option<Token>>,
-    socket: Slot,
-    protocol: Slot,
-    /// The value of the reader that a stock stream protocol feeds; data goes there directly.
-    reader: Slot,
+    endpoint: Endpoint,
     is_buffered: Cell<bool>,
+    /// The protocol is our own TLS layer, which is called without Python in between.
+    is_tls: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
     server: Slot,
-    /// What `get_extra_info` knows.
-    extra: Object,
-    /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
-    context: Object,
-    outgoing: RefCell<Outgoing<Chunk>>,
-    /// In the core's list of those that have something to write at the end of the turn.
-    is_listed: Cell<bool>,
-    /// The kernel takes no more at the moment; the loop waits until it does.
-    is_blocked: Cell<bool>,
-    low_water: Cell<usize>,
-    high_water: Cell<usize>,
-    is_protocol_paused: Cell<bool>,
-    is_reading_paused: Cell<bool>,
+    outbox: Outbox,
     /// The peer has sent its last byte; its end would be readable for ever.
     has_ended: Cell<bool>,
-    is_closing: Cell<bool>,
     eof_written: Cell<bool>,
-    /// Writes after the connection was lost, the loss itself included; nobody reads or writes any more once it is not 0.
-    lost: Cell<u32>,
     /// A future that is done when all is written; somebody sends a file then.
     drained: Slot,
 }
@@ -64,17 +41,60 @@ impl Class for Stream {
     const FINALIZED: bool = true;
 
     fn traverse(&self, visit: &Visit<'_>) {
-        [&self.socket, &self.protocol, &self.reader, &self.server, &self.drained]
-            .into_iter()
-            .for_each(|slot| visit.cell(slot));
-        visit.object(&self.extra);
-        visit.object(&self.context);
+        self.endpoint.traverse(visit);
+        visit.cell(&self.server);
+        visit.cell(&self.drained);
     }
 
     fn clear(&self) {
-        for slot in [&self.protocol, &self.reader, &self.server, &self.drained] {
-            slot.store(None);
+        self.endpoint.clear();
+        self.server.store(None);
+        self.drained.store(None);
+    }
+}
+
+impl Deref for Stream {
+    type Target = Endpoint;
+
+    #[inline]
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+impl Transport for Stream {
+    fn source(this: &Instance<Self>) -> Source {
+        Source::Stream(this.clone())
+    }
+
+    fn wanted_interest(&self) -> Interest {
+        let reading = if self.is_reading() && !self.has_ended.get() { Interest::READ } else { Interest::NONE };
+        if self.outbox.is_blocked() { reading | Interest::WRITE } else { reading }
+    }
+
+    fn discard_unsent(&self) {
+        self.outbox.clear();
+    }
+
+    fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
+        this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
+        this.is_tls.set(known().tls.cast(protocol).is_some());
+        streams::adopt(this.core.event_loop(), protocol)?;
+        this.protocol.store(Some(protocol.clone()));
+        Ok(())
+    }
+
+    fn on_closed(this: &Instance<Self>) -> Result<()> {
+        this.drained.store(None);
+        if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
+            event_loop.method(&names()._detach_server, [&server, this.object()])?;
         }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let reading = if self.is_reading() { "reading" } else { "not reading" };
+        format!(" {reading} write buffer={}", self.outbox.len())
     }
 }
 
@@ -87,155 +107,39 @@ impl Stream {
         extra: &Object,
         server: Option<Object>,
     ) -> Result<Instance<Self>> {
-        let fd = crate::event_loop::descriptor(socket)?;
+        streams::adopt(core.event_loop(), protocol)?;
         known().stream.instantiate(Self {
-            core: Rc::clone(core),
-            fd,
-            token: Cell::new(None),
-            socket: Slot::new(Some(socket.clone())),
-            protocol: Slot::new(Some(protocol.clone())),
-            reader: Slot::new(streams::find_reader(core.event_loop(), protocol)?),
+            endpoint: Endpoint::new(core, socket, protocol, extra)?,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
+            is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
-            extra: extra.clone(),
-            context: Context::copy_current()?,
-            outgoing: RefCell::new(Outgoing::new()),
-            is_listed: Cell::new(false),
-            is_blocked: Cell::new(false),
-            low_water: Cell::new(HIGH_WATER / 4),
-            high_water: Cell::new(HIGH_WATER),
-            is_protocol_paused: Cell::new(false),
-            is_reading_paused: Cell::new(false),
+            outbox: Outbox::default(),
             has_ended: Cell::new(false),
-            is_closing: Cell::new(false),
             eof_written: Cell::new(false),
-            lost: Cell::new(0),
             drained: Slot::default(),
         })
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.is_closing.get()
+    /// Whether the loop flushes this at the end of the turn.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.outbox.is_listed()
     }
 
-    fn protocol(&self) -> Object {
-        self.protocol.load().unwrap_or_else(Object::none)
-    }
-
-    /// Begins to read, as the second step after `connection_made`; `waiter` is told.
-    fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        Self::register(this)?;
-        if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
-            waiter.method(&names().set_result, [&Object::none()])?;
-        }
-        Ok(())
-    }
-
-    /// What this transport waits for.
-    fn wanted_interest(&self) -> Interest {
-        let reads = !self.is_reading_paused.get() && !self.is_closing.get() && !self.has_ended.get();
-        let reading = if reads { Interest::READ } else { Interest::NONE };
-        if self.is_blocked.get() { reading | Interest::WRITE } else { reading }
-    }
-
-    fn update_interest(&self) -> Result<()> {
-        self.token.get().map_or(Ok(()), |token| self.core.set_interest(token, self.wanted_interest()))
-    }
-
-    fn register(this: &Instance<Self>) -> Result<()> {
-        if this.token.get().is_none() && this.lost.get() == 0 && !this.core.closed.get() {
-            let interest = this.wanted_interest();
-            this.token.set(Some(this.core.register(this.fd, interest, Source::Stream(this.clone()))?));
-        }
-        Ok(())
-    }
-
-    fn deregister(&self) {
-        if let Some(token) = self.token.take() {
-            self.core.deregister(token);
-        }
-    }
-
-    /// `close()`: what was written goes out, then `connection_lost(None)`.
-    fn close(this: &Instance<Self>) -> Result<()> {
-        if this.is_closing.replace(true) {
-            return Ok(());
-        }
-        write::flush(this)?;
-        if this.outgoing.borrow().is_empty() {
-            return Self::lose(this, &Object::none());
-        }
-        this.update_interest()
-    }
-
-    /// Ends the connection at once: what was written and not sent is dropped.
-    pub(crate) fn abort(this: &Instance<Self>, exception: &Object) -> Result<()> {
-        this.is_closing.set(true);
-        let unsent = this.outgoing.borrow_mut().clear();
-        drop(unsent);
-        Self::lose(this, exception)
-    }
-
-    /// Stops watching the socket and schedules `connection_lost`, the first time.
-    fn lose(this: &Instance<Self>, exception: &Object) -> Result<()> {
-        if this.lost.get() > 0 {
-            return Ok(());
-        }
-        this.lost.set(1);
-        this.is_blocked.set(false);
-        this.deregister();
-        if this.core.closed.get() {
-            return Self::finish(this, &Object::none());
-        }
-        let callback = this.object().attribute(&names()._call_connection_lost)?;
-        this.core.call_soon(&callback, &[exception.clone()])
-    }
-
-    /// Calls `connection_lost`, then closes the socket and lets go of everything, whatever the protocol has done.
-    fn finish(this: &Instance<Self>, exception: &Object) -> Result<()> {
-        let protocol = this.protocol.load().filter(|_| !this.core.closed.get());
-        let told = protocol.map_or(Ok(()), |protocol| protocol.method(&names().connection_lost, [exception]).map(drop));
-        let told = told.map_err(Raised::take);
-        let released = Self::release(this);
-        match told {
-            Ok(()) => released,
-            Err(exception) => {
-                let _ = released.map_err(Raised::forget);
-                Err(Raised::restore(&exception))
-            }
-        }
-    }
-
-    fn release(this: &Instance<Self>) -> Result<()> {
-        this.deregister();
-        drop((this.protocol.take(), this.reader.take(), this.drained.take()));
-        if let Some(socket) = this.socket.take() {
-            socket.method(&names().close, [])?;
-        }
-        if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
-            event_loop.method(&names()._detach_server, [&server, this.object()])?;
-        }
-        Ok(())
-    }
-
-    /// An error that ends the connection: reported unless it is an ordinary one of the network.
-    fn fail(this: &Instance<Self>, exception: &Object, message: &str) -> Result<()> {
-        Core::let_through(exception)?;
-        Self::report(this, exception, message)?;
-        Self::abort(this, exception)
-    }
-
-    /// Gives an exception to the loop's exception handler; errors of the network only appear in debug mode's log.
-    fn report(this: &Instance<Self>, exception: &Object, message: &str) -> Result<()> {
-        let Some(event_loop) = this.core.event_loop() else { return Ok(()) };
-        let message = Object::text(message)?;
-        event_loop.method(&names()._transport_failed, [this.object(), &this.protocol(), exception, &message]).map(drop)
+    /// The TLS layer above, if there is one.
+    fn tls(&self) -> Option<Instance<Tls>> {
+        if self.is_tls.get() { self.protocol.load().and_then(|protocol| known().tls.cast(&protocol)) } else { None }
     }
 
     /// Calls a method of the protocol in the transport's context. An exception ends the connection, and `None` comes back.
-    fn call_protocol<const N: usize>(this: &Instance<Self>, name: &Object, arguments: [&Object; N]) -> Result<Option<Object>> {
-        let Some(protocol) = this.protocol.load() else { return Ok(None) };
-        match Context::run(&this.context, || protocol.method(name, arguments)) {
+    fn call_protocol<const N: usize>(
+        this: &Instance<Self>,
+        name: &Object,
+        arguments: [&Object; N],
+    ) -> Result<Option<Object>> {
+        if !this.protocol.is_some() {
+            return Ok(None);
+        }
+        match Self::call(this, name, arguments) {
             Ok(result) => Ok(Some(result)),
             Err(raised) => {
                 let exception = raised.take();
@@ -252,67 +156,34 @@ pub(crate) fn on_ready(this: &Instance<Stream>, is_readable: bool, is_writable: 
     if is_readable {
         read::on_readable(this)?;
     }
-    if is_writable && this.is_blocked.get() {
-        write::on_writable(this)?;
+    if is_writable && this.outbox.is_blocked() {
+        outbox::flush(this)?;
     }
     Ok(())
 }
 
 /// The class of stream transports, below `asyncio.Transport`.
-pub(crate) fn class(transport: &Object) -> Result<Type<Stream>> {
+pub(crate) fn class(base: &Object) -> Result<Type<Stream>> {
     let spec = Spec::new(c"treadle._native.StreamTransport", c"The transport of a stream socket.");
-    let spec = connection(spec);
-    let spec = internals(spec);
-    read::methods(write::methods(spec)).create(Some(transport))
+    let spec = transport::reading(transport::methods(spec));
+    write::methods(internals(connection(spec))).create(Some(base))
 }
 
 fn connection(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"get_extra_info", |this, arguments| {
-        let [name, default] = arguments.named("get_extra_info", ["name", "default"], 1)?;
-        let none = Object::none();
-        this.extra.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
-    })
-    .method(c"set_protocol", |this, arguments| {
-        let [protocol] = arguments.exactly("set_protocol")?;
-        this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
-        this.reader.store(streams::find_reader(this.core.event_loop(), protocol)?);
-        this.protocol.store(Some(protocol.clone()));
-        Ok(Object::none())
-    })
-    .method(c"get_protocol", |this, arguments| {
-        arguments.exactly::<0>("get_protocol")?;
-        Ok(this.protocol())
-    })
-    .method(c"is_closing", |this, arguments| {
-        arguments.exactly::<0>("is_closing")?;
-        Ok(Object::bool(this.is_closing.get()))
-    })
-    .method(c"close", |this, arguments| {
+    spec.method(c"close", |this, arguments| {
         arguments.exactly::<0>("close")?;
-        Stream::close(this).map(|()| Object::none())
+        outbox::close(this).map(|()| Object::none())
     })
     .method(c"abort", |this, arguments| {
         arguments.exactly::<0>("abort")?;
         Stream::abort(this, &Object::none()).map(|()| Object::none())
     })
-    .repr(|this| match this.core.event_loop() {
-        Some(event_loop) => event_loop.method(&names()._show_transport, [this.object()]),
-        None => Object::text("<StreamTransport closed>"),
-    })
-    .finalize(|this| match (this.socket.is_some(), this.core.event_loop()) {
-        (true, Some(event_loop)) => event_loop.method(&names()._unclosed_transport, [this.object()]).map(drop),
-        _ => Ok(()),
-    })
 }
 
 /// What the Python half uses; the names are asyncio's where its standard library looks for them.
 fn internals(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"_begin", |this, arguments| {
-        let [waiter] = arguments.exactly("_begin")?;
-        Stream::begin(this, waiter).map(|()| Object::none())
-    })
     // While a file is sent the descriptor is watched for that.
-    .method(c"_leave_poll", |this, arguments| {
+    spec.method(c"_leave_poll", |this, arguments| {
         arguments.exactly::<0>("_leave_poll")?;
         this.deregister();
         Ok(Object::none())
@@ -320,10 +191,6 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
     .method(c"_join_poll", |this, arguments| {
         arguments.exactly::<0>("_join_poll")?;
         Stream::register(this).map(|()| Object::none())
-    })
-    .method(c"_call_connection_lost", |this, arguments| {
-        let [exception] = arguments.exactly("_call_connection_lost")?;
-        Stream::finish(this, exception).map(|()| Object::none())
     })
     .method(c"_force_close", |this, arguments| {
         let [exception] = arguments.exactly("_force_close")?;
@@ -334,19 +201,12 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
         let message = message.map_or_else(|| Ok("Fatal error on transport".to_owned()), Object::to_text)?;
         Stream::fail(this, exception.unwrap_or(&Object::none()), &message).map(|()| Object::none())
     })
-    .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
-    .attribute(c"_sock", |this| Ok(this.socket.load().unwrap_or_else(Object::none)))
+    .attribute(c"_sock", |this| Ok(this.file.load().unwrap_or_else(Object::none)))
     .attribute(c"_sock_fd", |this| Object::integer(i64::from(this.fd)))
-    .attribute(c"_protocol", |this| Ok(this.protocol()))
     .attribute(c"_server", |this| Ok(this.server.load().unwrap_or_else(Object::none)))
-    .attribute(c"_extra", |this| Ok(this.extra.clone()))
-    .settable(|_this, _value| Ok(()))
-    .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
-    .attribute(c"_paused", |this| Ok(Object::bool(this.is_reading_paused.get())))
     .attribute(c"_eof", |this| Ok(Object::bool(this.eof_written.get())))
-    .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
-    .attribute(c"_protocol_paused", |this| Ok(Object::bool(this.is_protocol_paused.get())))
     .attribute(c"_start_tls_compatible", |_this| Ok(Object::bool(true)))
+    .attribute(c"_sendfile_compatible", |_this| Ok(known().try_native.clone()))
 }
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
@@ -355,8 +215,7 @@ pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
     let this = Stream::create(core, socket, protocol, extra, server)?;
-    core.call_soon(&protocol.attribute(&names().connection_made)?, &[this.object().clone()])?;
-    core.call_soon(&this.object().attribute(&names()._begin)?, &[waiter.clone()])?;
+    Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));
     }

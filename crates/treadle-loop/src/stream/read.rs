@@ -5,11 +5,12 @@ use std::io;
 use treadle_reactor::io_calls;
 
 use super::Stream;
-use crate::core::READ_SIZE;
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Spec, Writable};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Writable};
 use crate::known::names;
-use crate::read_buffer::ReadBuffer;
+use crate::outbox;
 use crate::streams;
+use crate::tls::{self, Tls};
+use crate::transport::Transport;
 
 /// What one read gave.
 enum Received {
@@ -21,8 +22,11 @@ enum Received {
 }
 
 pub(super) fn on_readable(this: &Instance<Stream>) -> Result<()> {
-    if this.is_reading_paused.get() || this.is_closing.get() || this.has_ended.get() {
+    if !this.is_reading() || this.has_ended.get() {
         return Ok(());
+    }
+    if let Some(tls) = this.tls() {
+        return read_records(this, &tls);
     }
     if this.is_buffered.get() { read_into_protocol(this) } else { read_bytes(this) }
 }
@@ -37,16 +41,23 @@ fn read_bytes(this: &Instance<Stream>) -> Result<()> {
 
 /// Gives data to the protocol, or to its reader where that comes to the same.
 fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
-    if let (Some(reader), Some(protocol)) = (this.reader.load(), this.protocol.load()) {
-        match streams::feed(&protocol, &reader, data) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(raised) => {
-                return Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed.");
-            }
-        }
+    match streams::feed(&this.protocol(), data) {
+        Ok(true) => Ok(()),
+        Ok(false) => Stream::call_protocol(this, &names().data_received, [data]).map(drop),
+        Err(raised) => Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed."),
     }
-    Stream::call_protocol(this, &names().data_received, [data]).map(drop)
+}
+
+/// For the TLS layer: straight to OpenSSL.
+fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
+    let data = match this.receive()? {
+        Received::Data(data) => data,
+        other => return finish(this, other),
+    };
+    Context::run(&this.context, || tls::feed(tls, &data)).or_else(|raised| {
+        let exception = raised.take();
+        Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
+    })
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.
@@ -94,7 +105,7 @@ fn on_eof(this: &Instance<Stream>) -> Result<()> {
         this.has_ended.set(true);
         this.update_interest()
     } else {
-        Stream::close(this)
+        outbox::close(this)
     }
 }
 
@@ -108,38 +119,12 @@ fn count(result: io::Result<usize>) -> Received {
 }
 
 impl Stream {
-    /// Reads what is there into `bytes` of exactly its size. The buffer is the loop's, so that no big block is allocated and shrunk: glibc's
-    /// threshold for mapped memory makes that two to four times slower on a fresh heap.
+    /// Reads what is there into `bytes` of exactly its size.
     fn receive(&self) -> Result<Received> {
-        let mut buffer = self.core.read_buffer.borrow_mut();
-        if buffer.is_empty() {
-            *buffer = ReadBuffer::with_size(READ_SIZE);
-        }
+        let mut buffer = self.core.read_buffer();
         Ok(match count(io_calls::recv(self.fd, &mut buffer)) {
             Received::Count(count) => Received::Data(Object::bytes(&buffer[..count])?),
             other => other,
         })
     }
-}
-
-pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"is_reading", |this, arguments| {
-        arguments.exactly::<0>("is_reading")?;
-        Ok(Object::bool(!this.is_closing.get() && !this.is_reading_paused.get()))
-    })
-    .method(c"pause_reading", |this, arguments| {
-        arguments.exactly::<0>("pause_reading")?;
-        if !this.is_closing.get() && !this.is_reading_paused.replace(true) {
-            this.update_interest()?;
-        }
-        Ok(Object::none())
-    })
-    .method(c"resume_reading", |this, arguments| {
-        arguments.exactly::<0>("resume_reading")?;
-        if !this.is_closing.get() && this.is_reading_paused.get() {
-            this.is_reading_paused.set(false);
-            this.update_interest()?;
-        }
-        Ok(Object::none())
-    })
 }

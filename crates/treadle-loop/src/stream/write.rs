@@ -1,271 +1,125 @@
-//! Writing: small writes of a turn are gathered and go out together, big ones go at once.
+//! Writing: the methods of writers, the end of what is sent, and who waits until all is.
 
 use std::io;
 
-use treadle_reactor::io_calls::{self, Shutdown};
 use treadle_reactor::Kind as Descriptor;
+use treadle_reactor::io_calls::{self, Shutdown};
 
-use super::{HIGH_WATER, Stream};
-use crate::core::Core;
-use crate::ffi::{Context, Instance, Kind, Object, Raised, Readable, Result, Spec};
+use super::Stream;
+use crate::ffi::{Instance, Kind, Object, Result, Spec};
+use crate::flow;
 use crate::known::names;
+use crate::outbox::{self, Outbox, Writes};
+use crate::transport::Transport;
+use crate::tls;
 
-/// With more than this waiting, gathering gains nothing any more and only holds memory: see benches/loops.
-const GATHER: usize = 32 * 1024;
+impl Writes for Stream {
+    const KIND: Descriptor = Descriptor::Socket;
+    const LOST: &str = "socket.send() raised exception.";
+    const FAILED: &str = "Fatal write error on socket transport";
 
-/// After so many writes to a lost connection the log says so, as in asyncio.
-const WRITES_BEFORE_WARNING: u32 = 5;
+    fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
 
-/// Something to be sent.
-pub(super) enum Chunk {
-    /// `bytes`, which cannot change.
-    Bytes(Object),
-    /// A copy of what can.
-    Copied(Box<[u8]>),
-}
+    fn before_flush(this: &Instance<Self>) -> Result<()> {
+        this.tls().map_or(Ok(()), |tls| tls::flush(&tls))
+    }
 
-impl AsRef<[u8]> for Chunk {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Bytes(bytes) => bytes.as_bytes().unwrap_or_default(),
-            Self::Copied(bytes) => bytes,
+    fn on_empty(this: &Instance<Self>) -> Result<()> {
+        if let Some(waiter) = this.drained.load()
+            && !waiter.method(&names().done, [])?.is_true()?
+        {
+            waiter.method(&names().set_result, [&Object::none()])?;
         }
+        if this.eof_written.get() {
+            this.shut_down()?;
+        }
+        if this.is_closing.get() { Self::lose(this, &Object::none()) } else { Ok(()) }
+    }
+
+    fn on_refused(this: &Instance<Self>, exception: &Object) -> Result<()> {
+        this.drained.load().map_or(Ok(()), |waiter| waiter.method(&names().set_exception, [exception]).map(drop))
     }
 }
 
 pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"write", |this, arguments| {
-        let [data] = arguments.exactly("write")?;
-        write(this, data).map(|()| Object::none())
-    })
-    .method(c"writelines", |this, arguments| {
-        let [list] = arguments.exactly("writelines")?;
-        for data in list.iterate()? {
-            write(this, &data?)?;
-        }
-        Ok(Object::none())
-    })
-    .method(c"write_eof", |this, arguments| {
-        arguments.exactly::<0>("write_eof")?;
-        write_eof(this).map(|()| Object::none())
-    })
-    .method(c"can_write_eof", |_this, arguments| {
-        arguments.exactly::<0>("can_write_eof")?;
-        Ok(Object::bool(true))
-    })
-    .method(c"get_write_buffer_size", |this, arguments| {
-        arguments.exactly::<0>("get_write_buffer_size")?;
-        Object::integer(this.outgoing.borrow().len() as i64)
-    })
-    .method(c"get_write_buffer_limits", |this, arguments| {
-        arguments.exactly::<0>("get_write_buffer_limits")?;
-        let (low, high) = (this.low_water.get(), this.high_water.get());
-        Object::tuple([Object::integer(low as i64)?, Object::integer(high as i64)?])
-    })
-    .method(c"set_write_buffer_limits", |this, arguments| {
-        let [high, low] = arguments.named("set_write_buffer_limits", ["high", "low"], 0)?;
-        let given = |mark: Option<&Object>| mark.filter(|mark| !mark.is_none()).map(Object::to_integer).transpose();
-        set_limits(this, given(high)?, given(low)?)?;
-        pause_protocol_if_full(this)?;
-        Ok(Object::none())
-    })
-    // For sending files, which must come after what was written.
-    .method(c"_make_empty_waiter", |this, arguments| {
-        arguments.exactly::<0>("_make_empty_waiter")?;
-        make_drained(this)
-    })
-    .method(c"_reset_empty_waiter", |this, arguments| {
-        arguments.exactly::<0>("_reset_empty_waiter")?;
-        this.drained.store(None);
-        Ok(Object::none())
-    })
+    flow::methods(spec)
+        .method(c"write", |this, arguments| {
+            let [data] = arguments.exactly("write")?;
+            write(this, data).map(|()| Object::none())
+        })
+        .method(c"writelines", |this, arguments| {
+            let [list] = arguments.exactly("writelines")?;
+            for data in list.iterate()? {
+                write(this, &data?)?;
+            }
+            Ok(Object::none())
+        })
+        .method(c"write_eof", |this, arguments| {
+            arguments.exactly::<0>("write_eof")?;
+            write_eof(this).map(|()| Object::none())
+        })
+        .method(c"can_write_eof", |_this, arguments| {
+            arguments.exactly::<0>("can_write_eof")?;
+            Ok(Object::bool(true))
+        })
+        // For sending files, which must come after what was written.
+        .method(c"_make_empty_waiter", |this, arguments| {
+            arguments.exactly::<0>("_make_empty_waiter")?;
+            make_drained(this)
+        })
+        .method(c"_reset_empty_waiter", |this, arguments| {
+            arguments.exactly::<0>("_reset_empty_waiter")?;
+            this.drained.store(None);
+            Ok(Object::none())
+        })
 }
 
-fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
+pub(crate) fn write(this: &Instance<Stream>, data: &Object) -> Result<()> {
     if let Some(reason) = this.refuses_writes() {
         if data.as_bytes().is_none() {
-            Readable::of(data).map_err(|raised| not_bytes(data, raised))?;
+            outbox::readable(data)?;
         }
         return Err(Kind::RuntimeError.raise_static(reason));
     }
-    let chunk = match data.as_bytes() {
-        Some([]) => return Ok(()),
-        Some(_) => Chunk::Bytes(data.clone()),
-        None => match mutable_chunk(this, data)? {
-            Some(chunk) => chunk,
-            None => return Ok(()),
-        },
-    };
-    if this.lost.get() > 0 {
-        return this.warn_of_lost_write();
-    }
-    this.outgoing.borrow_mut().push(chunk);
-    if this.is_blocked.get() {
-        return pause_protocol_if_full(this);
-    }
-    let waiting = this.outgoing.borrow().len();
-    if waiting > GATHER.min(this.high_water.get()) || !this.core.is_running() {
-        flush(this)?;
-        return pause_protocol_if_full(this);
-    }
-    enlist(this);
-    Ok(())
+    outbox::write(this, data)
 }
 
-/// A chunk of an object whose bytes may change later. What the socket takes at once need not be copied.
-fn mutable_chunk(this: &Stream, data: &Object) -> Result<Option<Chunk>> {
-    let readable = Readable::of(data).map_err(|raised| not_bytes(data, raised))?;
-    let bytes = readable.as_ref();
-    let is_next = this.lost.get() == 0 && this.outgoing.borrow().is_empty();
-    let sent = if is_next && bytes.len() > GATHER { io_calls::send(this.fd, bytes).unwrap_or(0) } else { 0 };
-    Ok((sent < bytes.len()).then(|| Chunk::Copied(bytes[sent..].into())))
-}
-
-fn not_bytes(data: &Object, raised: Raised) -> Raised {
-    raised.forget();
-    let message = format!("data argument must be a bytes-like object, not '{}'", data.type_name());
-    Kind::TypeError.raise(&message)
-}
-
-/// Has the loop flush this at the end of the turn.
-fn enlist(this: &Instance<Stream>) {
-    if !this.is_listed.replace(true) {
-        this.core.unflushed.borrow_mut().push(this.clone());
+/// Has the loop flush this at the end of the turn, when the TLS layer above is asked for data. `false` if the loop does not run.
+pub(crate) fn flush_later(this: &Instance<Stream>) -> bool {
+    let will_be = this.core.is_running() && this.is_tls.get();
+    if will_be {
+        outbox::enlist(this);
     }
+    will_be
 }
 
 fn write_eof(this: &Instance<Stream>) -> Result<()> {
     if this.is_closing.get() || this.eof_written.replace(true) {
         return Ok(());
     }
-    flush(this)?;
-    if this.outgoing.borrow().is_empty() && this.lost.get() == 0 {
-        this.shut_down()?;
+    if this.outbox.is_empty() {
+        return if this.lost.get() == 0 { this.shut_down() } else { Ok(()) };
     }
-    Ok(())
-}
-
-/// Sends what the streams have gathered in this turn.
-pub(crate) fn flush_all(core: &Core) -> Result<()> {
-    while !core.unflushed.borrow().is_empty() {
-        let mut streams = core.unflushed.take();
-        for stream in streams.drain(..) {
-            stream.is_listed.set(false);
-            if stream.is_blocked.get() {
-                continue;
-            }
-            // `let_through`'s exceptions end the loop; what is left is sent when it goes on.
-            flush(&stream)?;
-            pause_protocol_if_full(&stream)?;
-        }
-        // The vector keeps its room.
-        let mut unflushed = core.unflushed.borrow_mut();
-        if unflushed.is_empty() {
-            *unflushed = streams;
-        }
-    }
-    Ok(())
-}
-
-/// The socket takes bytes again.
-pub(super) fn on_writable(this: &Instance<Stream>) -> Result<()> {
-    flush(this)?;
-    resume_protocol_if_drained(this)
-}
-
-/// Sends as much as the socket takes. When all is sent, does what was waiting for that.
-pub(super) fn flush(this: &Instance<Stream>) -> Result<()> {
-    if this.lost.get() > 0 || this.outgoing.borrow().is_empty() {
-        return Ok(());
-    }
-    let result = this.outgoing.borrow_mut().write_to(this.fd, Descriptor::Socket);
-    this.drop_spent();
-    if let Err(error) = result {
-        let exception = Raised::from(error).take();
-        if let Some(waiter) = this.drained.load() {
-            waiter.method(&names().set_exception, [&exception])?;
-        }
-        return Stream::fail(this, &exception, "Fatal write error on socket transport");
-    }
-    let is_empty = this.outgoing.borrow().is_empty();
-    if this.is_blocked.replace(!is_empty) == is_empty {
-        this.update_interest()?;
-    }
-    if is_empty { when_empty(this) } else { Ok(()) }
-}
-
-fn when_empty(this: &Instance<Stream>) -> Result<()> {
-    if let Some(waiter) = this.drained.load()
-        && !waiter.method(&names().done, [])?.is_true()?
-    {
-        waiter.method(&names().set_result, [&Object::none()])?;
-    }
-    if this.eof_written.get() {
-        this.shut_down()?;
-    }
-    // `close` has found something unsent before, or it would not have come here.
-    if this.is_closing.get() && this.lost.get() == 0 && !this.is_blocked.get() {
-        return Stream::lose(this, &Object::none());
-    }
-    Ok(())
-}
-
-fn pause_protocol_if_full(this: &Instance<Stream>) -> Result<()> {
-    if this.outgoing.borrow().len() <= this.high_water.get() || this.is_protocol_paused.replace(true) {
-        return Ok(());
-    }
-    let paused = this.protocol().method(&names().pause_writing, []);
-    paused.map_or_else(|raised| report_flow(this, raised, "protocol.pause_writing() failed"), |_| Ok(()))
-}
-
-fn resume_protocol_if_drained(this: &Instance<Stream>) -> Result<()> {
-    if this.outgoing.borrow().len() > this.low_water.get() || !this.is_protocol_paused.replace(false) {
-        return Ok(());
-    }
-    let Some(protocol) = this.protocol.load() else { return Ok(()) };
-    let resumed = Context::run(&this.context, || protocol.method(&names().resume_writing, []));
-    resumed.map_or_else(|raised| report_flow(this, raised, "protocol.resume_writing() failed"), |_| Ok(()))
-}
-
-fn report_flow(this: &Instance<Stream>, raised: Raised, message: &str) -> Result<()> {
-    let exception = raised.take();
-    Core::let_through(&exception)?;
-    Stream::report(this, &exception, message)
-}
-
-fn set_limits(this: &Stream, high: Option<i64>, low: Option<i64>) -> Result<()> {
-    let high = high.unwrap_or_else(|| low.map_or(HIGH_WATER as i64, |low| 4 * low));
-    let low = low.unwrap_or(high / 4);
-    if !(high >= low && low >= 0) {
-        return Err(Kind::ValueError.raise(&format!("high ({high}) must be >= low ({low}) must be >= 0")));
-    }
-    this.high_water.set(high.unsigned_abs() as usize);
-    this.low_water.set(low.unsigned_abs() as usize);
-    Ok(())
+    outbox::flush(this)
 }
 
 fn make_drained(this: &Instance<Stream>) -> Result<Object> {
     if this.drained.is_some() {
         return Err(Kind::RuntimeError.raise_static(c"Empty waiter is already set"));
     }
-    flush(this)?;
+    outbox::flush(this)?;
     let event_loop = this.core.event_loop().unwrap_or_else(Object::none);
     let waiter = event_loop.method(&names().create_future, [])?;
     this.drained.store(Some(waiter.clone()));
-    if this.outgoing.borrow().is_empty() {
+    if this.outbox.is_empty() {
         waiter.method(&names().set_result, [&Object::none()])?;
     }
     Ok(waiter)
 }
 
 impl Stream {
-    /// Drops what has been sent, one by one, while nothing is borrowed.
-    fn drop_spent(&self) {
-        while let Some(chunk) = { self.outgoing.borrow_mut().pop_spent() } {
-            drop(chunk);
-        }
-    }
-
     fn refuses_writes(&self) -> Option<&'static std::ffi::CStr> {
         if self.eof_written.get() {
             return Some(c"Cannot call write() after write_eof()");
@@ -279,15 +133,5 @@ impl Stream {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error.into()),
             _ => Ok(()),
         }
-    }
-
-    fn warn_of_lost_write(&self) -> Result<()> {
-        if self.lost.get() >= WRITES_BEFORE_WARNING
-            && let Some(event_loop) = self.core.event_loop()
-        {
-            event_loop.method(&names()._write_after_loss, [])?;
-        }
-        self.lost.set(self.lost.get().saturating_add(1));
-        Ok(())
     }
 }

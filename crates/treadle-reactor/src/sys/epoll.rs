@@ -1,4 +1,4 @@
-//! Linux: epoll, level-triggered, with the token as the kernel's datum.
+//! Linux: epoll, level-triggered unless an edge is asked for, with the token as the kernel's datum.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -111,6 +111,7 @@ fn arguments(token: Token, interest: Interest) -> io::Result<(Descriptor, epoll:
     let mut flags = epoll::EventFlags::empty();
     flags.set(epoll::EventFlags::IN, interest.contains(Interest::READ));
     flags.set(epoll::EventFlags::OUT, interest.contains(Interest::WRITE));
+    flags.set(epoll::EventFlags::ET, interest.contains(Interest::EDGE));
     Ok((Descriptor::new(token.fd())?, epoll::EventData::new_u64(token.bits()), flags))
 }
 
@@ -124,8 +125,11 @@ pub(crate) struct EventBuffer {
     entries: Vec<epoll::Event>,
 }
 
-// SAFETY: entries are the kernel's integers; the pointer that their union could also hold is never read nor written (R3).
+// SAFETY: plain data but for the datum, which is no pointer (R5).
 unsafe impl Send for EventBuffer {}
+
+// SAFETY: as above, and shared buffers are only read (R5).
+unsafe impl Sync for EventBuffer {}
 
 impl EventBuffer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {

@@ -1,4 +1,4 @@
-//! macOS: kqueue, level-triggered, with the token as the kernel's datum.
+//! macOS: kqueue, level-triggered unless an edge is asked for, with the token as the kernel's datum.
 //!
 //! The kernel keeps a filter for each direction, so a registration has up to two, and each has events of its own. It drops
 //! both when the descriptor is closed. Adding a filter that is there replaces its token.
@@ -40,9 +40,10 @@ impl Selector {
 
     /// Wanted filters are added again even if they should be there: the number may have been closed and used again.
     pub(crate) fn modify(&self, token: Token, interest: Interest) -> io::Result<()> {
+        let clear = if interest.contains(Interest::EDGE) { EventFlags::CLEAR } else { EventFlags::empty() };
         for direction in [Interest::READ, Interest::WRITE] {
             if interest.contains(direction) {
-                self.change(token, direction, EventFlags::ADD)?;
+                self.change(token, direction, EventFlags::ADD | clear)?;
             } else {
                 self.forget(token, direction)?;
             }
@@ -58,7 +59,7 @@ impl Selector {
     pub(crate) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         let timeout = timeout.map(|timeout| {
-            // The kernel refuses what is more than a thousand years or so; a day less than 25 is told to callers.
+            // The kernel refuses timeouts of some years; this is the same cut as on Linux.
             let timeout = timeout.min(Duration::from_millis(i32::MAX as u64));
             Timespec { tv_sec: timeout.as_secs().cast_signed(), tv_nsec: timeout.subsec_nanos().into() }
         });
@@ -84,8 +85,11 @@ impl Selector {
         let mut none: [Kevent; 0] = [];
         // SAFETY: the kernel drops the filters of a descriptor that is closed by itself, so the number need not stay valid; the
         // datum is never followed, and there is no room for events (R1, R2).
-        unsafe { kevent_timespec(&self.queue, &[change], &mut none, None) }?;
-        Ok(())
+        match unsafe { kevent_timespec(&self.queue, &[change], &mut none, None) } {
+            // A signal ends the wait for events, which is none here; the change was made before.
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -93,6 +97,12 @@ impl Selector {
 pub(crate) struct EventBuffer {
     entries: Vec<Kevent>,
 }
+
+// SAFETY: plain data but for the datum, which is no pointer (R5).
+unsafe impl Send for EventBuffer {}
+
+// SAFETY: as above, and shared buffers are only read (R5).
+unsafe impl Sync for EventBuffer {}
 
 impl EventBuffer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
@@ -107,8 +117,8 @@ impl EventBuffer {
         self.entries.clear();
     }
 
-    /// Errors and the peer's end come as events of the filter that was asked for, so whoever waits for that direction is told. An
-    /// event that reports an error instead of a filter counts as both.
+    /// Errors and the peer's end come as events of each filter that was asked for, so whoever waits for a direction is told by its
+    /// own. An event that reports an error instead of a filter counts as both.
     pub(crate) fn get(&self, index: usize) -> Option<Event> {
         let event = self.entries.get(index)?;
         let is_error = event.flags().contains(EventFlags::ERROR);

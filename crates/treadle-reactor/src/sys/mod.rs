@@ -9,6 +9,7 @@
 //!   which is at most the capacity it was told.
 //! - **R4** A kernel's structure is declared as its headers have it, by `libc` or `rustix`; where one stands for the other, a constant compares
 //!   their sizes.
+//! - **R5** The datum of an event is a token's bits. Where its type has a pointer in it, nobody follows that, so any thread may hold it.
 #![expect(unsafe_code, reason = "calls to the operating system; see the invariants")]
 
 #[cfg(target_os = "linux")]
@@ -54,4 +55,79 @@ impl AsFd for Descriptor {
 pub(crate) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
     // SAFETY: `rustix` keeps the first `addr_len` bytes of its storage initialised, and the storage is in `address` (R2, R4).
     unsafe { std::slice::from_raw_parts(address.as_ptr().cast::<u8>(), address.addr_len() as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::{mem, ptr, thread};
+
+    use crate::{Events, Poll, io_calls};
+
+    static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn count(_signal: libc::c_int) {
+        SIGNALS.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Lets SIGUSR1 interrupt calls, instead of the kernel calling them again.
+    fn count_signals() {
+        // SAFETY: all zero is a valid `sigaction`: no flags, so no `SA_RESTART`, and an empty mask (R4).
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        action.sa_sigaction = count as *const () as usize;
+        // SAFETY: `action` outlives the call, and its handler does nothing that a signal handler must not (R2).
+        assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) }, 0);
+    }
+
+    /// Runs `call` while another thread sends this one signals, until `is_enough`; that thread then runs `finish`.
+    fn under_signals<T>(
+        call: impl FnOnce() -> T,
+        is_enough: impl Fn() -> bool + Send,
+        finish: impl FnOnce() + Send,
+    ) -> T {
+        // SAFETY: it takes nothing, and cannot fail.
+        let this_thread = unsafe { libc::pthread_self() };
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while !is_enough() {
+                    // SAFETY: the scope waits for this thread, so the other one is still there.
+                    assert_eq!(unsafe { libc::pthread_kill(this_thread, libc::SIGUSR1) }, 0);
+                    thread::yield_now();
+                }
+                finish();
+            });
+            call()
+        })
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait_and_no_other_call() {
+        count_signals();
+
+        let (poll, is_done) = (Poll::new().unwrap(), AtomicBool::new(false));
+        let wait = || {
+            let answer = poll.wait(&mut Events::with_capacity(1), None);
+            is_done.store(true, Ordering::SeqCst);
+            answer
+        };
+        let answer = under_signals(wait, || is_done.load(Ordering::SeqCst), || ());
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Interrupted);
+
+        let (near, far) = UnixStream::pair().unwrap();
+        let before = SIGNALS.load(Ordering::SeqCst);
+        let answer = under_signals(
+            || io_calls::recv(near.as_raw_fd(), &mut [0; 8]),
+            || SIGNALS.load(Ordering::SeqCst) >= before + 20,
+            || assert_eq!(io_calls::send(far.as_raw_fd(), b"x").unwrap(), 1),
+        );
+        assert_eq!(answer.unwrap(), 1);
+    }
+
+    #[test]
+    fn negative_numbers_never_get_as_far_as_a_call() {
+        assert!(super::Descriptor::new(-1).is_err());
+    }
 }

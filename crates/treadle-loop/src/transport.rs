@@ -1,0 +1,329 @@
+//! What all transports have in common: the descriptor, the protocol, and how both are let go.
+//!
+//! A Python object, socket or file, owns the descriptor; an [`Endpoint`] holds that object from birth until `connection_lost` has been called
+//! and closes it then, once. States: open → closing (nothing is read any more, what was written goes out) → lost (`connection_lost` is
+//! scheduled) → closed (file and protocol are gone). What differs between kinds of transports they say by [`Transport`].
+
+use std::cell::Cell;
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use treadle_reactor::{Interest, RawFd, Token, io_calls};
+
+use crate::core::Core;
+use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
+use crate::known::names;
+use crate::readiness;
+use crate::source::Source;
+
+/// After so many writes to a lost connection the log says so, as in asyncio.
+const WRITES_BEFORE_WARNING: u32 = 5;
+
+/// The end of a connection that is this process's.
+pub(crate) struct Endpoint {
+    pub(crate) core: Rc<Core>,
+    pub(crate) fd: RawFd,
+    token: Cell<Option<Token>>,
+    /// A copy of the descriptor that is polled in its stead, if another transport polls it: a terminal may be read and written by two.
+    twin: Cell<Option<OwnedFd>>,
+    /// The socket or file.
+    pub(crate) file: Slot,
+    pub(crate) protocol: Slot,
+    /// What `get_extra_info` knows.
+    pub(crate) extra: Object,
+    /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
+    pub(crate) context: Object,
+    pub(crate) is_reading_paused: Cell<bool>,
+    pub(crate) is_closing: Cell<bool>,
+    /// Writes after the connection was lost, the loss itself included; nobody reads or writes any more once it is not 0.
+    pub(crate) lost: Cell<u32>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(core: &Rc<Core>, file: &Object, protocol: &Object, extra: &Object) -> Result<Self> {
+        Ok(Self {
+            core: Rc::clone(core),
+            fd: crate::event_loop::descriptor(file)?,
+            token: Cell::new(None),
+            twin: Cell::new(None),
+            file: Slot::new(Some(file.clone())),
+            protocol: Slot::new(Some(protocol.clone())),
+            extra: extra.clone(),
+            context: Context::copy_current()?,
+            is_reading_paused: Cell::new(false),
+            is_closing: Cell::new(false),
+            lost: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn traverse(&self, visit: &Visit<'_>) {
+        visit.cell(&self.file);
+        visit.cell(&self.protocol);
+        visit.object(&self.extra);
+        visit.object(&self.context);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.protocol.store(None);
+    }
+
+    pub(crate) fn protocol(&self) -> Object {
+        self.protocol.load().unwrap_or_else(Object::none)
+    }
+
+    /// Whether what arrives is to be read.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.is_reading_paused.get() && !self.is_closing.get()
+    }
+
+    pub(crate) fn deregister(&self) {
+        if let Some(token) = self.token.take() {
+            self.core.deregister(token);
+        }
+        drop(self.twin.take());
+    }
+
+    /// The descriptor to be polled.
+    fn polled(&self) -> Result<RawFd> {
+        readiness::make_room(&self.core, self.fd)?;
+        if !self.core.is_registered(self.fd) {
+            return Ok(self.fd);
+        }
+        let twin = io_calls::duplicate(self.fd)?;
+        let fd = twin.as_raw_fd();
+        readiness::make_room(&self.core, fd)?;
+        self.twin.set(Some(twin));
+        Ok(fd)
+    }
+
+    /// Counts a write that goes nowhere, and says so in the log when there are many. While something is still to be sent none is counted.
+    pub(crate) fn note_lost_write(&self, warning: &str) -> Result<()> {
+        let lost = self.lost.get();
+        if lost >= WRITES_BEFORE_WARNING
+            && let Some(event_loop) = self.core.event_loop()
+        {
+            event_loop.method(&names()._write_after_loss, [&Object::text(warning)?])?;
+        }
+        self.lost.set(lost.saturating_add(u32::from(lost > 0)));
+        Ok(())
+    }
+}
+
+/// A kind of transports. It is an endpoint with something more.
+pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
+    /// The owner of the registration.
+    fn source(this: &Instance<Self>) -> Source;
+
+    /// What this transport waits for.
+    fn wanted_interest(&self) -> Interest;
+
+    /// Drops what was written and not sent.
+    fn discard_unsent(&self) {}
+
+    /// Another protocol takes over.
+    fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
+        this.protocol.store(Some(protocol.clone()));
+        Ok(())
+    }
+
+    /// The descriptor is closed.
+    fn on_closed(_this: &Instance<Self>) -> Result<()> {
+        Ok(())
+    }
+
+    /// What `repr` shows of an open one.
+    fn describe(&self) -> String;
+
+    /// Schedules `connection_made` and the beginning.
+    fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
+        this.core
+            .call_soon(&this.protocol().attribute(&names().connection_made)?, std::slice::from_ref(this.object()))?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, std::slice::from_ref(waiter))
+    }
+
+    /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
+    fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
+        let registered = Self::register(this).map_err(Raised::take);
+        if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
+            waiter.method(&names().set_result, [&Object::none()])?;
+        }
+        registered.map_err(|exception| Raised::restore(&exception))
+    }
+
+    fn update_interest(&self) -> Result<()> {
+        self.token.get().map_or(Ok(()), |token| self.core.set_interest(token, self.wanted_interest()))
+    }
+
+    fn register(this: &Instance<Self>) -> Result<()> {
+        if this.token.get().is_none() && this.lost.get() == 0 && !this.core.closed.get() {
+            let interest = this.wanted_interest();
+            this.token.set(Some(this.core.register(this.polled()?, interest, Self::source(this))?));
+        }
+        Ok(())
+    }
+
+    /// Ends the connection at once: what was written and not sent is dropped.
+    fn abort(this: &Instance<Self>, exception: &Object) -> Result<()> {
+        this.is_closing.set(true);
+        this.discard_unsent();
+        Self::lose(this, exception)
+    }
+
+    /// Stops watching the descriptor and schedules `connection_lost`, the first time.
+    fn lose(this: &Instance<Self>, exception: &Object) -> Result<()> {
+        if this.lost.get() > 0 {
+            return Ok(());
+        }
+        this.lost.set(1);
+        this.deregister();
+        if this.core.closed.get() {
+            return Self::finish(this, &Object::none());
+        }
+        let callback = this.object().attribute(&names()._call_connection_lost)?;
+        this.core.call_soon(&callback, std::slice::from_ref(exception))
+    }
+
+    /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.
+    fn finish(this: &Instance<Self>, exception: &Object) -> Result<()> {
+        let protocol = this.protocol.load().filter(|_| !this.core.closed.get());
+        let told = protocol.map_or(Ok(()), |protocol| protocol.method(&names().connection_lost, [exception]).map(drop));
+        let told = told.map_err(Raised::take);
+        let released = Self::release(this);
+        match told {
+            Ok(()) => released,
+            Err(exception) => {
+                let _ = released.map_err(Raised::forget);
+                Err(Raised::restore(&exception))
+            }
+        }
+    }
+
+    fn release(this: &Instance<Self>) -> Result<()> {
+        this.deregister();
+        drop(this.protocol.take());
+        if let Some(file) = this.file.take() {
+            file.method(&names().close, [])?;
+        }
+        Self::on_closed(this)
+    }
+
+    /// An error that ends the connection: reported unless it is an ordinary one of the network.
+    fn fail(this: &Instance<Self>, exception: &Object, message: &str) -> Result<()> {
+        Core::let_through(exception)?;
+        Self::report(this, exception, message)?;
+        Self::abort(this, exception)
+    }
+
+    /// Gives an exception to the loop's exception handler; errors of the network only appear in debug mode's log.
+    fn report(this: &Instance<Self>, exception: &Object, message: &str) -> Result<()> {
+        let Some(event_loop) = this.core.event_loop() else { return Ok(()) };
+        let message = Object::text(message)?;
+        event_loop.method(&names()._transport_failed, [this.object(), &this.protocol(), exception, &message]).map(drop)
+    }
+
+    /// Gives an exception of the protocol's, whatever it is, to the loop's exception handler.
+    fn complain(this: &Instance<Self>, raised: Raised, message: &str) -> Result<()> {
+        let exception = raised.take();
+        Core::let_through(&exception)?;
+        let Some(event_loop) = this.core.event_loop() else { return Ok(()) };
+        let context = Object::dict()?;
+        context.set_item(&names().message, &Object::text(message)?)?;
+        context.set_item(&names().exception, &exception)?;
+        context.set_item(&names().transport, this.object())?;
+        context.set_item(&names().protocol, &this.protocol())?;
+        event_loop.method(&names().call_exception_handler, [&context]).map(drop)
+    }
+
+    /// Calls a method of the protocol in the transport's context.
+    fn call<const N: usize>(this: &Instance<Self>, name: &Object, arguments: [&Object; N]) -> Result<Object> {
+        let Some(protocol) = this.protocol.load() else { return Ok(Object::none()) };
+        Context::run(&this.context, || protocol.method(name, arguments))
+    }
+
+    /// The same where an exception of the protocol's leaves the connection as it is.
+    fn notify<const N: usize>(this: &Instance<Self>, name: &Object, arguments: [&Object; N]) -> Result<()> {
+        match Self::call(this, name, arguments) {
+            Ok(_) => Ok(()),
+            Err(raised) => {
+                // Python code of whatever kind may stand between: the name is asked for before anything is taken out.
+                let exception = raised.take();
+                let message = format!("Exception in protocol.{}()", name.to_text()?);
+                Self::complain(this, Raised::restore(&exception), &message)
+            }
+        }
+    }
+}
+
+/// What every transport has. The names with an underscore are asyncio's where its standard library looks for them.
+pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
+    spec.method(c"get_extra_info", |this, arguments| {
+        let [name, default] = arguments.named("get_extra_info", ["name", "default"], 1)?;
+        let none = Object::none();
+        this.extra.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
+    })
+    .method(c"set_protocol", |this, arguments| {
+        let [protocol] = arguments.exactly("set_protocol")?;
+        T::set_protocol(this, protocol).map(|()| Object::none())
+    })
+    .method(c"get_protocol", |this, arguments| {
+        arguments.exactly::<0>("get_protocol")?;
+        Ok(this.protocol())
+    })
+    .method(c"is_closing", |this, arguments| {
+        arguments.exactly::<0>("is_closing")?;
+        Ok(Object::bool(this.is_closing.get()))
+    })
+    .method(c"_begin", |this, arguments| {
+        let [waiter] = arguments.exactly("_begin")?;
+        T::begin(this, waiter).map(|()| Object::none())
+    })
+    .method(c"_call_connection_lost", |this, arguments| {
+        let [exception] = arguments.exactly("_call_connection_lost")?;
+        T::finish(this, exception).map(|()| Object::none())
+    })
+    .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
+    .attribute(c"_protocol", |this| Ok(this.protocol()))
+    .attribute(c"_extra", |this| Ok(this.extra.clone()))
+    .settable(|_this, _value| Ok(()))
+    .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
+    .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
+    .repr(|this| Object::text(&show(this)))
+    .finalize(|this| match (this.file.load(), this.core.event_loop()) {
+        (Some(file), Some(event_loop)) => {
+            event_loop.method(&names()._unclosed_transport, [this.object(), &file]).map(drop)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// What transports that read have.
+pub(crate) fn reading<T: Transport>(spec: Spec<T>) -> Spec<T> {
+    spec.method(c"is_reading", |this, arguments| {
+        arguments.exactly::<0>("is_reading")?;
+        Ok(Object::bool(this.is_reading()))
+    })
+    .method(c"pause_reading", |this, arguments| {
+        arguments.exactly::<0>("pause_reading")?;
+        pause_reading(this, true)
+    })
+    .method(c"resume_reading", |this, arguments| {
+        arguments.exactly::<0>("resume_reading")?;
+        pause_reading(this, false)
+    })
+    .attribute(c"_paused", |this| Ok(Object::bool(this.is_reading_paused.get())))
+}
+
+fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object> {
+    if !this.is_closing.get() && this.is_reading_paused.replace(pause) != pause {
+        this.update_interest()?;
+    }
+    Ok(Object::none())
+}
+
+fn show<T: Transport>(this: &Instance<T>) -> String {
+    let class = this.object().type_name();
+    let state = if this.file.is_some() { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
+    let rest = if this.file.is_some() { this.describe() } else { String::new() };
+    format!("<{class}{state} fd={}{rest}>", this.fd)
+}

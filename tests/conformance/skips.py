@@ -1,0 +1,48 @@
+"""The list of tests that treadle cannot pass, each with its reason, and whether the list still says the truth.
+
+A skip is not a test that does not run: every listed test runs, and one that passes makes its entry stale.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from outcome import Outcome, Report
+
+LIST = Path(__file__).resolve().parent / "skips.toml"
+
+
+@dataclass(frozen=True)
+class Skip:
+    """One entry."""
+
+    test: str
+    versions: tuple[str, ...]
+    reason: str
+
+    def covers(self, outcome: Outcome) -> bool:
+        """Whether the entry speaks of this test."""
+        return fnmatchcase(outcome.id, self.test)
+
+
+def everything() -> list[Skip]:
+    """Read the list."""
+    entries = tomllib.loads(LIST.read_text()).get("skip", [])
+    return [Skip(entry["test"], tuple(entry["versions"]), entry["reason"]) for entry in entries]
+
+
+def apply(report: Report) -> list[str]:
+    """Mark the bad outcomes that are listed, and say which entries are stale."""
+    stale = []
+    version = ".".join(report.python.split(".")[:2])
+    for skip in everything():
+        if version not in skip.versions:
+            continue
+        covered = [outcome for outcome in report.outcomes if skip.covers(outcome)]
+        stale += [f"`{skip.test}` is listed, but `{outcome.id}` passes" for outcome in covered if not outcome.bad]
+        if not covered and report.whole:
+            stale.append(f"`{skip.test}` is listed, but there is no such test")
+        for outcome in covered:
+            outcome.listed = skip.reason if outcome.bad else ""
+    return stale
