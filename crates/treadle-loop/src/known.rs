@@ -97,6 +97,7 @@ names! {
     fileno
     get
     get_buffer
+    is_closing
     message
     pause_reading
     pause_writing
@@ -197,12 +198,12 @@ pub(crate) fn load() -> Result<&'static Known> {
             loop_name: Object::tuple([text(c"loop")?])?,
             operation: sock::class()?,
             sock: sock::Facts::new()?,
+            streams: Streams::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
             write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             tls: tls::class()?,
-            streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

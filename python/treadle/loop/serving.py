@@ -52,6 +52,7 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
+        streams.adopt(protocol)
         layer = tls.Tls(
             self,
             protocol,

@@ -23,8 +23,6 @@ pub(crate) use write::{flush_later, write};
 pub(crate) struct Stream {
     endpoint: Endpoint,
     is_buffered: Cell<bool>,
-    /// The value of the reader that a stock stream protocol feeds; data goes there directly.
-    reader: Slot,
     /// The protocol is our own TLS layer, which is called without Python in between.
     is_tls: Cell<bool>,
     /// Between `connection_made` (or `set_protocol`) and `connection_lost`.
@@ -44,14 +42,14 @@ impl Class for Stream {
 
     fn traverse(&self, visit: &Visit<'_>) {
         self.endpoint.traverse(visit);
-        for slot in [&self.reader, &self.server, &self.drained] {
+        for slot in [&self.server, &self.drained] {
             visit.cell(slot);
         }
     }
 
     fn clear(&self) {
         self.endpoint.clear();
-        for slot in [&self.reader, &self.server, &self.drained] {
+        for slot in [&self.server, &self.drained] {
             slot.store(None);
         }
     }
@@ -83,13 +81,12 @@ impl Transport for Stream {
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
         this.is_buffered.set(protocol.is_instance(&known().buffered_protocol)?);
         this.is_tls.set(known().tls.cast(protocol).is_some());
-        this.reader.store(streams::find_reader(this.core.event_loop(), protocol)?);
+        streams::adopt(this.core.event_loop(), protocol)?;
         this.protocol.store(Some(protocol.clone()));
         Ok(())
     }
 
     fn on_closed(this: &Instance<Self>) -> Result<()> {
-        drop(this.reader.take());
         if let Some(waiter) = this.drained.take() {
             let gone = Kind::ConnectionError.raise_static(c"Connection is closed by peer").take();
             write::fail_drained(&waiter, &gone)?;
@@ -115,10 +112,10 @@ impl Stream {
         extra: &Object,
         server: Option<Object>,
     ) -> Result<Instance<Self>> {
+        streams::adopt(core.event_loop(), protocol)?;
         known().stream.instantiate(Self {
             endpoint: Endpoint::new(core, socket, protocol, extra)?,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
-            reader: Slot::new(streams::find_reader(core.event_loop(), protocol)?),
             is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
             outbox: Outbox::default(),

@@ -46,6 +46,7 @@ pub(crate) struct Streams {
     incomplete: Object,
     overrun: Object,
     newline: Object,
+    reference_class: Object,
     /// The class that the Python half has derived for readers.
     native_reader: Slot,
     reader: Type<Reader>,
@@ -74,6 +75,7 @@ impl Streams {
             drain: writer_class.attribute(&text(c"drain")?)?,
             incomplete: Object::import(c"asyncio")?.attribute(&text(c"IncompleteReadError")?)?,
             overrun: Object::import(c"asyncio")?.attribute(&text(c"LimitOverrunError")?)?,
+            reference_class: Object::import(c"weakref")?.attribute(&text(c"ref")?)?,
             newline: Object::bytes(b"\n")?,
             native_reader: Slot::default(),
             reader: reader::class()?,
@@ -83,6 +85,17 @@ impl Streams {
             reader_class,
             writer_class,
         })
+    }
+
+    /// The native reader that a stock protocol feeds, if nobody has given the protocol another `data_received`.
+    fn reader_fed_by(&self, protocol: &Object) -> Result<Option<Object>> {
+        let attributes = protocol.attributes()?;
+        if attributes.entry(&names().data_received)?.is_some() {
+            return Ok(None);
+        }
+        let reference = attributes.entry(&names()._stream_reader_wr)?;
+        let reader = reference.filter(|reference| reference.has_type(&self.reference_class));
+        Ok(reader.and_then(|reference| reference.referent()).filter(|reader| self.is_native_reader(reader)))
     }
 
     fn is_native_reader(&self, reader: &Object) -> bool {
@@ -109,34 +122,37 @@ pub(crate) fn complete(reader: &Object, writer: &Object) -> Result<()> {
     writer::add_to(Addition::to(writer))
 }
 
-/// The value of the reader that a protocol feeds, if its data may go there past `data_received`.
-pub(crate) fn find_reader(event_loop: Option<Object>, protocol: &Object) -> Result<Option<Object>> {
-    if !protocol.has_type(&known().streams.protocol_class) {
-        return Ok(None);
+/// Makes the reader of a stock protocol native, and the writer that a server's connection will have.
+pub(crate) fn adopt(event_loop: Option<Object>, protocol: &Object) -> Result<()> {
+    match event_loop.filter(|_| protocol.has_type(&known().streams.protocol_class)) {
+        Some(event_loop) => event_loop.method(&names()._adopt_streams, [protocol]).map(drop),
+        None => Ok(()),
     }
-    let Some(event_loop) = event_loop else { return Ok(None) };
-    let value = event_loop.method(&names()._adopt_streams, [protocol])?;
-    Ok((!value.is_none()).then_some(value))
 }
 
-/// Gives data to a reader as `protocol.data_received(data)` would; false if that must be called, because something is not as it was.
-pub(crate) fn feed(protocol: &Object, value: &Object, data: &Object) -> Result<bool> {
+/// Gives data to a native reader as `protocol.data_received(data)` would; false if that must be called.
+pub(crate) fn feed(protocol: &Object, data: &Object) -> Result<bool> {
     let streams = &known().streams;
-    let Some(value) = streams.reader.cast(value) else { return Ok(false) };
-    if value.is_odd() || value.has_ended() {
+    if !protocol.has_type(&streams.protocol_class) {
         return Ok(false);
     }
-    let Some(reader) = value.object_fed_by(protocol)? else { return Ok(false) };
-    let is_stock = streams.protocol_class.attribute(&names().data_received)?.is(&streams.data_received)
-        && streams.reads_by(&names().feed_data, &streams.feed_data)?
-        && reader.attributes()?.entry(&names().feed_data)?.is_none();
+    let Some(reader) = streams.reader_fed_by(protocol)? else { return Ok(false) };
+    let attributes = reader.attributes()?;
+    let value = attributes.entry(&names()._native_state)?.and_then(|value| streams.reader.cast(&value));
+    let Some(value) = value.filter(|value| !value.is_odd() && !value.has_ended()) else { return Ok(false) };
+    let is_stock = attributes.entry(&names().feed_data)?.is_none()
+        && streams.protocol_class.attribute(&names().data_received)?.is(&streams.data_received)
+        && streams.reads_by(&names().feed_data, &streams.feed_data)?;
     if is_stock {
         value.feed(data)?;
     }
     Ok(is_stock)
 }
 
-/// Whether a transport is the loop's own and open.
-fn is_open_stream(transport: &Object) -> bool {
-    known().stream.is_exactly(transport, |stream: &Instance<Stream>| !stream.is_closing.get())
+/// Whether `transport.is_closing()` is false.
+fn is_open(transport: &Object) -> Result<bool> {
+    if known().stream.is_exactly(transport, |stream: &Instance<Stream>| !stream.is_closing.get()) {
+        return Ok(true);
+    }
+    Ok(transport.method(&names().is_closing, [])?.is_exactly(false))
 }

@@ -16,8 +16,6 @@ pub(super) struct Fresh {
 
 /// A reader's state. The names are those of the stock attributes.
 pub(crate) struct Reader {
-    /// The reader's object, weakly: the same reference that its protocol has.
-    reference: Slot,
     /// What was fed lies in this `bytearray`, or, while that is empty and nobody else has it, in `fresh`.
     pub(super) buffer: Slot,
     pub(super) fresh: Cell<Option<Fresh>>,
@@ -52,14 +50,13 @@ pub(super) fn class() -> Result<Type<Reader>> {
 }
 
 impl Reader {
-    fn slots(&self) -> [&Slot; 7] {
-        let Self { reference, buffer, waiter, exception, transport, event_loop, odd_limit, .. } = self;
-        [reference, buffer, waiter, exception, transport, event_loop, odd_limit]
+    fn slots(&self) -> [&Slot; 6] {
+        let Self { buffer, waiter, exception, transport, event_loop, odd_limit, .. } = self;
+        [buffer, waiter, exception, transport, event_loop, odd_limit]
     }
 
     fn create() -> Result<Instance<Self>> {
         known().streams.reader.instantiate(Self {
-            reference: Slot::default(),
             buffer: Slot::default(),
             fresh: Cell::default(),
             ended: Cell::new(false),
@@ -85,7 +82,6 @@ impl Reader {
             Err(raised) => {
                 raised.forget();
                 let value = Self::create()?;
-                value.reference.store(Some(reader.weak()?));
                 reader.attributes()?.set_item(&names()._native_state, value.object())?;
                 Ok(value)
             }
@@ -120,22 +116,6 @@ impl Reader {
             self.exception.store(exception);
         }
         result
-    }
-
-    /// The reader's object if it lives, is still of the native class, and is what this protocol feeds by its class's `data_received`.
-    pub(super) fn object_fed_by(&self, protocol: &Object) -> Result<Option<Object>> {
-        let attributes = protocol.attributes()?;
-        let Some(reference) = self.reference.load() else { return Ok(None) };
-        let is_fed = attributes.entry(&names()._stream_reader_wr)?.is_some_and(|fed| fed.is(&reference))
-            && attributes.entry(&names().data_received)?.is_none();
-        let reader = if is_fed { reference.referent() } else { None };
-        let Some(reader) = reader else { return Ok(None) };
-        let is_native = reader.attributes()?.entry(&names()._native_state)?.is_some_and(|value| self.is_value(&value));
-        Ok(is_native.then_some(reader))
-    }
-
-    fn is_value(&self, object: &Object) -> bool {
-        known().streams.reader.is_exactly(object, |value| std::ptr::eq(&raw const **value, self))
     }
 
     /// `len(self._buffer)`.

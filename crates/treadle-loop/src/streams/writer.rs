@@ -1,6 +1,6 @@
 //! `write` and `drain` of a writer. Its attributes stay where the stock class has them: a message takes four looks.
 
-use super::{Reader, is_open_stream};
+use super::{Reader, is_open};
 use crate::coroutine::{Coroutine, Progress, Work};
 use crate::ffi::{Addition, Args, Object, Result, Visit};
 use crate::known::{known, names};
@@ -36,7 +36,7 @@ impl Drain {
             return Ok(false);
         }
         let protocol = self.writer.attribute(&names()._protocol)?;
-        Ok(is_open_stream(&self.writer.attribute(&names()._transport)?)
+        Ok(is_open(&self.writer.attribute(&names()._transport)?)?
             && protocol.has_type(&streams.protocol_class)
             && streams.protocol_class.attribute(&names()._drain_helper)?.is(&streams.drain_helper)
             && protocol.attribute(&names()._connection_lost)?.is_exactly(false)

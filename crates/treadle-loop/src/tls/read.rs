@@ -6,6 +6,7 @@ use super::records::Records;
 use super::{Phase, Tls, load, pending, wants_more};
 use crate::ffi::{Instance, Kind, Object, Result, Spec, Writable};
 use crate::known::{known, names};
+use crate::streams;
 
 /// One message is seldom more than a few records.
 type Pieces = SmallVec<[Object; 8]>;
@@ -91,6 +92,7 @@ fn deliver(this: &Instance<Tls>, data: &Object) -> Result<()> {
     let protocol = load(&this.protocol);
     match known().tls.cast(&protocol) {
         Some(inner) => feed(&inner, data),
+        None if streams::feed(&protocol, data)? => Ok(()),
         None => protocol.method(&names().data_received, [data]).map(drop),
     }
 }
