@@ -16,6 +16,13 @@ _Factory = Callable[[], asyncio.BaseProtocol]
 class Serving(Signals):
     """What ``create_connection`` and ``create_server`` of ``BaseEventLoop`` end in."""
 
+    async def create_server(self, *args: Any, start_serving: bool = True, **options: Any) -> asyncio.Server:
+        """Serve on addresses; see ``asyncio.loop.create_server``."""
+        server = await super().create_server(*args, start_serving=False, **options)
+        if start_serving:
+            await begin_serving(server)
+        return server
+
     def _make_socket_transport(
         self,
         sock: socket.socket,
@@ -25,6 +32,7 @@ class Serving(Signals):
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> asyncio.Transport:
+        check_open(server)
         extra = {} if extra is None else extra
         describe_socket(extra, sock)
         base_events._set_nodelay(sock)
@@ -47,6 +55,7 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
+        check_open(server)
         tls = sslproto.SSLProtocol(
             self,
             protocol,
@@ -197,6 +206,23 @@ def describe_socket(extra: dict[str, Any], sock: socket.socket) -> None:
             extra["peername"] = sock.getpeername()
         except OSError:
             extra["peername"] = None
+
+
+def check_open(server: Any) -> None:
+    """Refuse to make a transport for a server that would not take it: whoever fails closes the socket under it."""
+    if server is not None and server._sockets is None:
+        raise ConnectionAbortedError("the server was closed")
+
+
+async def begin_serving(server: Any) -> None:
+    """Have a server accept; close it if nobody waits for it any more, because then nobody else can."""
+    server._start_serving()
+    try:
+        # As asyncio: a connection made right after this is accepted.
+        await asyncio.sleep(0)
+    except BaseException:
+        server.close()
+        raise
 
 
 def attach(server: Any, transport: asyncio.BaseTransport) -> None:
