@@ -20,6 +20,13 @@ class Serving(Signals):
 
     _adopt_streams = staticmethod(streams.adopt)
 
+    async def create_server(self, *args: Any, start_serving: bool = True, **options: Any) -> asyncio.Server:
+        """Serve on addresses; see ``asyncio.loop.create_server``."""
+        server = await super().create_server(*args, start_serving=False, **options)
+        if start_serving:
+            await begin_serving(server)
+        return server
+
     def _make_socket_transport(
         self,
         sock: socket.socket,
@@ -29,6 +36,7 @@ class Serving(Signals):
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> asyncio.Transport:
+        check_open(server)
         extra = {} if extra is None else extra
         if not self._set_up_socket(sock, extra):
             describe_socket(extra, sock)
@@ -52,6 +60,7 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
+        check_open(server)
         streams.adopt(protocol)
         layer = tls.Tls(
             self,
@@ -238,6 +247,23 @@ def describe_socket(extra: dict[str, Any], sock: socket.socket) -> None:
             extra["peername"] = sock.getpeername()
         except OSError:
             extra["peername"] = None
+
+
+def check_open(server: Any) -> None:
+    """Refuse to make a transport for a server that would not take it: whoever fails closes the socket under it."""
+    if server is not None and server._sockets is None:
+        raise ConnectionAbortedError("the server was closed")
+
+
+async def begin_serving(server: Any) -> None:
+    """Have a server accept; close it if nobody waits for it any more, because then nobody else can."""
+    server._start_serving()
+    try:
+        # As asyncio: a connection made right after this is accepted.
+        await asyncio.sleep(0)
+    except BaseException:
+        server.close()
+        raise
 
 
 def attach(server: Any, transport: asyncio.BaseTransport) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from treadle.loop.files import Files
+from treadle.loop.serving import begin_serving
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -99,9 +100,7 @@ class Unix(Files):
         timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
         server: Any = base_events.Server(self, [sock], protocol_factory, ssl, backlog, *timeouts)
         if start_serving:
-            server._start_serving()
-            # As asyncio: a connection made right after this is accepted.
-            await asyncio.sleep(0)
+            await begin_serving(server)
         return cast("asyncio.Server", server)
 
     def _remember_path(self, sock: socket.socket) -> None:
