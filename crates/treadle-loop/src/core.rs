@@ -49,6 +49,10 @@ pub(crate) struct Core {
     pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     debug: Cell<bool>,
+    /// Who hears what happens; see `listener`.
+    pub(crate) listener: Slot,
+    /// In debug mode, or listened to.
+    is_watched: Cell<bool>,
     /// In a poll that may block, or about to be.
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
@@ -76,6 +80,8 @@ impl Core {
             is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
             debug: Cell::new(false),
+            listener: Slot::default(),
+            is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
             event_loop: Slot::default(),
@@ -99,6 +105,18 @@ impl Core {
 
     pub(crate) fn set_debug(&self, debug: bool) {
         self.debug.set(debug);
+        self.is_watched.set(debug || self.listener.is_some());
+    }
+
+    /// Whether the slower ways are taken, on which somebody looks or listens.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.get()
+    }
+
+    pub(crate) fn set_listener(&self, listener: Option<Object>) {
+        self.listener.store(listener);
+        self.is_watched.set(self.is_debug() || self.listener.is_some());
     }
 
     #[inline]

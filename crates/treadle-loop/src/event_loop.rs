@@ -10,7 +10,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{datagram, pipe, readiness, sock, stream, turn};
+use crate::{datagram, listener, pipe, readiness, sock, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -29,11 +29,13 @@ impl Class for Loop {
 
     fn traverse(&self, visit: &Visit<'_>) {
         visit.cell(&self.task_factory);
+        visit.cell(&self.core.listener);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
+        self.core.set_listener(None);
         self.core.close();
     }
 }
@@ -167,6 +169,11 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
             this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
             Ok(())
         })
+        .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
+        .settable(|this, value| {
+            this.core.set_listener((!value.is_none()).then(|| value.clone()));
+            Ok(())
+        })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.task_factory.store((!value.is_none()).then(|| value.clone()));
@@ -222,7 +229,7 @@ impl Instance<Loop> {
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
 fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
-    let is_plain = !this.task_factory.is_some() && !this.core.is_debug() && !this.core.closed.get();
+    let is_plain = !this.task_factory.is_some() && !this.core.is_watched() && !this.core.closed.get();
     let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
@@ -253,7 +260,9 @@ fn task_names(names: &Object) -> Result<Object> {
 
 #[cold]
 fn slow_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
-    this.object().attribute(&names()._create_task)?.forward(arguments)
+    let task = this.object().attribute(&names()._create_task)?.forward(arguments)?;
+    this.core.tell(listener::Event::Task, &task);
+    Ok(task)
 }
 
 /// The descriptor that an argument names: a number, or an object with `fileno()`.

@@ -78,6 +78,7 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
+    callback
     cancelled
     close
     connect
@@ -122,6 +123,7 @@ names! {
     set_result
     socket
     sockname
+    task
     throw
     transport
     with_traceback

@@ -20,6 +20,7 @@ mod ffi;
 mod flow;
 mod handle;
 mod known;
+mod listener;
 mod outbox;
 mod pipe;
 mod read_buffer;

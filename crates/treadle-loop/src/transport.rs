@@ -14,6 +14,7 @@ use treadle_reactor::{Interest, RawFd, Token, io_calls};
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
 use crate::known::names;
+use crate::listener;
 use crate::readiness;
 use crate::source::Source;
 
@@ -144,6 +145,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
     fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
+        if this.core.is_watched() {
+            this.core.tell(listener::Event::Transport, this.object());
+        }
         let registered = Self::register(this).map_err(Raised::take);
         if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
             waiter.method(&names().set_result, [&Object::none()])?;

@@ -14,10 +14,11 @@ use std::time::Duration;
 use treadle_reactor::{Event, Events, now};
 
 use crate::core::Core;
-use crate::ffi::{Result, check_signals, detached};
+use crate::ffi::{Instance, Result, check_signals, detached};
 use crate::handle::Handle;
+use crate::known::names;
 use crate::source::Source;
-use crate::{datagram, outbox, pipe, readiness, signals, stream};
+use crate::{datagram, listener, outbox, pipe, readiness, signals, stream};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -72,8 +73,8 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
         if handle.is_cancelled() {
             continue;
         }
-        if core.is_debug() {
-            run_in_debug_mode(core, handle.object())?;
+        if core.is_watched() {
+            run_watched(core, &handle)?;
         } else {
             Handle::run(&handle)?;
         }
@@ -81,12 +82,13 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// Runs one callback under the stop watch of the debug mode.
+/// Runs one callback that somebody listens to, or under the stop watch of the debug mode.
 #[cold]
-fn run_in_debug_mode(core: &Core, handle: &crate::ffi::Object) -> Result<()> {
-    match core.event_loop() {
-        Some(event_loop) => event_loop.method(&crate::known::names()._run_in_debug_mode, [handle]).map(drop),
-        None => Ok(()),
+fn run_watched(core: &Core, handle: &Instance<Handle>) -> Result<()> {
+    core.tell(listener::Event::Callback, handle.object());
+    match core.event_loop().filter(|_| core.is_debug()) {
+        Some(event_loop) => event_loop.method(&names()._run_in_debug_mode, [handle.object()]).map(drop),
+        None => Handle::run(handle),
     }
 }
 

@@ -81,6 +81,12 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The nat
         self._close_wakeup()
         self._release()
 
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
+        if self._listener is not None:
+            self._listener.job(func)
+        return super().run_in_executor(executor, func, *args)
+
     # What ends a sleep when a signal arrives.
 
     def _watch_signals(self) -> Callable[[], None]:

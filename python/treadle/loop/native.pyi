@@ -10,6 +10,7 @@ class Loop:
     _closed: bool
     _thread_id: int | None
     _task_factory: Any
+    _listener: Any
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any: ...
     def call_soon_threadsafe(
