@@ -117,12 +117,18 @@ impl Core {
         if self.closed.get() { Err(Kind::RuntimeError.raise_static(c"Event loop is closed")) } else { Ok(()) }
     }
 
-    pub(crate) fn descriptors(&self) -> Result<Rc<Descriptors>> {
+    #[inline]
+    pub(crate) fn check_process(&self) -> Result<()> {
         if self.belongs_to_another_process() {
             return Err(Kind::RuntimeError.raise_static(
                 c"this event loop belongs to the parent process; make a new one in the child, for instance with asyncio.run()",
             ));
         }
+        Ok(())
+    }
+
+    pub(crate) fn descriptors(&self) -> Result<Rc<Descriptors>> {
+        self.check_process()?;
         self.descriptors.borrow().clone().ok_or_else(|| Kind::RuntimeError.raise_static(c"Event loop is closed"))
     }
 
@@ -179,7 +185,9 @@ impl Core {
         timers.note_cancelled();
         let removed = timers.compact(|handle| handle.is_cancelled());
         drop(timers);
-        removed.iter().for_each(|handle| handle.set_unscheduled());
+        for handle in removed {
+            handle.set_unscheduled();
+        }
     }
 
     /// Whether a descriptor has a registration.
@@ -219,10 +227,11 @@ impl Core {
     #[cold]
     pub(crate) fn report_failed_call(&self, handle: &Instance<Handle>, exception: &Object) -> Result<()> {
         Self::let_through(exception)?;
-        match self.event_loop() {
-            Some(event_loop) => event_loop.method(&names()._call_failed, [handle.object(), exception]).map(drop),
-            None => Ok(Raised::restore(exception).write_unraisable(handle.object())),
+        if let Some(event_loop) = self.event_loop() {
+            return event_loop.method(&names()._call_failed, [handle.object(), exception]).map(drop);
         }
+        Raised::restore(exception).write_unraisable(handle.object());
+        Ok(())
     }
 
     /// `Err` for the exceptions that no exception handler gets.
@@ -238,10 +247,16 @@ impl Core {
         self.closed.set(true);
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();
+        // Who keeps the handle of what never runs may be kept by it, which the collector cannot see.
+        ready.iter().chain(&timers).for_each(|handle| handle.forget_call());
         let unflushed = self.unflushed.take();
         let descriptors = self.descriptors.take();
-        let sources = descriptors.as_ref().map(|descriptors| self.sources.borrow_mut().clear(&descriptors.poll));
-        drop((ready, timers, unflushed, sources, descriptors));
+        let mut sources = self.sources.replace(Registry::new());
+        drop((ready, timers, unflushed));
+        // The kernel's set is the parent's too, and that goes on using it.
+        if let Some(descriptors) = descriptors.filter(|_| !self.belongs_to_another_process()) {
+            drop(sources.clear(&descriptors.poll));
+        }
     }
 
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {

@@ -48,7 +48,7 @@ impl Drop for Loop {
 pub(crate) fn class() -> Result<Type<Loop>> {
     let spec = Spec::new(c"treadle._native.Loop", c"The native half of treadle's event loop.").subclassable();
     let spec = scheduling(spec);
-    let spec = state(spec);
+    let spec = attributes(internals(state(spec)));
     sock::methods(readiness::methods(spec)).create(None)
 }
 
@@ -106,8 +106,11 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
         this.core.stopping.set(true);
         Ok(Object::none())
     })
-    // For the Python half.
-    .method(c"_attach", |this, arguments| {
+}
+
+/// What the Python half calls.
+fn internals(spec: Spec<Loop>) -> Spec<Loop> {
+    spec.method(c"_attach", |this, arguments| {
         arguments.exactly::<0>("_attach")?;
         this.core.set_event_loop(this.object()).map(|()| Object::none())
     })
@@ -137,32 +140,38 @@ fn state(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
-        let Some(handle) = known().handle.cast(handle) else { return Err(handle.unexpected("a handle of this loop is needed")) };
+        let Some(handle) = known().handle.cast(handle) else {
+            return Err(handle.unexpected("a handle of this loop is needed"));
+        };
         this.core.push_ready(handle);
         Ok(Object::none())
     })
-    .attribute(c"_debug", |this| Ok(Object::bool(this.core.is_debug())))
-    .settable(|this, value| {
-        this.core.set_debug(value.is_true()?);
-        Ok(())
-    })
-    .attribute(c"_stopping", |this| Ok(Object::bool(this.core.stopping.get())))
-    .settable(|this, value| {
-        this.core.stopping.set(value.is_true()?);
-        Ok(())
-    })
-    .attribute(c"_closed", |this| Ok(Object::bool(this.core.closed.get())))
-    .settable(|_this, _value| Ok(()))
-    .attribute(c"_thread_id", |this| this.core.thread.get().map_or_else(|| Ok(Object::none()), Object::integer))
-    .settable(|this, value| {
-        this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
-        Ok(())
-    })
-    .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
-    .settable(|this, value| {
-        this.task_factory.store((!value.is_none()).then(|| value.clone()));
-        Ok(())
-    })
+}
+
+/// Attributes that asyncio's base class sets and reads.
+fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
+    spec.attribute(c"_debug", |this| Ok(Object::bool(this.core.is_debug())))
+        .settable(|this, value| {
+            this.core.set_debug(value.is_true()?);
+            Ok(())
+        })
+        .attribute(c"_stopping", |this| Ok(Object::bool(this.core.stopping.get())))
+        .settable(|this, value| {
+            this.core.stopping.set(value.is_true()?);
+            Ok(())
+        })
+        .attribute(c"_closed", |this| Ok(Object::bool(this.core.closed.get())))
+        .settable(|_this, _value| Ok(()))
+        .attribute(c"_thread_id", |this| this.core.thread.get().map_or_else(|| Ok(Object::none()), Object::integer))
+        .settable(|this, value| {
+            this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
+            Ok(())
+        })
+        .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
+        .settable(|this, value| {
+            this.task_factory.store((!value.is_none()).then(|| value.clone()));
+            Ok(())
+        })
 }
 
 impl Instance<Loop> {

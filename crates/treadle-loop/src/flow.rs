@@ -46,6 +46,11 @@ pub(crate) trait Flows: Transport {
 
     /// How many bytes it holds.
     fn unsent(&self) -> usize;
+
+    /// Sends what is only held until the turn ends.
+    fn send_gathered(_this: &Instance<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// After something was added.
@@ -80,6 +85,7 @@ pub(crate) fn methods<T: Flows>(spec: Spec<T>) -> Spec<T> {
         Object::tuple([low?, high?])
     })
     .method(c"set_write_buffer_limits", |this, arguments| {
+        T::send_gathered(this)?;
         let [high, low] = arguments.named("set_write_buffer_limits", ["high", "low"], 0)?;
         let given = |mark: Option<&Object>| mark.filter(|mark| !mark.is_none()).map(Object::to_integer).transpose();
         this.flow().set_limits(given(high)?, given(low)?)?;

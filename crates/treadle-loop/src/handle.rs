@@ -9,7 +9,9 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
+use crate::ffi::{
+    Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak,
+};
 use crate::known::{known, names};
 
 /// Arguments beyond these are kept on the heap.
@@ -152,11 +154,16 @@ impl Handle {
         if handle.core.is_debug() {
             handle.shown.store(Some(Object::text(&handle.object().repr())?));
         }
-        drop((handle.call.take(), handle.context.take()));
+        handle.forget_call();
         if handle.scheduled.get() {
             handle.core.note_cancelled_timer();
         }
         Ok(())
+    }
+
+    /// Lets go of what is to be called.
+    pub(crate) fn forget_call(&self) {
+        drop((self.call.take(), self.context.take()));
     }
 
     fn callback(&self) -> Object {
@@ -235,6 +242,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 }
 
 /// Timers are ordered by their time, as asyncio's.
+#[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
     let (mine, theirs) = (this.when.unwrap_or_default(), other.when.unwrap_or_default());
@@ -251,7 +259,11 @@ fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> R
 
 /// Reads what `call_soon` and the like are called with: the callback, its arguments, and the context, copied if none is given.
 #[inline]
-pub(crate) fn parse<'a>(arguments: Args<'a>, function: &str, before: usize) -> Result<(&'a [Object], &'a [Object], Object)> {
+pub(crate) fn parse<'a>(
+    arguments: Args<'a>,
+    function: &str,
+    before: usize,
+) -> Result<(&'a [Object], &'a [Object], Object)> {
     let context = match arguments.only_keyword(&names().context, &known().context_names, function)? {
         Some(context) if !context.is_none() => context.clone(),
         _ => Context::copy_current()?,

@@ -78,7 +78,6 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
-    cancel
     cancelled
     close
     connect
@@ -135,13 +134,13 @@ pub(crate) struct Known {
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
     pub(crate) stream: Type<Stream>,
-    pub(crate) streams: Streams,
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
     pub(crate) write_pipe: Type<WritePipe>,
     pub(crate) operation: Type<Operation>,
     pub(crate) sock: sock::Facts,
     pub(crate) tls: Type<Tls>,
+    pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -199,12 +198,12 @@ pub(crate) fn load() -> Result<&'static Known> {
             loop_name: Object::tuple([text(c"loop")?])?,
             operation: sock::class()?,
             sock: sock::Facts::new()?,
-            streams: Streams::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
             write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             tls: tls::class()?,
+            streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

@@ -3,29 +3,35 @@
 //! Native is what runs for each callback and for each packet; what runs for each connection and for each loop is Python, in
 //! `python/treadle/loop`. `unsafe` stands in `ffi` alone. Transports hold `Core`, never the loop's object.
 #![deny(unsafe_code)]
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "sizes of things in memory fit in `isize`, and seconds are the float that Python's clock gives"
+)]
 
-mod turn;
+mod address;
 mod core;
+mod coroutine;
+mod datagram;
 mod event_loop;
+#[expect(unsafe_code, reason = "the border to CPython")]
+mod ffi;
+mod flow;
 mod handle;
+mod known;
+mod outbox;
+mod pipe;
 mod read_buffer;
 mod readiness;
 mod signals;
 mod sock;
 mod source;
-mod transport;
-mod flow;
-mod outbox;
 mod stream;
 mod streams;
-mod coroutine;
 mod tls;
-mod address;
-mod datagram;
-mod pipe;
-mod known;
-#[expect(unsafe_code, reason = "the border to CPython")]
-mod ffi;
+mod transport;
+mod turn;
 
 pub use module::add_to;
 mod module;

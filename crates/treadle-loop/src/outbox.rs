@@ -110,6 +110,10 @@ impl<T: Writes> Flows for T {
     fn unsent(&self) -> usize {
         self.outbox().len()
     }
+
+    fn send_gathered(this: &Instance<Self>) -> Result<()> {
+        flush_gathered(this)
+    }
 }
 
 /// `write(data)`.
@@ -183,11 +187,13 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
 fn flush_listed<T: Writes>(this: &Instance<T>) -> Result<()> {
     this.outbox().is_listed.set(false);
     T::before_flush(this)?;
-    if this.outbox().is_blocked.get() {
-        return Ok(());
-    }
-    flush(this)?;
+    flush_gathered(this)?;
     flow::pause_if_full(this)
+}
+
+/// Sends what this turn has gathered. What the kernel did not take before waits for the kernel, so that the protocol hears of its end.
+pub(crate) fn flush_gathered<T: Writes>(this: &Instance<T>) -> Result<()> {
+    if this.outbox().is_blocked.get() { Ok(()) } else { flush(this) }
 }
 
 /// Sends as much as the kernel takes, now or when it takes bytes again. When all is sent, does what was waiting for that.
@@ -196,6 +202,8 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     if this.lost.get() > 0 || outbox.is_empty() {
         return Ok(());
     }
+    // In a child process the bytes are the parent's to send.
+    this.core.check_process()?;
     let result = outbox.outgoing.borrow_mut().write_to(this.fd, T::KIND);
     outbox.drop_spent();
     if let Err(error) = result {
@@ -217,7 +225,7 @@ pub(crate) fn close<T: Writes>(this: &Instance<T>) -> Result<()> {
     if this.is_closing.replace(true) {
         return Ok(());
     }
-    flush(this)?;
+    flush_gathered(this)?;
     if this.outbox().is_empty() {
         return T::lose(this, &Object::none());
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
 
 impl Asked {
     fn is_long_ago(&self) -> bool {
-        self.turns >= TURNS || (self.turns % GLANCE == 0 && now() - self.at > PATIENCE)
+        self.turns >= TURNS || (self.turns.is_multiple_of(GLANCE) && now() - self.at > PATIENCE)
     }
 }
 

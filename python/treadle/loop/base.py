@@ -22,7 +22,14 @@ from treadle.loop import native
 # asyncio's private parts, which its types do not show.
 _loop_module: Any = base_events
 
-os.register_at_fork(after_in_child=native.forked)
+
+def _forked() -> None:
+    native.forked()
+    # As asyncio does from 3.12 on: or signals sent to the child would reach the parent's handlers.
+    signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The native half takes precedence.

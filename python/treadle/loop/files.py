@@ -72,11 +72,12 @@ class Files(Sockets):
         return sent
 
     async def _sendfile_native(self, transp: Any, file: IO[bytes], offset: int, count: int | None) -> int:
+        waiter = transp._make_empty_waiter()
         was_reading = transp.is_reading()
         transp.pause_reading()
-        await transp._make_empty_waiter()
-        transp._leave_poll()
         try:
+            await waiter
+            transp._leave_poll()
             return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
         finally:
             transp._join_poll()

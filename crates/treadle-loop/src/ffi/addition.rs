@@ -7,9 +7,10 @@ use std::ffi::{CStr, c_int, c_void};
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 
 use super::call::Args;
-use super::class::{Item, answer, borrowed, borrowed_slice, guarded};
+use super::class::Item;
 use super::error::{Raised, Result};
 use super::object::Object;
+use super::trampolines::{answer, borrowed, borrowed_slice, guarded};
 
 /// A class that is being added to.
 pub(crate) struct Addition<'a>(&'a Object);

@@ -12,7 +12,9 @@ impl Object {
     pub(crate) fn call<const N: usize>(&self, arguments: [&Object; N]) -> Result<Object> {
         let pointers = arguments.map(Object::pointer);
         // SAFETY: the callable and N arguments are alive (L1), this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(PyObject_Vectorcall(self.pointer(), pointers.as_ptr(), N, NO_NAMES)) }
+        let new = unsafe { PyObject_Vectorcall(self.pointer(), pointers.as_ptr(), N, NO_NAMES) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// `self(*arguments)`, however many there are.
@@ -20,15 +22,24 @@ impl Object {
     pub(crate) fn call_with(&self, arguments: &[Object]) -> Result<Object> {
         let pointers = arguments.as_ptr().cast::<*mut PyObject>();
         // SAFETY: as above; an `Object` is a pointer and nothing else.
-        unsafe { Self::from_new(PyObject_Vectorcall(self.pointer(), pointers, arguments.len(), NO_NAMES)) }
+        let new = unsafe { PyObject_Vectorcall(self.pointer(), pointers, arguments.len(), NO_NAMES) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// `self(*arguments, **keywords)`, where `names` is the tuple of the last arguments' names.
-    pub(crate) fn call_named<const N: usize>(&self, arguments: [&Object; N], names: &Object, count: usize) -> Result<Object> {
+    pub(crate) fn call_named<const N: usize>(
+        &self,
+        arguments: [&Object; N],
+        names: &Object,
+        count: usize,
+    ) -> Result<Object> {
         let pointers = arguments.map(Object::pointer);
         let positional = N - count;
         // SAFETY: the callable, N arguments and the names are alive (L1), this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(PyObject_Vectorcall(self.pointer(), pointers.as_ptr(), positional, names.pointer())) }
+        let new = unsafe { PyObject_Vectorcall(self.pointer(), pointers.as_ptr(), positional, names.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// As [`Self::call_named`], however many there are; the first `positional` have no names.
@@ -36,7 +47,9 @@ impl Object {
         debug_assert_eq!(names.tuple_length(), Some(arguments.len() - positional), "one name for each");
         let pointers = arguments.as_ptr().cast::<*mut PyObject>();
         // SAFETY: as above; an `Object` is a pointer and nothing else.
-        unsafe { Self::from_new(PyObject_Vectorcall(self.pointer(), pointers, positional, names.pointer())) }
+        let new = unsafe { PyObject_Vectorcall(self.pointer(), pointers, positional, names.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// Calls this with what a native method was called with.
@@ -46,7 +59,9 @@ impl Object {
         let pointers = all.as_ptr().cast::<*mut PyObject>();
         let count = arguments.positional.len();
         // SAFETY: as above; the names are those of the last arguments.
-        unsafe { Self::from_new(PyObject_Vectorcall(self.pointer(), pointers, count, names)) }
+        let new = unsafe { PyObject_Vectorcall(self.pointer(), pointers, count, names) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// `self.name(*arguments)`, without making the bound method.
@@ -60,9 +75,9 @@ impl Object {
         }
         let count = (N + 1) | ARGUMENTS_OFFSET;
         // SAFETY: the name, self and N arguments are alive (L1), the slot before self is ours, this thread is attached (L2), the result is new (L4).
-        unsafe {
-            Self::from_new(PyObject_VectorcallMethod(name.pointer(), pointers.as_ptr().add(1), count, NO_NAMES))
-        }
+        let new = unsafe { PyObject_VectorcallMethod(name.pointer(), &raw const pointers[1], count, NO_NAMES) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 }
 

@@ -7,15 +7,17 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use pyo3::ffi::{self, Py_ssize_t, PyObject, PyTypeObject};
 
 use super::call::Args;
-use super::error::{Kind, Raised, Result};
+use super::error::{Kind, Result};
 use super::object::{Object, Visit};
-use super::raw;
+use super::trampolines::{
+    clear, compare, deallocate, finalize, getter, hash, instance, itself, method, new, next, send, setter, traverse,
+    unary,
+};
 
 /// A Rust value that lives in Python objects.
 pub(crate) trait Class: Sized + 'static {
@@ -59,7 +61,6 @@ pub(crate) struct TransportHead {
 }
 
 /// Where weak references and the `__dict__` are kept.
-#[expect(private_interfaces, reason = "only implemented here")]
 pub(crate) trait Tail: Default {
     const WEAK: Option<usize>;
     const DICT: Option<usize>;
@@ -103,24 +104,43 @@ impl Tail for WeakAndDict {
 
 /// How an instance lies in memory.
 #[repr(C)]
-struct Layout<T: Class> {
+pub(super) struct Layout<T: Class> {
     head: T::Head,
     value: T,
     tail: T::Tail,
 }
 
 impl<T: Class> Layout<T> {
-    const VALUE: usize = std::mem::offset_of!(Self, value);
-    const TAIL: usize = std::mem::offset_of!(Self, tail);
+    pub(super) const VALUE: usize = std::mem::offset_of!(Self, value);
+    pub(super) const TAIL: usize = std::mem::offset_of!(Self, tail);
 
     /// Where the value of an instance is.
     ///
     /// # Safety
     /// `object` is laid out like this.
     #[inline]
-    unsafe fn value(object: *mut PyObject) -> *mut T {
+    pub(super) unsafe fn value(object: *mut PyObject) -> *mut T {
         // SAFETY: the value is at this offset of the object (L3).
         unsafe { object.byte_add(Self::VALUE).cast() }
+    }
+
+    /// Where the tail of an instance is.
+    ///
+    /// # Safety
+    /// `object` is laid out like this.
+    #[inline]
+    pub(super) unsafe fn tail(object: *mut PyObject) -> *mut T::Tail {
+        // SAFETY: the tail is at this offset of the object.
+        unsafe { object.byte_add(Self::TAIL).cast() }
+    }
+
+    /// Where a pointer in the tail of an instance is.
+    ///
+    /// # Safety
+    /// `object` is laid out like this, and its tail has a pointer at `place`.
+    pub(super) unsafe fn pointer_in_tail(object: *mut PyObject, place: usize) -> *mut *mut PyObject {
+        // SAFETY: the tail is at this offset of the object.
+        unsafe { object.byte_add(Self::TAIL + place).cast() }
     }
 }
 
@@ -200,18 +220,26 @@ impl<T: Class> Type<T> {
 /// # Safety
 /// `class` was created for `T`, or is a subclass of such.
 #[inline]
-unsafe fn allocate<T: Class>(class: *mut PyTypeObject, value: T) -> Result<Instance<T>> {
+pub(super) unsafe fn allocate<T: Class>(class: *mut PyTypeObject, value: T) -> Result<Instance<T>> {
     if let Some(pointer) = T::free_list().and_then(FreeList::pop) {
         // SAFETY: memory of a dead instance of this layout (L7); this gives it a head with one reference.
-        let object = unsafe { Object::from_new(ffi::PyObject_Init(pointer, class)) }?;
-        // SAFETY: as below.
-        unsafe { Layout::<T>::value(object.pointer()).write(value) };
+        let new = unsafe { ffi::PyObject_Init(pointer, class) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let object = unsafe { Object::from_new(new) }?;
+        // SAFETY: of the layout of `T`, as just said.
+        let place = unsafe { Layout::<T>::value(object.pointer()) };
+        // SAFETY: memory of our own, not yet seen by anybody.
+        unsafe { place.write(value) };
         // SAFETY: the tail lies behind the value.
-        unsafe { object.pointer().byte_add(Layout::<T>::TAIL).cast::<T::Tail>().write(T::Tail::default()) };
+        let tail = unsafe { Layout::<T>::tail(object.pointer()) };
+        // SAFETY: as above.
+        unsafe { tail.write(T::Tail::default()) };
         return Ok(Instance(object, PhantomData));
     }
     // SAFETY: a class that is alive; the result is new (L4). The collector cannot run before the value is written: nothing is allocated.
-    let object = unsafe { Object::from_new(ffi::PyType_GenericAlloc(class, 0)) }?;
+    let new = unsafe { ffi::PyType_GenericAlloc(class, 0) };
+    // SAFETY: the result is new, or null with an exception set (L4).
+    let object = unsafe { Object::from_new(new) }?;
     // SAFETY: just allocated with the layout of `T`.
     let place = unsafe { Layout::<T>::value(object.pointer()) };
     // SAFETY: memory of our own, not yet seen by anybody.
@@ -258,7 +286,7 @@ impl FreeList {
 
     /// Keeps the memory of a dead instance, unless there is enough.
     #[inline]
-    fn push(&self, dead: *mut PyObject) -> bool {
+    pub(super) fn push(&self, dead: *mut PyObject) -> bool {
         let mut list = self.0.borrow_mut();
         let length = list.length;
         let Some(place) = list.pointers.get_mut(length) else { return false };
@@ -289,7 +317,7 @@ impl<T: Class> Spec<T> {
 
     /// Lets Python code derive from the class, and instantiate it.
     pub(crate) fn subclassable(mut self) -> Self {
-        self.flags |= u64::from(ffi::Py_TPFLAGS_BASETYPE);
+        self.flags |= ffi::Py_TPFLAGS_BASETYPE;
         self.slot(ffi::Py_tp_new, new::<T> as *mut c_void)
     }
 
@@ -359,8 +387,7 @@ impl<T: Class> Spec<T> {
     where
         F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
     {
-        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void)
-            .slot(ffi::Py_tp_hash, hash as *mut c_void)
+        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void).slot(ffi::Py_tp_hash, hash as *mut c_void)
     }
 
     /// Makes the class, below `base` if one is given: a class, or a tuple of classes that lay out their instances alike.
@@ -372,12 +399,12 @@ impl<T: Class> Spec<T> {
                 return Err(Kind::SystemError.raise("treadle does not know how this Python lays out its transports"));
             }
         }
-        self.flags |= u64::from(ffi::Py_TPFLAGS_DEFAULT);
+        self.flags |= ffi::Py_TPFLAGS_DEFAULT;
         self.slots.push(slot(ffi::Py_tp_dealloc, deallocate::<T> as *mut c_void));
         self.slots.push(slot(ffi::Py_tp_members, leak(members::<T>()).cast()));
         self.slots.push(slot(ffi::Py_tp_doc, self.doc.as_ptr().cast_mut().cast()));
         if T::COLLECTED {
-            self.flags |= u64::from(ffi::Py_TPFLAGS_HAVE_GC);
+            self.flags |= ffi::Py_TPFLAGS_HAVE_GC;
             self.slots.push(slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void));
             self.slots.push(slot(ffi::Py_tp_clear, clear::<T> as *mut c_void));
         }
@@ -396,7 +423,9 @@ impl<T: Class> Spec<T> {
         };
         let bases = base.map_or(std::ptr::null_mut(), Object::pointer);
         // SAFETY: the spec and its tables are complete and live long enough (methods, attributes, members for ever); the result is new (L4).
-        let class = unsafe { Object::from_new(ffi::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
+        let new = unsafe { ffi::PyType_FromSpecWithBases(&raw mut spec, bases) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let class = unsafe { Object::from_new(new) }?;
         Ok(Type(class, PhantomData))
     }
 
@@ -451,296 +480,4 @@ fn members<T: Class>() -> Vec<ffi::PyMemberDef> {
         .collect();
     members.push(ffi::PyMemberDef::default());
     members
-}
-
-/// Calls Rust from C: a panic becomes an exception.
-#[inline]
-pub(super) fn guarded<R>(function: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-        let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(Kind::SystemError.raise(&format!("treadle's event loop has a fault, please report it: {words}")))
-    })
-}
-
-#[inline]
-pub(super) fn answer(result: Result<Object>) -> *mut PyObject {
-    match result {
-        Ok(object) => object.into_pointer(),
-        Err(_raised) => std::ptr::null_mut(),
-    }
-}
-
-/// The instance that C calls a function of.
-///
-/// # Safety
-/// `object` points to a variable that holds an instance of a class made for `T`.
-#[inline]
-unsafe fn instance<T: Class>(object: &*mut PyObject) -> &Instance<T> {
-    // SAFETY: an `Instance` is a pointer and nothing else; the caller vouches for the class (L1, L3).
-    unsafe { &*(&raw const *object).cast() }
-}
-
-/// A borrowed object that C hands over.
-///
-/// # Safety
-/// `object` points to a variable that holds a living object.
-#[inline]
-pub(super) unsafe fn borrowed(object: &*mut PyObject) -> &Object {
-    // SAFETY: an `Object` is a pointer and nothing else; the caller vouches for it (L1).
-    unsafe { &*(&raw const *object).cast() }
-}
-
-/// A table of borrowed objects that C hands over.
-///
-/// # Safety
-/// `first` points to `length` living objects, or `length` is 0.
-#[inline]
-pub(super) unsafe fn borrowed_slice<'a>(first: *const *mut PyObject, length: usize) -> &'a [Object] {
-    if length == 0 {
-        return &[];
-    }
-    // SAFETY: an `Object` is a pointer and nothing else; the caller of the C function holds them all for the length of the call (L1).
-    unsafe { std::slice::from_raw_parts(first.cast(), length) }
-}
-
-unsafe extern "C" fn method<T, F>(
-    this: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject
-where
-    T: Class,
-    F: Fn(&Instance<T>, Args<'_>) -> Result<Object> + Copy + 'static,
-{
-    let count = count.unsigned_abs();
-    // SAFETY: null, or a tuple that the caller holds.
-    let names = if names.is_null() { None } else { Some(unsafe { borrowed(&names) }) };
-    let named = names.and_then(Object::tuple_length).unwrap_or(0);
-    // SAFETY: vectorcall's protocol: positional arguments, then those with names.
-    let all = unsafe { borrowed_slice(arguments, count + named) };
-    let (positional, values) = all.split_at(count);
-    // SAFETY: methods are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    answer(guarded(|| F::item()(this, Args { positional, names, values })))
-}
-
-pub(super) unsafe extern "C" fn unary<T, F>(this: *mut PyObject) -> *mut PyObject
-where
-    T: Class,
-    F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
-{
-    // SAFETY: slots are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    answer(guarded(|| F::item()(this)))
-}
-
-unsafe extern "C" fn finalize<T, F>(this: *mut PyObject)
-where
-    T: Class,
-    F: Fn(&Instance<T>) -> Result<()> + Copy + 'static,
-{
-    let raised = Raised::set_aside();
-    // SAFETY: slots are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    if let Err(raised) = guarded(|| F::item()(this)) {
-        raised.write_unraisable(this.object());
-    }
-    drop(raised);
-}
-
-unsafe extern "C" fn getter<T, F>(this: *mut PyObject, _closure: *mut c_void) -> *mut PyObject
-where
-    T: Class,
-    F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
-{
-    // SAFETY: descriptors are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    answer(guarded(|| F::item()(this)))
-}
-
-unsafe extern "C" fn setter<T, F>(this: *mut PyObject, value: *mut PyObject, _closure: *mut c_void) -> c_int
-where
-    T: Class,
-    F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
-{
-    // SAFETY: reads the address of a static.
-    let value = if value.is_null() { unsafe { ffi::Py_None() } } else { value };
-    // SAFETY: descriptors are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    // SAFETY: the caller holds the value.
-    let value = unsafe { borrowed(&value) };
-    guarded(|| F::item()(this, value)).map_or(-1, |()| 0)
-}
-
-unsafe extern "C" fn compare<T, F>(this: *mut PyObject, other: *mut PyObject, operator: c_int) -> *mut PyObject
-where
-    T: Class,
-    F: Fn(&Instance<T>, &Object, Comparison) -> Result<Option<bool>> + Copy + 'static,
-{
-    let operator = match operator {
-        ffi::Py_LT => Comparison::Less,
-        ffi::Py_LE => Comparison::LessOrEqual,
-        ffi::Py_EQ => Comparison::Equal,
-        ffi::Py_NE => Comparison::NotEqual,
-        ffi::Py_GT => Comparison::Greater,
-        _ => Comparison::GreaterOrEqual,
-    };
-    // SAFETY: slots are called with an instance of their class, and the caller holds both.
-    let (this, other) = unsafe { (instance::<T>(&this), borrowed(&other)) };
-    let result = guarded(|| F::item()(this, other, operator));
-    // SAFETY: lives for ever.
-    let unknown = || unsafe { Object::from_borrowed(ffi::Py_NotImplemented()) };
-    answer(result.map(|result| result.map_or_else(unknown, Object::bool)))
-}
-
-/// Identity is what is hashed, as for any object without a value.
-unsafe extern "C" fn hash(this: *mut PyObject) -> ffi::Py_hash_t {
-    (this as usize >> 4) as ffi::Py_hash_t
-}
-
-unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller holds it.
-    unsafe { Object::from_borrowed(this) }.into_pointer()
-}
-
-pub(super) unsafe extern "C" fn send<T, F>(
-    this: *mut PyObject,
-    value: *mut PyObject,
-    result: *mut *mut PyObject,
-) -> ffi::PySendResult
-where
-    T: Class,
-    F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
-{
-    // SAFETY: slots are called with an instance of their class, and the caller holds both.
-    let (this, value) = unsafe { (instance::<T>(&this), borrowed(&value)) };
-    let (object, status) = match guarded(|| F::item()(this, value)) {
-        Ok(Step::Yield(object)) => (object.into_pointer(), ffi::PySendResult::PYGEN_NEXT),
-        Ok(Step::Return(object)) => (object.into_pointer(), ffi::PySendResult::PYGEN_RETURN),
-        Err(_raised) => (std::ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR),
-    };
-    // SAFETY: where the caller wants the result.
-    unsafe { result.write(object) };
-    status
-}
-
-pub(super) unsafe extern "C" fn next<T, F>(this: *mut PyObject) -> *mut PyObject
-where
-    T: Class,
-    F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
-{
-    // SAFETY: slots are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
-    match guarded(|| F::item()(this, &Object::none())) {
-        Ok(Step::Yield(object)) => object.into_pointer(),
-        // An end without an exception stands for `None`, and costs less.
-        Ok(Step::Return(value)) if value.is_none() => std::ptr::null_mut(),
-        Ok(Step::Return(value)) => answer(Err(Raised::stop_iteration(&value))),
-        Err(raised) => answer(Err(raised)),
-    }
-}
-
-unsafe extern "C" fn new<T: Class>(
-    class: *mut PyTypeObject,
-    _arguments: *mut PyObject,
-    _keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the slot of a class made for `T`, inherited by its subclasses.
-    answer(guarded(|| unsafe { allocate(class, T::new()?) }.map(Instance::into_object)))
-}
-
-unsafe extern "C" fn traverse<T: Class>(
-    this: *mut PyObject,
-    function: ffi::visitproc,
-    argument: *mut c_void,
-) -> c_int {
-    let visit = Visit { function, argument, status: std::cell::Cell::new(0), lifetime: PhantomData };
-    if !T::SUBCLASSED {
-        // SAFETY: a living object has a type; instances of heap types own a reference to it.
-        let class = unsafe { ffi::Py_TYPE(this) };
-        // SAFETY: function and argument are the collector's own.
-        visit.status.set(unsafe { function(class.cast(), argument) });
-    }
-    // SAFETY: called with an instance of the class (L3).
-    unsafe { instance::<T>(&this) }.traverse(&visit);
-    if let Some(place) = T::Tail::DICT {
-        // SAFETY: the place of the `__dict__`.
-        let dict = unsafe { *this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
-        if !dict.is_null() && visit.status.get() == 0 {
-            // SAFETY: function and argument are the collector's own.
-            visit.status.set(unsafe { function(dict, argument) });
-        }
-    }
-    visit.status.get()
-}
-
-unsafe extern "C" fn clear<T: Class>(this: *mut PyObject) -> c_int {
-    // SAFETY: called with an instance of the class, which the collector holds (L3).
-    let this_value = unsafe { instance::<T>(&this) };
-    let _ = guarded(|| {
-        this_value.clear();
-        Ok(())
-    });
-    // SAFETY: as above.
-    unsafe { clear_dict::<T>(this) };
-    0
-}
-
-/// Gives up the `__dict__`, if there is one.
-///
-/// # Safety
-/// `this` is an instance of a class made for `T`.
-unsafe fn clear_dict<T: Class>(this: *mut PyObject) {
-    if let Some(place) = T::Tail::DICT {
-        // SAFETY: the place of the `__dict__`.
-        let dict = unsafe { this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
-        // SAFETY: null or a reference of ours, which is taken out before it is dropped.
-        let old = unsafe { Object::from_nullable(dict.replace(std::ptr::null_mut())) };
-        drop(old);
-    }
-}
-
-unsafe extern "C" fn deallocate<T: Class>(this: *mut PyObject) {
-    // SAFETY: a dying object still has its type.
-    let class = unsafe { ffi::Py_TYPE(this) };
-    // SAFETY: an object whose last reference is gone; negative if `finalize` has revived it.
-    if T::FINALIZED && unsafe { raw::PyObject_CallFinalizerFromDealloc(this) } < 0 {
-        return;
-    }
-    if T::COLLECTED {
-        // SAFETY: an object of a collected class; untracking twice is allowed.
-        unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
-    }
-    if let Some(place) = T::Tail::WEAK {
-        // SAFETY: the place of the list of weak references.
-        let list = unsafe { *this.byte_add(Layout::<T>::TAIL + place).cast::<*mut PyObject>() };
-        if !list.is_null() {
-            // SAFETY: the object has no references any more.
-            unsafe { ffi::PyObject_ClearWeakRefs(this) };
-        }
-    }
-    // SAFETY: called once for an instance of the class (L3).
-    unsafe { clear_dict::<T>(this) };
-    // SAFETY: the value was written on allocation, and nobody can see it any more.
-    let value = unsafe { Layout::<T>::value(this) };
-    let _ = guarded(|| {
-        // SAFETY: dropped once.
-        unsafe { value.drop_in_place() };
-        Ok(())
-    });
-    if T::free_list().is_some_and(|list| list.push(this)) {
-        // SAFETY: the reference to its type that the instance had.
-        drop(unsafe { Object::from_nullable(class.cast()) });
-        return;
-    }
-    // SAFETY: every type has a function that frees what its allocation gave.
-    let free = unsafe { ffi::PyType_GetSlot(class, ffi::Py_tp_free) };
-    // SAFETY: the slot holds a function of this kind.
-    let free = unsafe { std::mem::transmute::<*mut c_void, ffi::freefunc>(free) };
-    // SAFETY: allocated by this type, and dead.
-    unsafe { free(this.cast()) };
-    // SAFETY: the reference to its type that the instance had.
-    drop(unsafe { Object::from_nullable(class.cast()) });
 }

@@ -12,7 +12,9 @@ impl Context {
     #[inline]
     pub(crate) fn copy_current() -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        unsafe { Object::from_new(raw::PyContext_CopyCurrent()) }
+        let new = unsafe { raw::PyContext_CopyCurrent() };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Object::from_new(new) }
     }
 
     /// `context.run(function)`. An exception that `function` has set stays set while the context is left.

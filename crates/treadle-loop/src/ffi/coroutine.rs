@@ -4,9 +4,10 @@ use std::ffi::c_void;
 
 use pyo3::ffi;
 
-use super::class::{Class, Instance, Spec, Step, next, send, unary};
+use super::class::{Class, Instance, Spec, Step};
 use super::error::{Raised, Result};
 use super::object::Object;
+use super::trampolines::{next, send, unary};
 
 impl<T: Class> Spec<T> {
     /// Makes instances what `async def` gives: `awaited` answers `__await__` with an iterator, `resumed` answers `send(value)`. They are not

@@ -19,7 +19,7 @@ pub(crate) struct Raised(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     BlockingIOError,
-    BufferError,
+    ConnectionError,
     InterruptedError,
     KeyboardInterrupt,
     NotImplementedError,
@@ -37,26 +37,26 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn pointer(self) -> *mut PyObject {
-        // SAFETY: reads addresses of statics that are set before any extension runs and never change.
-        unsafe {
-            match self {
-                Self::BlockingIOError => ffi::PyExc_BlockingIOError,
-                Self::BufferError => ffi::PyExc_BufferError,
-                Self::InterruptedError => ffi::PyExc_InterruptedError,
-                Self::KeyboardInterrupt => ffi::PyExc_KeyboardInterrupt,
-                Self::NotImplementedError => ffi::PyExc_NotImplementedError,
-                Self::OSError => ffi::PyExc_OSError,
-                Self::OverflowError => ffi::PyExc_OverflowError,
-                Self::RuntimeError => ffi::PyExc_RuntimeError,
-                Self::RuntimeWarning => ffi::PyExc_RuntimeWarning,
-                Self::StopAsyncIteration => ffi::PyExc_StopAsyncIteration,
-                Self::StopIteration => ffi::PyExc_StopIteration,
-                Self::SystemError => ffi::PyExc_SystemError,
-                Self::SystemExit => ffi::PyExc_SystemExit,
-                Self::TypeError => ffi::PyExc_TypeError,
-                Self::ValueError => ffi::PyExc_ValueError,
-            }
-        }
+        // The addresses of variables of the interpreter's, which are set before any extension runs and never change.
+        let place = match self {
+            Self::BlockingIOError => &raw const ffi::PyExc_BlockingIOError,
+            Self::ConnectionError => &raw const ffi::PyExc_ConnectionError,
+            Self::InterruptedError => &raw const ffi::PyExc_InterruptedError,
+            Self::KeyboardInterrupt => &raw const ffi::PyExc_KeyboardInterrupt,
+            Self::NotImplementedError => &raw const ffi::PyExc_NotImplementedError,
+            Self::OSError => &raw const ffi::PyExc_OSError,
+            Self::OverflowError => &raw const ffi::PyExc_OverflowError,
+            Self::RuntimeError => &raw const ffi::PyExc_RuntimeError,
+            Self::RuntimeWarning => &raw const ffi::PyExc_RuntimeWarning,
+            Self::StopAsyncIteration => &raw const ffi::PyExc_StopAsyncIteration,
+            Self::StopIteration => &raw const ffi::PyExc_StopIteration,
+            Self::SystemError => &raw const ffi::PyExc_SystemError,
+            Self::SystemExit => &raw const ffi::PyExc_SystemExit,
+            Self::TypeError => &raw const ffi::PyExc_TypeError,
+            Self::ValueError => &raw const ffi::PyExc_ValueError,
+        };
+        // SAFETY: one of those variables.
+        unsafe { place.read() }
     }
 
     /// Sets an exception of this class.
@@ -90,6 +90,7 @@ impl Kind {
     }
 }
 
+#[expect(clippy::unused_self, reason = "it is consumed: there is one of it for each exception that is set")]
 impl Raised {
     /// Stands for the exception that is set.
     ///
@@ -102,8 +103,9 @@ impl Raised {
 
     /// Sets `StopIteration(value)`.
     pub(crate) fn stop_iteration(value: &Object) -> Self {
-        // SAFETY: a class that lives for ever.
-        let class = unsafe { Object::from_borrowed(Kind::StopIteration.pointer()) };
+        let pointer = Kind::StopIteration.pointer();
+        // SAFETY: not null, and alive.
+        let class = unsafe { Object::from_borrowed(pointer) };
         match class.call([value]) {
             Ok(exception) => Self::restore(&exception),
             Err(raised) => raised,
@@ -134,11 +136,12 @@ impl Raised {
         unsafe { ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback) };
         // SAFETY: they hold what was fetched, and may hold something else afterwards.
         unsafe { ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback) };
-        // SAFETY: the references that fetching gave are ours.
-        let (class, value, traceback) = unsafe {
-            (Object::from_nullable(class), Object::from_nullable(value), Object::from_nullable(traceback))
-        };
-        drop(class);
+        // SAFETY: the reference that fetching gave is ours, as are the next two.
+        drop(unsafe { Object::from_nullable(class) });
+        // SAFETY: as above.
+        let traceback = unsafe { Object::from_nullable(traceback) };
+        // SAFETY: as above.
+        let value = unsafe { Object::from_nullable(value) };
         let Some(value) = value else { return Object::none() };
         if let Some(traceback) = traceback {
             // SAFETY: a normalised exception and its traceback, both alive (L1).
@@ -187,6 +190,8 @@ pub(crate) fn os_error(number: i32) -> Result<Object> {
     let text = io::Error::from_raw_os_error(number).to_string();
     let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
     // SAFETY: a class that lives for ever.
-    let class = unsafe { Object::from_borrowed(Kind::OSError.pointer()) };
+    let pointer = Kind::OSError.pointer();
+    // SAFETY: not null, and alive.
+    let class = unsafe { Object::from_borrowed(pointer) };
     class.call([&Object::integer(i64::from(number))?, &Object::text(text)?])
 }

@@ -31,11 +31,14 @@ mod raw;
 mod shared;
 mod text;
 mod thread;
+mod trampolines;
 
 pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
-pub(crate) use class::{Class, Comparison, FreeList, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict};
+pub(crate) use class::{
+    Class, Comparison, FreeList, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict,
+};
 pub(crate) use context::Context;
 pub(crate) use error::{Kind, Raised, Result};
 pub(crate) use object::{Object, Slot, Visit};

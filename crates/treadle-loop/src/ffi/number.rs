@@ -9,7 +9,9 @@ impl Object {
     #[inline]
     pub(crate) fn integer(value: i64) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyLong_FromLongLong(value)) }
+        let new = unsafe { ffi::PyLong_FromLongLong(value) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// The integer of a size, which no object in memory makes too big for one.
@@ -21,7 +23,9 @@ impl Object {
     #[inline]
     pub(crate) fn float(value: f64) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyFloat_FromDouble(value)) }
+        let new = unsafe { ffi::PyFloat_FromDouble(value) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// The integer here; objects with `__index__` count as one.
@@ -40,7 +44,9 @@ impl Object {
     pub(crate) fn to_float(&self) -> Result<f64> {
         // SAFETY: alive (L1) and attached (L2).
         let value = unsafe { ffi::PyFloat_AsDouble(self.pointer()) };
-        if value == -1.0 && Raised::is_pending() {
+        #[expect(clippy::float_cmp, reason = "this very number is how the call fails")]
+        let may_have_failed = value == -1.0;
+        if may_have_failed && Raised::is_pending() {
             // SAFETY: just seen (L4).
             return Err(unsafe { Raised::is_set() });
         }
@@ -55,7 +61,9 @@ impl Object {
     /// A tuple of these.
     pub(crate) fn tuple<const N: usize>(items: [Object; N]) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        let tuple = unsafe { Self::from_new(ffi::PyTuple_New(N as isize)) }?;
+        let new = unsafe { ffi::PyTuple_New(N as isize) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let tuple = unsafe { Self::from_new(new) }?;
         for (index, item) in (0..).zip(items) {
             // SAFETY: a new tuple that nobody else has seen; the index is below its length, and the item's reference goes over to it.
             unsafe { ffi::PyTuple_SetItem(tuple.pointer(), index, item.into_pointer()) };
@@ -66,7 +74,9 @@ impl Object {
     /// A tuple of references to these.
     pub(crate) fn tuple_of(items: &[Object]) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        let tuple = unsafe { Self::from_new(ffi::PyTuple_New(items.len() as isize)) }?;
+        let new = unsafe { ffi::PyTuple_New(items.len() as isize) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let tuple = unsafe { Self::from_new(new) }?;
         for (index, item) in (0..).zip(items) {
             // SAFETY: as above.
             unsafe { ffi::PyTuple_SetItem(tuple.pointer(), index, item.clone().into_pointer()) };
@@ -109,10 +119,14 @@ impl Object {
     /// `iter(self)`, item by item.
     pub(crate) fn iterate(&self) -> Result<impl Iterator<Item = Result<Object>>> {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
-        let iterator = unsafe { Self::from_new(ffi::PyObject_GetIter(self.pointer())) }?;
+        let new = unsafe { ffi::PyObject_GetIter(self.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let iterator = unsafe { Self::from_new(new) }?;
         Ok(std::iter::from_fn(move || {
             // SAFETY: an iterator, as just made; null is the end, or an exception.
-            let item = unsafe { Self::from_nullable(ffi::PyIter_Next(iterator.pointer())) };
+            let pointer = unsafe { ffi::PyIter_Next(iterator.pointer()) };
+            // SAFETY: a new reference, or null.
+            let item = unsafe { Self::from_nullable(pointer) };
             // SAFETY: just seen to be set (L4).
             item.map(Ok).or_else(|| Raised::is_pending().then(|| Err(unsafe { Raised::is_set() })))
         }))
@@ -120,7 +134,9 @@ impl Object {
 
     pub(crate) fn dict() -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyDict_New()) }
+        let new = unsafe { ffi::PyDict_New() };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 }
 

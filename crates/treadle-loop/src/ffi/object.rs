@@ -78,28 +78,38 @@ impl Object {
         pointer
     }
 
-    /// The same reference for code that is written with PyO3.
+    /// The same reference for code that is written with `PyO3`.
     pub(crate) fn into_bound(self, py: pyo3::Python<'_>) -> pyo3::Bound<'_, pyo3::PyAny> {
         // SAFETY: a new reference, handed over (L1).
         unsafe { pyo3::Bound::from_owned_ptr(py, self.into_pointer()) }
     }
 
-    /// The reference of code that is written with PyO3.
+    /// The reference of code that is written with `PyO3`.
     pub(crate) fn of(bound: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
-        // SAFETY: alive while `bound` is, and never null.
-        unsafe { Self::from_borrowed(bound.as_ptr()) }
+        let pointer = bound.as_ptr();
+        // SAFETY: not null, and alive.
+        unsafe { Self::from_borrowed(pointer) }
     }
 
     #[inline]
     pub(crate) fn none() -> Self {
         // SAFETY: `None` lives for ever.
-        unsafe { Self::from_borrowed(ffi::Py_None()) }
+        let pointer = unsafe { ffi::Py_None() };
+        // SAFETY: not null, and alive.
+        unsafe { Self::from_borrowed(pointer) }
     }
 
     #[inline]
     pub(crate) fn bool(value: bool) -> Self {
-        // SAFETY: `True` and `False` live for ever.
-        unsafe { Self::from_borrowed(if value { ffi::Py_True() } else { ffi::Py_False() }) }
+        let pointer = if value {
+            // SAFETY: the address of `True`, which lives for ever.
+            unsafe { ffi::Py_True() }
+        } else {
+            // SAFETY: the address of `False`, which lives for ever.
+            unsafe { ffi::Py_False() }
+        };
+        // SAFETY: not null, and alive.
+        unsafe { Self::from_borrowed(pointer) }
     }
 
     #[inline]
@@ -134,8 +144,9 @@ impl Object {
     pub(crate) fn class(&self) -> Object {
         // SAFETY: a living object has a type (L1).
         let class = unsafe { ffi::Py_TYPE(self.pointer()) };
-        // SAFETY: the type lives as long as the object does.
-        unsafe { Self::from_borrowed(class.cast()) }
+        let pointer = class.cast();
+        // SAFETY: not null, and alive.
+        unsafe { Self::from_borrowed(pointer) }
     }
 
     /// Whether this is a class of exceptions.
@@ -160,11 +171,6 @@ impl Object {
         }
     }
 
-    pub(crate) fn is_callable(&self) -> bool {
-        // SAFETY: alive (L1) and attached (L2).
-        unsafe { ffi::PyCallable_Check(self.pointer()) != 0 }
-    }
-
     /// `bool(self)`.
     pub(crate) fn is_true(&self) -> Result<bool> {
         // SAFETY: alive (L1) and attached (L2).
@@ -178,7 +184,9 @@ impl Object {
     /// `getattr(self, name)`.
     pub(crate) fn attribute(&self, name: &Object) -> Result<Object> {
         // SAFETY: both are alive (L1), this thread is attached (L2), and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyObject_GetAttr(self.pointer(), name.pointer())) }
+        let new = unsafe { ffi::PyObject_GetAttr(self.pointer(), name.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// `setattr(self, name, value)`.
@@ -194,7 +202,9 @@ impl Object {
     /// `repr(self)`, or a stand-in if that fails.
     pub(crate) fn repr(&self) -> String {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
-        let shown = unsafe { Self::from_new(ffi::PyObject_Repr(self.pointer())) };
+        let new = unsafe { ffi::PyObject_Repr(self.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let shown = unsafe { Self::from_new(new) };
         shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
             raised.forget();
             "<unprintable>".to_owned()
@@ -204,7 +214,9 @@ impl Object {
     /// `str(self)`, or a stand-in if that fails.
     pub(crate) fn display(&self) -> String {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
-        let shown = unsafe { Self::from_new(ffi::PyObject_Str(self.pointer())) };
+        let new = unsafe { ffi::PyObject_Str(self.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let shown = unsafe { Self::from_new(new) };
         shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
             raised.forget();
             "<unprintable>".to_owned()
@@ -224,7 +236,9 @@ impl Object {
     /// `importlib.import_module(name)`.
     pub(crate) fn import(name: &std::ffi::CStr) -> Result<Object> {
         // SAFETY: the name ends with a nul, this thread is attached (L2), and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyImport_ImportModule(name.as_ptr())) }
+        let new = unsafe { ffi::PyImport_ImportModule(name.as_ptr()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// The object that this weak reference leads to, if it lives.
@@ -249,7 +263,9 @@ impl Object {
     /// A weak reference to this object.
     pub(crate) fn weak(&self) -> Result<Object> {
         // SAFETY: alive (L1), attached (L2), no callback, and the result is new (L4).
-        unsafe { Self::from_new(ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut())) }
+        let new = unsafe { ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// What `id()` gives.

@@ -10,13 +10,17 @@ use super::object::Object;
 impl Object {
     pub(crate) fn text(text: &str) -> Result<Object> {
         // SAFETY: pointer and length are one text's, this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize)) }
+        let new = unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// A name that is compared by identity.
     pub(crate) fn interned(text: &CStr) -> Result<Object> {
         // SAFETY: the text ends with a nul, this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(ffi::PyUnicode_InternFromString(text.as_ptr())) }
+        let new = unsafe { ffi::PyUnicode_InternFromString(text.as_ptr()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     pub(crate) fn is_text(&self) -> bool {
@@ -42,14 +46,18 @@ impl Object {
     #[inline]
     pub(crate) fn bytes(bytes: &[u8]) -> Result<Object> {
         // SAFETY: pointer and length are one slice's, this thread is attached (L2), the result is new (L4).
-        unsafe { Self::from_new(ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize)) }
+        let new = unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 
     /// A `bytes` object with what these `bytes` objects hold, one after the other.
     pub(crate) fn joined(pieces: &[Object]) -> Result<Object> {
         let length = pieces.iter().map(|piece| piece.as_bytes().map_or(0, <[u8]>::len)).sum::<usize>();
         // SAFETY: no content is given, this thread is attached (L2), the result is new (L4).
-        let joined = unsafe { Self::from_new(ffi::PyBytes_FromStringAndSize(std::ptr::null(), length as isize)) }?;
+        let new = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), length as isize) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        let joined = unsafe { Self::from_new(new) }?;
         // SAFETY: a `bytes` object, as just made.
         let mut place = unsafe { ffi::PyBytes_AsString(joined.pointer()) }.cast::<u8>();
         for bytes in pieces.iter().filter_map(Object::as_bytes) {
@@ -79,7 +87,9 @@ impl Object {
     /// The type's name, for messages.
     pub(crate) fn type_name(&self) -> String {
         // SAFETY: alive, so it has a type, which is alive (L1).
-        let class = unsafe { Object::from_borrowed(ffi::Py_TYPE(self.pointer()).cast()) };
+        let pointer = unsafe { ffi::Py_TYPE(self.pointer()).cast() };
+        // SAFETY: not null, and alive.
+        let class = unsafe { Object::from_borrowed(pointer) };
         let named =
             Object::interned(c"__name__").and_then(|name| class.attribute(&name)).and_then(|name| name.to_text());
         named.unwrap_or_else(|raised| {

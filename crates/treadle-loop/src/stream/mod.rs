@@ -15,8 +15,8 @@ use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::streams;
-use crate::transport::{self, Endpoint, Transport};
 use crate::tls::Tls;
+use crate::transport::{self, Endpoint, Transport};
 pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
@@ -85,7 +85,10 @@ impl Transport for Stream {
     }
 
     fn on_closed(this: &Instance<Self>) -> Result<()> {
-        this.drained.store(None);
+        if let Some(waiter) = this.drained.take() {
+            let gone = Kind::ConnectionError.raise_static(c"Connection is closed by peer").take();
+            write::fail_drained(&waiter, &gone)?;
+        }
         if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
             event_loop.method(&names()._detach_server, [&server, this.object()])?;
         }

@@ -39,15 +39,6 @@ fn read_bytes(this: &Instance<Stream>) -> Result<()> {
     }
 }
 
-/// Gives data to the protocol, or to its reader where that comes to the same.
-fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
-    match streams::feed(&this.protocol(), data) {
-        Ok(true) => Ok(()),
-        Ok(false) => Stream::call_protocol(this, &names().data_received, [data]).map(drop),
-        Err(raised) => Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed."),
-    }
-}
-
 /// For the TLS layer: straight to OpenSSL.
 fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
     let data = match this.receive()? {
@@ -58,6 +49,15 @@ fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
         let exception = raised.take();
         Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
     })
+}
+
+/// Gives data to the protocol, or to its reader where that comes to the same.
+fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
+    match streams::feed(&this.protocol(), data) {
+        Ok(true) => Ok(()),
+        Ok(false) => Stream::call_protocol(this, &names().data_received, [data]).map(drop),
+        Err(raised) => Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed."),
+    }
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.
@@ -101,7 +101,11 @@ fn finish(this: &Instance<Stream>, received: Received) -> Result<()> {
 /// The peer will send no more. The protocol says whether it goes on writing.
 fn on_eof(this: &Instance<Stream>) -> Result<()> {
     let Some(keep_open) = Stream::call_protocol(this, &names().eof_received, [])? else { return Ok(()) };
-    if keep_open.is_true()? {
+    let keep_open = match keep_open.is_true() {
+        Ok(keep_open) => keep_open,
+        Err(raised) => return Stream::fail(this, &raised.take(), "Fatal error: protocol.eof_received() call failed."),
+    };
+    if keep_open {
         this.has_ended.set(true);
         this.update_interest()
     } else {

@@ -10,8 +10,8 @@ use crate::ffi::{Instance, Kind, Object, Result, Spec};
 use crate::flow;
 use crate::known::names;
 use crate::outbox::{self, Outbox, Writes};
-use crate::transport::Transport;
 use crate::tls;
+use crate::transport::Transport;
 
 impl Writes for Stream {
     const KIND: Descriptor = Descriptor::Socket;
@@ -39,7 +39,7 @@ impl Writes for Stream {
     }
 
     fn on_refused(this: &Instance<Self>, exception: &Object) -> Result<()> {
-        this.drained.load().map_or(Ok(()), |waiter| waiter.method(&names().set_exception, [exception]).map(drop))
+        this.drained.load().map_or(Ok(()), |waiter| fail_drained(&waiter, exception))
     }
 }
 
@@ -102,14 +102,14 @@ fn write_eof(this: &Instance<Stream>) -> Result<()> {
     if this.outbox.is_empty() {
         return if this.lost.get() == 0 { this.shut_down() } else { Ok(()) };
     }
-    outbox::flush(this)
+    outbox::flush_gathered(this)
 }
 
 fn make_drained(this: &Instance<Stream>) -> Result<Object> {
     if this.drained.is_some() {
         return Err(Kind::RuntimeError.raise_static(c"Empty waiter is already set"));
     }
-    outbox::flush(this)?;
+    outbox::flush_gathered(this)?;
     let event_loop = this.core.event_loop().unwrap_or_else(Object::none);
     let waiter = event_loop.method(&names().create_future, [])?;
     this.drained.store(Some(waiter.clone()));
@@ -117,6 +117,14 @@ fn make_drained(this: &Instance<Stream>) -> Result<Object> {
         waiter.method(&names().set_result, [&Object::none()])?;
     }
     Ok(waiter)
+}
+
+/// Tells who waits to send a file that the connection is gone.
+pub(super) fn fail_drained(waiter: &Object, exception: &Object) -> Result<()> {
+    if !waiter.method(&names().done, [])?.is_true()? {
+        waiter.method(&names().set_exception, [exception])?;
+    }
+    Ok(())
 }
 
 impl Stream {

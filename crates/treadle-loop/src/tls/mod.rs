@@ -18,8 +18,8 @@ use crate::core::Core;
 use crate::ffi::{Class, Instance, Nothing, Object, Plain, Raised, Result, Slot, Type, Visit};
 use crate::known::{known, names};
 use crate::stream::Stream;
-use records::Records;
 pub(crate) use read::feed;
+use records::Records;
 pub(crate) use write::flush;
 
 /// Which part of asyncio's state machine gets what arrives.

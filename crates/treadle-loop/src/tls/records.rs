@@ -29,7 +29,7 @@ pub(super) struct Records {
 
 impl Records {
     /// A record of which a byte is missing is shorter than this.
-    pub(super) const PARTIAL: i64 = (HEADER + LONGEST) as i64;
+    pub(super) const PARTIAL: i64 = (HEADER + LONGEST).cast_signed() as i64;
 
     /// Takes notice of bytes in the order in which OpenSSL gets them.
     pub(super) fn note(&mut self, mut bytes: &[u8]) {

@@ -50,7 +50,7 @@ fn take_one(this: &Tls, data: Object) -> Result<()> {
     let data = immutable(data)?;
     let length = data.as_bytes().map_or(0, <[u8]>::len);
     if length > 0 {
-        this.waiting.set(this.waiting.get() + length as i64);
+        this.waiting.set(this.waiting.get() + length.cast_signed() as i64);
         this.backlog.borrow_mut().push_back(data);
     }
     Ok(())
@@ -70,7 +70,7 @@ fn immutable(data: Object) -> Result<Object> {
 
 /// Has the transport below ask for the data at the end of the turn. Much data, and transports that do not ask, get it at once.
 fn enlist(this: &Instance<Tls>) -> Result<()> {
-    let limit = (RECORD as i64).min(this.outgoing_high.get());
+    let limit = (RECORD.cast_signed() as i64).min(this.outgoing_high.get());
     if this.waiting.get() < limit
         && let Some(stream) = this.stream()
         && stream::flush_later(&stream)
