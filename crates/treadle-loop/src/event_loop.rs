@@ -16,6 +16,8 @@ use crate::{datagram, listener, pipe, readiness, sock, stream, turn};
 pub(crate) struct Loop {
     pub(crate) core: Rc<Core>,
     task_factory: Slot,
+    /// `{"loop": self}`, with which futures are made.
+    future_keywords: Slot,
 }
 
 impl Class for Loop {
@@ -24,18 +26,20 @@ impl Class for Loop {
     const SUBCLASSED: bool = true;
 
     fn new() -> Result<Self> {
-        Ok(Self { core: Core::new()?, task_factory: Slot::default() })
+        Ok(Self { core: Core::new()?, task_factory: Slot::default(), future_keywords: Slot::default() })
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
         visit.cell(&self.task_factory);
         visit.cell(&self.core.listener);
+        visit.cell(&self.future_keywords);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
         self.core.set_listener(None);
+        self.future_keywords.store(None);
         self.core.close();
     }
 }
@@ -81,7 +85,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"create_future", |this, arguments| {
         arguments.exactly::<0>("create_future")?;
-        known().future.call_named([this.object()], &known().loop_name, 1)
+        create_future(this)
     })
     .method(c"create_task", create_task)
 }
@@ -123,6 +127,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_release", |this, arguments| {
         arguments.exactly::<0>("_release")?;
+        this.future_keywords.store(None);
         this.core.close();
         Ok(Object::none())
     })
@@ -225,6 +230,17 @@ impl Instance<Loop> {
         handle.set_source_traceback(stack);
         Ok(())
     }
+}
+
+/// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
+fn create_future(this: &Instance<Loop>) -> Result<Object> {
+    if let Some(keywords) = this.future_keywords.load() {
+        return known().future.call_by_keywords(&keywords);
+    }
+    let keywords = Object::dict()?;
+    keywords.set_item(&known().loop_name.item(0)?, this.object())?;
+    this.future_keywords.store(Some(keywords.clone()));
+    known().future.call_by_keywords(&keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.

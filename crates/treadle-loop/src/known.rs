@@ -200,7 +200,6 @@ pub(crate) fn load() -> Result<&'static Known> {
             loop_name: Object::tuple([text(c"loop")?])?,
             operation: sock::class()?,
             sock: sock::Facts::new()?,
-            streams: Streams::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,

@@ -52,6 +52,15 @@ impl Object {
         unsafe { Self::from_new(new) }
     }
 
+    /// `self(**keywords)`.
+    pub(crate) fn call_by_keywords(&self, keywords: &Object) -> Result<Object> {
+        let nothing = Object::tuple([])?;
+        // SAFETY: the callable, a tuple and a dict are alive (L1) and this thread is attached (L2); what is no dict is an exception.
+        let result = unsafe { pyo3::ffi::PyObject_Call(self.pointer(), nothing.pointer(), keywords.pointer()) };
+        // SAFETY: the result is new (L4).
+        unsafe { Self::from_new(result) }
+    }
+
     /// Calls this with what a native method was called with.
     pub(crate) fn forward(&self, arguments: Args<'_>) -> Result<Object> {
         let names = arguments.names.map_or(NO_NAMES, Object::pointer);

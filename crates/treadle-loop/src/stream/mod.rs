@@ -42,16 +42,14 @@ impl Class for Stream {
 
     fn traverse(&self, visit: &Visit<'_>) {
         self.endpoint.traverse(visit);
-        for slot in [&self.server, &self.drained] {
-            visit.cell(slot);
-        }
+        visit.cell(&self.server);
+        visit.cell(&self.drained);
     }
 
     fn clear(&self) {
         self.endpoint.clear();
-        for slot in [&self.server, &self.drained] {
-            slot.store(None);
-        }
+        self.server.store(None);
+        self.drained.store(None);
     }
 }
 

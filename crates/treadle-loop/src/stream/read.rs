@@ -39,15 +39,6 @@ fn read_bytes(this: &Instance<Stream>) -> Result<()> {
     }
 }
 
-/// Gives data to the protocol, or to its reader where that comes to the same.
-fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
-    match streams::feed(&this.protocol(), data) {
-        Ok(true) => Ok(()),
-        Ok(false) => Stream::call_protocol(this, &names().data_received, [data]).map(drop),
-        Err(raised) => Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed."),
-    }
-}
-
 /// For the TLS layer: straight to OpenSSL.
 fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
     let data = match this.receive()? {
@@ -58,6 +49,15 @@ fn read_records(this: &Instance<Stream>, tls: &Instance<Tls>) -> Result<()> {
         let exception = raised.take();
         Stream::fail(this, &exception, "Fatal error: protocol.buffer_updated() call failed.")
     })
+}
+
+/// Gives data to the protocol, or to its reader where that comes to the same.
+fn give(this: &Instance<Stream>, data: &Object) -> Result<()> {
+    match streams::feed(&this.protocol(), data) {
+        Ok(true) => Ok(()),
+        Ok(false) => Stream::call_protocol(this, &names().data_received, [data]).map(drop),
+        Err(raised) => Stream::fail(this, &raised.take(), "Fatal error: protocol.data_received() call failed."),
+    }
 }
 
 /// For protocols with `get_buffer` and `buffer_updated`.

@@ -75,12 +75,11 @@ impl Reader {
     /// The value of a reader's object, made if it has none: a program may instantiate the class, too.
     #[inline]
     pub(super) fn of(reader: &Object) -> Result<Instance<Self>> {
-        match reader.attribute(&names()._native_state) {
-            Ok(value) => {
+        match reader.attributes()?.entry(&names()._native_state)? {
+            Some(value) => {
                 known().streams.reader.cast(&value).ok_or_else(|| value.unexpected("a reader's state is needed"))
             }
-            Err(raised) => {
-                raised.forget();
+            None => {
                 let value = Self::create()?;
                 reader.attributes()?.set_item(&names()._native_state, value.object())?;
                 Ok(value)

@@ -31,17 +31,24 @@ impl Work for Drain {
 impl Drain {
     fn is_drained(&self) -> Result<bool> {
         let streams = &known().streams;
-        let reader = self.writer.attribute(&names()._reader)?;
+        // No descriptors stand before these in either class.
+        let attributes = self.writer.attributes()?;
+        let of_writer = |name| -> Result<Object> { Ok(attributes.entry(name)?.unwrap_or_else(Object::none)) };
+        let reader = of_writer(&names()._reader)?;
         if !reader.is_none() && (!streams.is_native_reader(&reader) || Reader::of(&reader)?.has_exception()) {
             return Ok(false);
         }
-        let protocol = self.writer.attribute(&names()._protocol)?;
-        Ok(is_open(&self.writer.attribute(&names()._transport)?)?
+        let protocol = of_writer(&names()._protocol)?;
+        Ok(is_open(&of_writer(&names()._transport)?)?
             && protocol.has_type(&streams.protocol_class)
             && streams.protocol_class.attribute(&names()._drain_helper)?.is(&streams.drain_helper)
-            && protocol.attribute(&names()._connection_lost)?.is_exactly(false)
-            && protocol.attribute(&names()._paused)?.is_exactly(false))
+            && is_false(&protocol, &names()._connection_lost)?
+            && is_false(&protocol, &names()._paused)?)
     }
+}
+
+fn is_false(protocol: &Object, name: &Object) -> Result<bool> {
+    Ok(protocol.attributes()?.entry(name)?.is_some_and(|value| value.is_exactly(false)))
 }
 
 /// Adds the methods to the class of writers.
