@@ -14,6 +14,7 @@ use treadle_reactor::{Interest, Outgoing, RawFd, Token};
 
 use crate::core::Core;
 use crate::ffi::{Args, Class, Context, Instance, Kind, Object, Raised, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::handle::Handle;
 use crate::known::{known, names};
 use crate::readiness;
 use crate::source::Source;
@@ -189,7 +190,10 @@ impl Stream {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        this.core.call_soon(&callback, &[exception.clone()])
+        // Not in the current context: losses are mostly noticed outside of any.
+        let context = this.context.clone();
+        this.core.push_ready(Handle::create(&this.core, &callback, &[exception.clone()], context, None)?);
+        Ok(())
     }
 
     /// Calls `connection_lost`, then closes the socket and lets go of everything, whatever the protocol has done.
