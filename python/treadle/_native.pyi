@@ -1,6 +1,5 @@
 """The extension module."""
 
-import asyncio
 from types import ModuleType
 
 __version__: str

@@ -1,12 +1,14 @@
-"""What users complain of in other loops: one test for each complaint, named in its docstring. None of it happens here."""
+"""What users complain of in other loops: one test for each complaint, which its docstring names."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import contextvars
+import functools
 import gc
 import inspect
+import io
 import logging
 import os
 import signal
@@ -292,7 +294,7 @@ def test_files_are_sent(new_loop: NewLoop, tmp_path: Path, raw: bool) -> None:  
         loop = asyncio.get_running_loop()
         near, far = sockets(tcp=True)
         reading = asyncio.ensure_future(receive(far))
-        with (tmp_path / "file").open("rb") as file:  # noqa: ASYNC230
+        with (tmp_path / "file").open("rb") as file:
             if raw:
                 with near:
                     assert await loop.sock_sendfile(near, file, 10, 250_000) == 250_000
@@ -319,7 +321,7 @@ def test_datagrams_of_plain_sockets(new_loop: NewLoop) -> None:
         loop = asyncio.get_running_loop()
         with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
             for each in (one, two):
-                each.setblocking(False)
+                each.settimeout(0)
                 each.bind(("127.0.0.1", 0))
             waiting = asyncio.ensure_future(loop.sock_recvfrom(two, 100))
             await asyncio.sleep(0)
@@ -403,7 +405,7 @@ def has_datagrams(new_loop: NewLoop) -> bool:
 def test_slow_callbacks_are_told_of_in_debug_mode(new_loop: NewLoop, caplog: pytest.LogCaptureFixture) -> None:
     """Slow callbacks are invisible: uvloop #656, logfire PR 2186."""
     with running(new_loop) as loop, caplog.at_level(logging.WARNING):
-        loop.set_debug(True)  # noqa: FBT003
+        loop.set_debug(True)
         loop.slow_callback_duration = 0
 
         def slow_one() -> None:
@@ -469,7 +471,7 @@ def test_what_callbacks_held_is_given_back(new_loop: NewLoop) -> None:
         for handle in repeated:
             handle.cancel()
         future = loop.create_future()
-        future.add_done_callback(lambda _, thing=thing: None)
+        future.add_done_callback(functools.partial(print, thing, file=io.StringIO()))
         future.set_result(None)
         await asyncio.sleep(0)
         del thing, future, done
@@ -528,10 +530,22 @@ def test_callbacks_run_in_the_context_they_were_made_in(new_loop: NewLoop) -> No
         loop.call_soon(note, "call_soon")
         loop.call_later(0, note, "call_later")
         loop.call_soon_threadsafe(note, "call_soon_threadsafe")
-        loop.add_reader(near, lambda: (note("reader"), loop.remove_reader(near)))
-        loop.add_writer(near, lambda: (note("writer"), loop.remove_writer(near)))
+
+        def ready(name: str, remove: Callable[[Any], bool]) -> None:
+            note(name)
+            remove(near)
+
+        loop.add_reader(near, ready, "reader", loop.remove_reader)
+        loop.add_writer(near, ready, "writer", loop.remove_writer)
         loop.add_signal_handler(signal.SIGUSR1, note, "signal")
-        names = ("connection_made", "data_received", "pause_writing", "resume_writing", "eof_received", "connection_lost")
+        names = (
+            "connection_made",
+            "data_received",
+            "pause_writing",
+            "resume_writing",
+            "eof_received",
+            "connection_lost",
+        )
 
         def action(name: str) -> Callable[[Recorder], None]:
             return lambda _: note(name)

@@ -120,7 +120,7 @@ async def start(scenario: Scenario) -> None:
 @not_on("asyncio", reason="forgets servers whose makers were cancelled")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(6))
-def test_random_mixture_leaves_nothing_behind(new_loop: NewLoop, seed: int) -> None:
+def test_random_mixture_leaves_nothing_behind(new_loop: NewLoop, seed: int) -> None:  # noqa: C901 -- a script.
     draw = random.Random(seed)  # noqa: S311
     kinds = scenarios.QUICK
 

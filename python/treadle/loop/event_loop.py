@@ -1,10 +1,7 @@
 """The event loop, put together."""
 
-import asyncio
-import os
-import sys
-from asyncio import constants, selector_events, unix_events
-from typing import IO, Any
+from asyncio import selector_events, unix_events
+from typing import Any
 
 from treadle.loop.subprocess import Subprocesses
 from treadle.loop.unix import Unix
