@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops fuzz packages knowledge conformance conformance-quick clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops soak soak-quick fuzz packages knowledge conformance conformance-quick clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -62,6 +62,16 @@ test-python: .venv/tools
 	rm -rf target/wheels-for-tests
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
 	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13
+
+# Everything a loop does, mixed and at once: memory must stay flat and no descriptor be left. `make soak SOAK=60` is shorter.
+SOAK ?= 600
+soak: .venv/tools
+	$(BIN)/python -m pip install --quiet .
+	$(BIN)/python tests/soak.py --seconds $(SOAK)
+
+# The same for as long as CI has time.
+soak-quick:
+	$(MAKE) soak SOAK=20
 
 # The checker beside ruff's ASYNC rules, and time against size.
 bench: .venv/tools

@@ -71,10 +71,10 @@ class Recorder(asyncio.BaseProtocol):
 class BufferedRecorder(Recorder, asyncio.BufferedProtocol):
     """Remembers, with a buffer of its own."""
 
-    def __init__(self, size: int = 4096, **actions: Callable[[Recorder], object]) -> None:
-        """Take the buffer's size, and what to do in which callback."""
+    def __init__(self, **actions: Callable[[Recorder], object]) -> None:
+        """Take what to do in which callback."""
         super().__init__(**actions)
-        self.buffer = bytearray(size)
+        self.buffer = bytearray(4096)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Give the buffer."""
@@ -96,8 +96,8 @@ def sockets(*, tcp: bool = False) -> tuple[socket.socket, socket.socket]:
             far, _ = server.accept()
     else:
         near, far = socket.socketpair()
-    near.setblocking(False)
-    far.setblocking(False)
+    near.settimeout(0)
+    far.settimeout(0)
     return near, far
 
 

@@ -1,4 +1,4 @@
-"""What a program does with a loop, in small pieces that may be cancelled anywhere: for the audit of descriptors and the soak."""
+"""What a program does with a loop, in pieces that may be cancelled anywhere: for the audit and the soak."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from connections import Recorder, sockets, tls_contexts
+from loops import until
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     Scenario = Callable[[], Awaitable[object]]
@@ -74,8 +75,7 @@ async def connect_with_socket() -> None:
         transport, protocol = await asyncio.get_running_loop().create_connection(Recorder, sock=near)
         try:
             far.send(b"hello")
-            while not protocol.data:
-                await asyncio.sleep(0)
+            await until(lambda: bool(protocol.data))
         finally:
             transport.abort()
 
@@ -95,8 +95,7 @@ async def connect_tls() -> None:
         transport, protocol = await loop.create_connection(Recorder, host, port, ssl=Tls.client, server_hostname="")
         try:
             transport.write(b"hello")
-            while not protocol.data:
-                await asyncio.sleep(0)
+            await until(lambda: bool(protocol.data))
         finally:
             transport.abort()
 
@@ -118,8 +117,7 @@ async def start_tls() -> None:
                 assert other
                 echo.transport = other
                 secure.write(b"hello")
-                while not protocol.data:
-                    await asyncio.sleep(0)
+                await until(lambda: bool(protocol.data))
                 secure.abort()
                 other.abort()
             finally:
@@ -144,8 +142,7 @@ async def read_pipe() -> None:
         transport, protocol = await loop.connect_read_pipe(Recorder, pipe)
         try:
             other.write(b"hello")
-            while not protocol.data:
-                await asyncio.sleep(0)
+            await until(lambda: bool(protocol.data))
         finally:
             transport.close()
 
@@ -167,8 +164,8 @@ async def plain_sockets() -> None:
     """Use the methods for sockets of the program's own."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as near:
-        server.setblocking(False)
-        near.setblocking(False)
+        server.settimeout(0)
+        near.settimeout(0)
         await loop.sock_connect(near, server.getsockname())
         # The connection is there already. Who is cancelled in waiting for one may lose it, in any loop.
         far, _ = await loop.sock_accept(server)
@@ -217,8 +214,7 @@ async def unix_server() -> None:
             transport, protocol = await loop.create_unix_connection(Recorder, path)
             try:
                 transport.write(b"hello")
-                while not protocol.data:
-                    await asyncio.sleep(0)
+                await until(lambda: bool(protocol.data))
             finally:
                 transport.close()
         finally:

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) unflushed: RefCell<VecDeque<Source>>,
     read_buffer: RefCell<ReadBuffer>,
     pub(crate) stopping: Cell<bool>,
+    /// The loop itself calls transports: for events, or to flush them.
+    pub(crate) is_outside: Cell<bool>,
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
@@ -77,6 +79,7 @@ impl Core {
             unflushed: RefCell::default(),
             read_buffer: RefCell::default(),
             stopping: Cell::new(false),
+            is_outside: Cell::new(false),
             is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
             debug: Cell::new(false),

@@ -205,6 +205,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
             write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
             tls: tls::class()?,
+            streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,

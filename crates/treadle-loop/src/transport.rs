@@ -13,6 +13,7 @@ use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
+use crate::handle::Handle;
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
@@ -185,7 +186,13 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        this.core.call_soon(&callback, std::slice::from_ref(exception))
+        if !this.core.is_outside.get() {
+            return this.core.call_soon(&callback, std::slice::from_ref(exception));
+        }
+        // No callback of the program's runs, so there is no current context to copy.
+        let context = this.context.clone();
+        this.core.push_ready(Handle::create(&this.core, &callback, std::slice::from_ref(exception), context, None)?);
+        Ok(())
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.

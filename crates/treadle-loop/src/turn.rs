@@ -37,16 +37,25 @@ struct Asked {
 
 /// Runs turns until the loop is told to stop.
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
+    let result = run_turns(core);
+    core.is_outside.set(false);
+    result
+}
+
+fn run_turns(core: &Rc<Core>) -> Result<()> {
     let mut asked = Asked { turns: TURNS, at: 0 };
     loop {
         let mut transports_wait = false;
+        core.is_outside.set(true);
         if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
             core.is_poll_wanted.set(false);
             transports_wait = poll_point(core)?;
             asked = Asked { turns: 0, at: now() };
         }
         asked.turns += 1;
+        core.is_outside.set(false);
         run_ready(core)?;
+        core.is_outside.set(true);
         if transports_wait {
             call_late_transports(core)?;
         }
