@@ -75,16 +75,13 @@ impl Reader {
     /// The value of a reader's object, made if it has none: a program may instantiate the class, too.
     #[inline]
     pub(super) fn of(reader: &Object) -> Result<Instance<Self>> {
-        match reader.attributes()?.entry(&names()._native_state)? {
-            Some(value) => {
-                known().streams.reader.cast(&value).ok_or_else(|| value.unexpected("a reader's state is needed"))
-            }
-            None => {
-                let value = Self::create()?;
-                reader.attributes()?.set_item(&names()._native_state, value.object())?;
-                Ok(value)
-            }
+        let attributes = reader.attributes()?;
+        if let Some(value) = attributes.entry(&names()._native_state)? {
+            return known().streams.reader.cast(&value).ok_or_else(|| value.unexpected("a reader's state is needed"));
         }
+        let value = Self::create()?;
+        attributes.set_item(&names()._native_state, value.object())?;
+        Ok(value)
     }
 
     /// Whether the stock methods are needed.
