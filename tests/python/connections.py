@@ -96,8 +96,8 @@ def sockets(*, tcp: bool = False) -> tuple[socket.socket, socket.socket]:
             far, _ = server.accept()
     else:
         near, far = socket.socketpair()
-    near.setblocking(False)
-    far.setblocking(False)
+    for end in (near, far):
+        end.setblocking(False)  # noqa: FBT003 -- the method takes no names.
     return near, far
 
 

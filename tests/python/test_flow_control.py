@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import socket
@@ -58,8 +59,64 @@ def shapes(draw: random.Random, data: bytes) -> tuple[Any, Callable[[], object]]
         return memoryview(b"before" + data + b"after")[6 : 6 + len(data)], lambda: None
     array = bytearray(data)
     if kind == 2:
-        return array, lambda: (array.reverse(), array.clear())
+
+        def spoil() -> None:
+            array.reverse()
+            array.clear()
+
+        return array, spoil
     return memoryview(array), lambda: array.__setitem__(slice(None), bytes(len(array)))
+
+
+class SlowPeer:
+    """A connection that is written to at random, and whose peer reads at random."""
+
+    def __init__(self, draw: random.Random, transport: Any, far: socket.socket, *, is_ours: bool) -> None:
+        """Take both ends, and whether the loop is ours."""
+        self.draw = draw
+        self.transport = transport
+        self.far = far
+        self.is_ours = is_ours
+        self.written, self.received = hashlib.sha256(), hashlib.sha256()
+
+    async def step(self) -> None:
+        """Do something."""
+        action = self.draw.randrange(10)
+        if action == 0:
+            high = self.draw.choice([0, 1, 100, 5_000, 70_000])
+            self.transport.set_write_buffer_limits(high, self.draw.randrange(high + 1))
+        elif action <= 5:
+            self.write(self.draw.randbytes(self.draw.choice([0, 1, 10, 1000, 1000, 8000, 40_000])))
+        elif action == 6:
+            sizes = (self.draw.choice([0, 1, 500, 20_000]) for _ in range(self.draw.randrange(5)))
+            self.write_lines([self.draw.randbytes(size) for size in sizes])
+        elif action == 7:
+            await asyncio.sleep(0)
+        else:
+            self.read(self.draw.choice([100, 5_000, 100_000]))
+
+    def write(self, data: bytes) -> None:
+        """Write data in some shape."""
+        shape, spoil = shapes(self.draw, data)
+        self.transport.write(shape)
+        if self.is_ours:
+            # asyncio and uvloop send what is in there when they come to it.
+            spoil()
+        self.written.update(data)
+
+    def write_lines(self, pieces: list[bytes]) -> None:
+        """Write pieces at once."""
+        if self.is_ours:
+            self.transport.writelines(pieces)
+        else:
+            # asyncio's forgets the marks in some versions.
+            self.transport.write(b"".join(pieces))
+        self.written.update(b"".join(pieces))
+
+    def read(self, most: int) -> None:
+        """Read at the other end."""
+        with contextlib.suppress(BlockingIOError):
+            self.received.update(self.far.recv(most))
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
@@ -74,42 +131,9 @@ def test_slow_peer_gets_what_was_written_between_pauses_at_the_marks(new_loop: N
         # So that little is much.
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         transport, protocol = await loop.create_connection(Marks, sock=near)
-        written, received = hashlib.sha256(), hashlib.sha256()
-        total = 0
-
-        def read(most: int) -> None:
-            try:
-                received.update(far.recv(most))
-            except BlockingIOError:
-                pass
-
+        peer = SlowPeer(draw, transport, far, is_ours=is_treadle(new_loop))
         for _ in range(150):
-            action = draw.randrange(10)
-            if action == 0:
-                high = draw.choice([0, 1, 100, 5_000, 70_000])
-                transport.set_write_buffer_limits(high, draw.randrange(high + 1))
-            elif action <= 5:
-                data = draw.randbytes(draw.choice([0, 1, 10, 1000, 1000, 8000, 40_000]))
-                shape, spoil = shapes(draw, data)
-                transport.write(shape)
-                if is_treadle(new_loop):
-                    # asyncio and uvloop send what is in there when they come to it.
-                    spoil()
-                written.update(data)
-                total += len(data)
-            elif action == 6:
-                pieces = [draw.randbytes(draw.choice([0, 1, 500, 20_000])) for _ in range(draw.randrange(5))]
-                if is_treadle(new_loop):
-                    transport.writelines(pieces)
-                else:
-                    # asyncio's forgets the marks in some versions.
-                    transport.write(b"".join(pieces))
-                written.update(b"".join(pieces))
-                total += sum(map(len, pieces))
-            elif action == 7:
-                await asyncio.sleep(0)
-            else:
-                read(draw.choice([100, 5_000, 100_000]))
+            await peer.step()
             if transport.get_write_buffer_size() > transport.get_write_buffer_limits()[1]:
                 # asyncio pauses at once; who gathers writes does so before it waits for the system.
                 await asyncio.sleep(0)
@@ -118,10 +142,10 @@ def test_slow_peer_gets_what_was_written_between_pauses_at_the_marks(new_loop: N
             transport.write_eof()
         else:
             transport.close()
-        received.update(await receive(far))
+        peer.received.update(await receive(far))
         if draw.randrange(2):
             await until(lambda: transport.get_write_buffer_size() == 0)
-        assert received.digest() == written.digest()
+        assert peer.received.digest() == peer.written.digest()
         await until(lambda: not protocol.is_paused or protocol.is_lost)
         far.close()
         await until_lost(protocol)

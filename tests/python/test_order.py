@@ -26,7 +26,7 @@ LAST_WORD = contextvars.ContextVar("LAST_WORD", default="nothing")
 
 
 class Program:
-    """A random program of callbacks: what each one does is drawn before it is run, so that all loops and the model run the same."""
+    """A random program of callbacks: what each one does is drawn before it is run, so that all run the same."""
 
     def __init__(self, seed: int, *, stops: bool = False) -> None:
         """Draw the program."""
@@ -157,7 +157,12 @@ def test_stop_lets_the_rest_of_the_turn_run_and_nothing_more(new_loop: NewLoop, 
 def test_stop_before_running_runs_one_turn(new_loop: NewLoop) -> None:
     trace: list[int] = []
     with running(new_loop) as loop:
-        loop.call_soon(lambda: (trace.append(1), loop.call_soon(trace.append, 3)))
+
+        def first() -> None:
+            trace.append(1)
+            loop.call_soon(trace.append, 3)
+
+        loop.call_soon(first)
         loop.call_soon(trace.append, 2)
         loop.stop()
         loop.run_forever()

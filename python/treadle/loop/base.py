@@ -32,7 +32,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The native half takes precedence.
+class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precedence.
     """A loop without sockets."""
 
     def __init__(self) -> None:
