@@ -15,7 +15,7 @@ import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from treadle.loop.subprocess import Subprocesses
+from treadle.loop import EventLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -23,22 +23,12 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class StandIn(Subprocesses, asyncio.SelectorEventLoop):
-    """The parts of the loop that are Python, on asyncio's own selectors."""
-
-
 def factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Return what makes a loop, by the name of the loop."""
-    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-        "asyncio": asyncio.SelectorEventLoop,
-        "stand-in": StandIn,
-    }
-    for name, module, attribute in (
-        ("uvloop", "uvloop", "new_event_loop"),
-        ("treadle", "treadle.loop", "EventLoop"),
-    ):
-        with contextlib.suppress(ImportError, AttributeError):
-            found[name] = getattr(importlib.import_module(module), attribute)
+    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
+    with contextlib.suppress(ImportError):
+        found["uvloop"] = importlib.import_module("uvloop").new_event_loop
+    found["treadle"] = EventLoop
     return found
 
 

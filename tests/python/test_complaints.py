@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from connections import NewLoop
 
-pytestmark = not_on("stand-in", reason="has asyncio's transports")
-
 
 async def cancelled_everywhere(make: Callable[[], Any]) -> None:
     """Cancel a coroutine at each step in turn, while descriptors of others take every number that becomes free."""

@@ -272,7 +272,7 @@ def test_a_burst_is_no_reason_for_others_to_starve(new_loop: NewLoop) -> None:
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="cannot send to a peer without a name")
+@not_on("asyncio", "uvloop", reason="cannot send to a peer without a name")
 def test_what_the_kernel_does_not_take_waits_and_keeps_its_order(new_loop: NewLoop) -> None:
     async def main() -> None:
         peer, far = await unix_pair()
@@ -534,7 +534,7 @@ def test_another_protocol_can_take_over(new_loop: NewLoop) -> None:
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", reason="an AttributeError of its own")
+@not_on("asyncio", reason="an AttributeError of its own")
 def test_nothing_is_sent_after_the_end(new_loop: NewLoop) -> None:
     async def main() -> None:
         client = await endpoint()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from connections import NewLoop
     from scenarios import Scenario
 
-pytestmark = not_on("stand-in", "uvloop", reason="is asyncio, or leaks: uvloop #738")
+pytestmark = not_on("uvloop", reason="is asyncio, or leaks: uvloop #738")
 
 # What must not stay behind. Classes that tests of other parts use are named with their module.
 KINDS = ("Transport", "Protocol", "Handle", "Server", "Task", "socket", "Recorder", "Echo", "SSLObject", "EventLoop")

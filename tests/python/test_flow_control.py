@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from connections import NewLoop
 
-pytestmark = not_on("stand-in", reason="has asyncio's transports")
 
 SEEDS = range(8)
 # More than any socket takes at once.

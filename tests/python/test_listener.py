@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
 import treadle
 
 
@@ -13,20 +12,25 @@ class Listener:
     """Notes what it hears."""
 
     def __init__(self) -> None:
+        """Begin with nothing."""
         self.heard: list[str] = []
 
     def callback(self, handle: asyncio.Handle) -> None:
+        """Hear of a callback that is about to run."""
         assert isinstance(handle, asyncio.Handle)
         self.heard.append("callback")
 
     def task(self, task: "asyncio.Task[None]") -> None:
+        """Hear of a new task."""
         self.heard.append(f"task {task.get_name()}")
 
     def transport(self, transport: asyncio.BaseTransport) -> None:
+        """Hear of a new transport."""
         assert isinstance(transport, asyncio.BaseTransport)
         self.heard.append("transport")
 
     def job(self, function: object) -> None:
+        """Hear of a job for an executor."""
         self.heard.append(f"job {getattr(function, '__name__', '?')}")
 
 
@@ -69,7 +73,7 @@ def test_exceptions_of_a_listener_do_not_reach_the_program(
     loop: treadle.EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Listener):
-        def callback(self, _handle: asyncio.Handle) -> None:  # type: ignore[override]
+        def callback(self, _handle: asyncio.Handle) -> None:
             raise ValueError("a listener's fault")
 
     hidden: list[object] = []

@@ -19,7 +19,6 @@ from loops import not_on
 if TYPE_CHECKING:
     from connections import NewLoop
 
-pytestmark = not_on("stand-in", reason="schedules as asyncio does")
 
 SEEDS = range(12)
 LAST_WORD = contextvars.ContextVar("LAST_WORD", default="nothing")

@@ -355,7 +355,7 @@ def test_exceptions_that_end_programs_end_the_loop(new_loop: NewLoop, exception:
     loop.close()
 
 
-@not_on("asyncio", "stand-in", reason="closing one transport stops the other")
+@not_on("asyncio", reason="closing one transport stops the other")
 @not_on("uvloop", reason="opens terminals as pipes, which they are not")
 def test_a_terminal_is_read_and_written_by_one_descriptor(new_loop: NewLoop) -> None:
     async def main() -> None:
@@ -400,7 +400,7 @@ def test_a_terminal_that_hangs_up_is_an_error_and_no_end_of_file(new_loop: NewLo
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="lets the transport's watch be replaced")
+@not_on("asyncio", "uvloop", reason="lets the transport's watch be replaced")
 def test_a_descriptor_of_a_transport_is_nobody_elses(new_loop: NewLoop) -> None:
     async def main() -> None:
         read, write = pipe()
@@ -416,7 +416,7 @@ def test_a_descriptor_of_a_transport_is_nobody_elses(new_loop: NewLoop) -> None:
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="goes on waiting for the old file")
+@not_on("asyncio", "uvloop", reason="goes on waiting for the old file")
 def test_a_number_that_was_closed_while_watched_can_be_used_again(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

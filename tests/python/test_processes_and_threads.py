@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from connections import NewLoop
 
 pytestmark = [
-    not_on("stand-in", reason="has asyncio's transports"),
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]
 ours = not_on("asyncio", "uvloop", reason="share the kernel's set with the child")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from connections import is_treadle
 from loops import not_on, open_descriptors, run, until
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_big_data_is_sent_in_pieces(new_loop: NewLoop, kind: Callable[[bytes], A
     check_big_data(new_loop, kind)
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="it counts items, and not bytes")
+@not_on("asyncio", "uvloop", reason="it counts items, and not bytes")
 def test_items_of_any_format_are_sent_as_bytes(new_loop: NewLoop) -> None:
     check_big_data(new_loop, lambda data: memoryview(data).cast("I"))
     check_big_data(new_loop, lambda data: array.array("d", data))
@@ -274,7 +275,7 @@ def test_an_accept_that_is_cancelled_loses_no_connection(new_loop: NewLoop) -> N
 
 
 @HELD
-@not_on("asyncio", "stand-in", reason="what was received before the task runs is lost")
+@not_on("asyncio", reason="what was received before the task runs is lost")
 def test_what_arrives_for_a_cancelled_operation_is_still_there(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -336,7 +337,7 @@ def test_names_are_looked_up(new_loop: NewLoop) -> None:
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", reason="it takes a full queue for a connection")
+@not_on("asyncio", reason="it takes a full queue for a connection")
 @not_on("uvloop", reason="it waits for a descriptor that is ready at once")
 def test_a_full_queue_of_a_unix_server_is_an_error(new_loop: NewLoop) -> None:
     async def main() -> None:
@@ -358,7 +359,7 @@ def test_a_full_queue_of_a_unix_server_is_an_error(new_loop: NewLoop) -> None:
 # What makes them coroutines.
 
 
-@not_on("uvloop", "asyncio", "stand-in", reason="theirs are made by a compiler")
+@not_on("uvloop", "asyncio", reason="theirs are made by a compiler")
 def test_an_operation_is_a_coroutine(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -788,9 +789,7 @@ def test_a_socket_that_is_closed_while_it_is_waited_for_harms_nobody(new_loop: N
     run(new_loop, main())
 
 
-@not_on(
-    "asyncio", "stand-in", "uvloop", reason="there the operation waits for ever, or the new socket cannot be watched"
-)
+@not_on("asyncio", "uvloop", reason="there the operation waits for ever, or the new socket cannot be watched")
 def test_an_operation_on_a_closed_socket_fails_when_its_number_is_used_again(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -835,7 +834,7 @@ def test_a_waiting_operation_that_is_dropped_lets_go_of_everything(new_loop: New
         operation.send(None)
     near.close()
     del operation, near, buffer
-    if new_loop is asyncio.SelectorEventLoop or not new_loop.__module__.startswith("treadle"):
+    if not is_treadle(new_loop):
         # Theirs hold it until the loop is closed.
         loop.close()
     gc.collect()
@@ -876,7 +875,7 @@ def test_connections_of_a_server_send_small_segments_at_once(new_loop: NewLoop) 
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", reason="its transport survives the server, and fails when it is dropped")
+@not_on("asyncio", reason="its transport survives the server, and fails when it is dropped")
 @not_on("uvloop", reason="it goes on accepting")
 def test_a_server_that_is_closed_by_its_factory_accepts_no_more(new_loop: NewLoop) -> None:
     async def main() -> None:
@@ -925,7 +924,7 @@ def test_a_child_of_a_fork_does_not_disturb_its_parent(new_loop: NewLoop) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's words are Linux's")
-@not_on("asyncio", "stand-in", "uvloop", reason="they change what is watched for each message")
+@not_on("asyncio", "uvloop", reason="they change what is watched for each message")
 def test_a_conversation_changes_nothing_in_the_kernels_set(new_loop: NewLoop) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import loops
 import pytest
+from connections import is_treadle
 from loops import not_on, run
-from treadle.loop.subprocess import Subprocesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def _nothing_is_left(new_loop: NewLoop) -> Iterator[None]:
 @pytest.fixture(params=["pidfd", "thread"])
 def _either_watch(request: pytest.FixtureRequest, new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "thread":
-        if not (isinstance(new_loop, type) and issubclass(new_loop, Subprocesses)):
+        if not is_treadle(new_loop):
             pytest.skip("asyncio and uvloop choose by themselves")
 
         def pidfd_open(pid: int, flags: int = 0) -> int:

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from connections import NewLoop
 
-pytestmark = not_on("stand-in", reason="has asyncio's transports")
-
 
 class Odd(BaseException):
     """Derived from the base of all exceptions, and still not one that ends programs."""

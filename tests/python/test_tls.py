@@ -97,7 +97,7 @@ def test_writes_keep_their_order_whatever_their_size(play: Play) -> None:
     play(scene)
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="each write is a record of its own")
+@not_on("asyncio", "uvloop", reason="each write is a record of its own")
 def test_small_writes_of_a_turn_share_a_record(play: Play) -> None:
     async def scene(peer: Peer, context: ssl.SSLContext) -> None:
         transport = await connected(peer, Application(), context)
@@ -537,7 +537,7 @@ def test_connection_goes_over_to_tls(play: Play, room: int | None) -> None:
     play(scene)
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="what the reader holds already is lost")
+@not_on("asyncio", "uvloop", reason="what the reader holds already is lost")
 def test_reader_that_holds_half_a_record_gives_it_to_tls(new_loop: Any, certificate: Certificate) -> None:
     async def main() -> None:
         async with asyncio.timeout(2):
@@ -573,7 +573,7 @@ def test_reader_that_holds_half_a_record_gives_it_to_tls(new_loop: Any, certific
     run(new_loop, main())
 
 
-@not_on("asyncio", "stand-in", "uvloop", reason="what the reader holds already is lost")
+@not_on("asyncio", "uvloop", reason="what the reader holds already is lost")
 def test_reader_that_holds_the_first_records_gives_them_to_tls(new_loop: Any, certificate: Certificate) -> None:
     async def main() -> None:
         done = asyncio.get_running_loop().create_future()

@@ -32,7 +32,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The native half takes precedence.
+class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precedence.
     """A loop without sockets."""
 
     def __init__(self) -> None:
@@ -81,7 +81,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # type: ignore[misc]  # The nat
         self._close_wakeup()
         self._release()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]  # Its types are asyncio's, too long to repeat.
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
         """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
         if self._listener is not None:
             self._listener.job(func)

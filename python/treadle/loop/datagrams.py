@@ -25,5 +25,4 @@ class Datagrams(Unix):
     ) -> asyncio.DatagramTransport:
         extra = {} if extra is None else extra
         describe_socket(extra, sock)
-        transport: asyncio.DatagramTransport = self._open_datagram(sock, protocol, address, waiter, extra, _MODERN)
-        return transport
+        return self._open_datagram(sock, protocol, address, waiter, extra, _MODERN)

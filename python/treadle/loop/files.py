@@ -26,11 +26,9 @@ class Files(Sockets):
         except (AttributeError, OSError, ValueError) as error:
             raise exceptions.SendfileNotAvailableError("not a regular file") from error
         self._ensure_fd_no_transport(sock.fileno())
-        return await self._send_file(sock, descriptor, file, offset, size, count)
+        return await self._send_file(sock, descriptor, offset, size, count)
 
-    async def _send_file(
-        self, sock: socket.socket, descriptor: int, file: IO[bytes], offset: int, size: int, count: int | None
-    ) -> int:
+    async def _send_file(self, sock: socket.socket, descriptor: int, offset: int, size: int, count: int | None) -> int:
         start, sent = offset, 0
         try:
             while count is None or sent < count:
@@ -87,7 +85,7 @@ class Files(Sockets):
 
 
 class _Pauses(asyncio.Protocol):
-    """Stands in for a transport's protocol while a file is written to it: asyncio's own takes only transports of its own."""
+    """Stands in for a transport's protocol while a file is written to it; asyncio's takes its own transports only."""
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -143,11 +141,11 @@ class _Pauses(asyncio.Protocol):
             self._resumed = None
         self._protocol.connection_lost(exc)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002 -- asyncio calls it so.
         """Refuse what cannot happen."""
         raise RuntimeError("the connection is made already")
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 -- asyncio calls it so.
         """Refuse what cannot happen."""
         raise RuntimeError("reading is paused while a file is sent")
 

@@ -22,8 +22,7 @@ class Pipes(Datagrams):
         if not (_is_pipe(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is for pipes/sockets only.")
         extra = _described(pipe, extra)
-        transport: asyncio.ReadTransport = self._open_read_pipe(pipe, protocol, waiter, extra)
-        return transport
+        return self._open_read_pipe(pipe, protocol, waiter, extra)
 
     def _make_write_pipe_transport(
         self,
@@ -36,8 +35,7 @@ class Pipes(Datagrams):
         if not (_is_pipe(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is only for pipes, sockets and character devices")
         extra = _described(pipe, extra)
-        transport: asyncio.WriteTransport = self._open_write_pipe(pipe, protocol, waiter, extra, _is_pipe(mode))
-        return transport
+        return self._open_write_pipe(pipe, protocol, waiter, extra, _is_pipe(mode))
 
 
 def _is_pipe(mode: int) -> bool:

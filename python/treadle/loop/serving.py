@@ -13,6 +13,8 @@ from treadle.loop import streams, tls
 from treadle.loop.signals import Signals
 
 _Factory = Callable[[], asyncio.BaseProtocol]
+# asyncio's private parts, which its types do not show.
+_loop_module: Any = base_events
 
 
 class Serving(Signals):
@@ -40,13 +42,13 @@ class Serving(Signals):
         extra = {} if extra is None else extra
         if not self._set_up_socket(sock, extra):
             describe_socket(extra, sock)
-            base_events._set_nodelay(sock)
+            _loop_module._set_nodelay(sock)
         transport = self._open_stream(sock, protocol, waiter, extra, server)
         if server is not None:
             attach(server, transport)
         return transport
 
-    def _make_ssl_transport(
+    def _make_ssl_transport(  # noqa: PLR0913 -- the signature is asyncio's.
         self,
         rawsock: socket.socket,
         protocol: asyncio.BaseProtocol,
@@ -75,7 +77,7 @@ class Serving(Signals):
         self._make_socket_transport(rawsock, layer, extra=extra, server=server)
         return layer._app_transport
 
-    async def start_tls(
+    async def start_tls(  # noqa: PLR0913 -- the signature is asyncio's.
         self,
         transport: Any,
         protocol: asyncio.BaseProtocol,
@@ -98,7 +100,7 @@ class Serving(Signals):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
 
-    def _start_serving(
+    def _start_serving(  # noqa: PLR0913, PLR0917 -- the signature is asyncio's.
         self,
         protocol_factory: _Factory,
         sock: socket.socket,
@@ -144,7 +146,7 @@ class Serving(Signals):
         for _ in range(backlog):
             try:
                 connection, address = sock.accept()
-                connection.setblocking(False)
+                connection.setblocking(False)  # noqa: FBT003 -- the method takes no names.
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             welcome(factory, connection, address, *options)
@@ -176,7 +178,7 @@ class Serving(Signals):
         except (SystemExit, KeyboardInterrupt):
             connection.close()
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever the factory raises concerns one connection.
+        except BaseException as error:  # noqa: BLE001 -- whatever the factory raises concerns one connection.
             connection.close()
             self._accept_failed(error, protocol, transport)
 
@@ -184,7 +186,7 @@ class Serving(Signals):
         """Begin to make the transport of an accepted connection, which takes a handshake."""
         self.create_task(self._welcome_tls(*arguments))
 
-    async def _welcome_tls(
+    async def _welcome_tls(  # noqa: PLR0913, PLR0917 -- all that the handshake takes.
         self,
         factory: _Factory,
         connection: socket.socket,
@@ -218,7 +220,7 @@ class Serving(Signals):
                 raise
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:  # noqa: BLE001 - a failed handshake concerns one connection.
+        except BaseException as error:  # noqa: BLE001 -- a failed handshake concerns one connection.
             if transport is None:
                 connection.close()
             self._accept_failed(error, protocol, transport)

@@ -7,6 +7,9 @@ from typing import Any
 
 from treadle.loop.serving import Serving
 
+# asyncio's private parts, which its types do not show.
+_loop_module: Any = base_events
+
 
 class Sockets(Serving):
     """Operations on sockets that a program owns."""
@@ -18,7 +21,7 @@ class Sockets(Serving):
             TypeError: it is a TLS socket.
             ValueError: in debug mode, it blocks.
         """
-        base_events._check_ssl_socket(sock)
+        _loop_module._check_ssl_socket(sock)
         if self._debug and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
 

@@ -12,6 +12,7 @@ been the same since Python 3.11. Where a later one has others, ``Tls`` is asynci
 import asyncio
 import ssl
 from asyncio import sslproto
+from collections.abc import Callable
 from typing import Any
 
 from treadle.loop import native
@@ -67,7 +68,8 @@ def _is_as_known() -> bool:
     return names.issuperset(_ATTRIBUTES.split()) and set(_METHODS.split()) <= vars(stock).keys() and states == _STATES
 
 
-Tls: type[sslproto.SSLProtocol] = _Tls if _is_as_known() else sslproto.SSLProtocol
+# The class takes no waiter and fractions of seconds as well, which its types do not show.
+Tls: Callable[..., sslproto.SSLProtocol] = _Tls if _is_as_known() else sslproto.SSLProtocol
 
 
 async def start(
