@@ -2,7 +2,7 @@
 #
 #   make demo    build, install into .venv, check an example service
 #   make test    all tests
-#   make ready   formatting, lints, types, tests: what CI runs
+#   make ready   formatting, lints, types, tests, a part of CPython's own, a short soak: what CI runs
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -34,7 +34,7 @@ demo: .venv/made
 	@echo "$$ treadle check examples/orders"
 	@$(BIN)/treadle check examples/orders || test $$? -eq 1
 
-ready: format lint types test
+ready: format lint types test conformance-quick soak-quick
 
 format: .venv/tools
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
@@ -71,7 +71,7 @@ soak: .venv/tools
 
 # The same for as long as CI has time.
 soak-quick:
-	$(MAKE) soak SOAK=20
+	TREADLE_PROFILE=dev $(MAKE) soak SOAK=20
 
 # The checker beside ruff's ASYNC rules, and time against size.
 bench: .venv/tools
