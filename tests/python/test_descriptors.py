@@ -164,7 +164,8 @@ def test_memory_is_flat_however_often_everything_is_done(new_loop: NewLoop) -> N
             await asyncio.gather(*(scenario() for scenario in scenarios.QUICK))
         await settle()
 
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    # The debug mode remembers where everything was made.
+    with asyncio.Runner(debug=False, loop_factory=new_loop) as runner:
         runner.run(rounds(5))
         tracemalloc.start()
         try:
