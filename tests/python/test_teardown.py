@@ -455,7 +455,7 @@ def test_protocol_factory_that_fails_costs_one_connection(new_loop: NewLoop, err
         pytest.skip("asyncio forgets the connection")
     with running(new_loop) as loop:
         # In debug mode asyncio keeps the connection with the report.
-        loop.set_debug(False)  # noqa: FBT003
+        loop.set_debug(False)
         failures = reported(loop)
         made: list[Recorder] = []
 
