@@ -7,6 +7,7 @@ import ssl
 import sys
 from asyncio import base_events, constants, trsock
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from treadle.loop import streams, tls
@@ -29,7 +30,8 @@ class Serving(Signals):
             await begin_serving(server)
         return server
 
-    def _make_socket_transport(
+    # `context` came with Python 3.15: the protocol is called in a copy of it.
+    def _make_socket_transport(  # noqa: PLR0913 -- the signature is asyncio's.
         self,
         sock: socket.socket,
         protocol: asyncio.BaseProtocol,
@@ -37,13 +39,17 @@ class Serving(Signals):
         *,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
     ) -> asyncio.Transport:
         check_open(server)
         extra = {} if extra is None else extra
         if not self._set_up_socket(sock, extra):
             describe_socket(extra, sock)
             _loop_module._set_nodelay(sock)
-        transport = self._open_stream(sock, protocol, waiter, extra, server)
+        if context is None:
+            transport = self._open_stream(sock, protocol, waiter, extra, server)
+        else:
+            transport = context.copy().run(self._open_stream, sock, protocol, waiter, extra, server)
         if server is not None:
             attach(server, transport)
         return transport
@@ -61,6 +67,7 @@ class Serving(Signals):
         server: Any = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
+        context: Context | None = None,
     ) -> asyncio.Transport:
         check_open(server)
         streams.adopt(protocol)
@@ -74,7 +81,7 @@ class Serving(Signals):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        self._make_socket_transport(rawsock, layer, extra=extra, server=server)
+        self._make_socket_transport(rawsock, layer, extra=extra, server=server, context=context)
         return layer._app_transport
 
     async def start_tls(  # noqa: PLR0913 -- the signature is asyncio's.
@@ -109,35 +116,38 @@ class Serving(Signals):
         backlog: int = 100,
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: Context | None = None,
     ) -> None:
-        options = (sslcontext, server, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
+        options = (sslcontext, server, backlog, context, ssl_handshake_timeout, ssl_shutdown_timeout)
         self._add_reader(sock.fileno(), self._accept, protocol_factory, sock, *options)
 
     def _stop_serving(self, sock: socket.socket) -> None:
         self._remove_reader(sock.fileno())
         sock.close()
 
-    def _accept(
+    def _accept(  # noqa: PLR0913, PLR0917 -- all that a server is started with.
         self,
         protocol_factory: _Factory,
         sock: socket.socket,
         sslcontext: ssl.SSLContext | None,
         server: Any,
         backlog: int,
+        context: Context | None,
         *timeouts: float | None,
     ) -> None:
         """Accept what is there, at most as many connections as the backlog holds."""
         if sslcontext is None:
-            welcome = self._welcome, protocol_factory, server
+            welcome = self._welcome_in, protocol_factory, context, server
         else:
-            welcome = self._shake_hands, protocol_factory, server, sslcontext, *timeouts
+            welcome = self._shake_hands, protocol_factory, context, server, sslcontext, *timeouts
         try:
             if not self._accept_connections(sock, backlog, *welcome):
                 self._accept_slowly(sock, backlog, *welcome)
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
-            self._wait_for_resources(error, protocol_factory, sock, sslcontext, server, backlog, *timeouts)
+            options = (sslcontext, server, backlog, *timeouts, context)
+            self._wait_for_resources(error, protocol_factory, sock, *options)
 
     def _accept_slowly(
         self, sock: socket.socket, backlog: int, welcome: Callable[..., None], factory: _Factory, *options: Any
@@ -168,6 +178,15 @@ class Serving(Signals):
         if sock.fileno() != -1:
             self._start_serving(factory, sock, *options)
 
+    def _welcome_in(
+        self, factory: _Factory, connection: socket.socket, peername: Any, context: Context | None, server: Any
+    ) -> None:
+        """Make the transport of an accepted connection, in a copy of the server's context if that has one."""
+        if context is None:
+            self._welcome(factory, connection, peername, server)
+        else:
+            context.copy().run(self._welcome, factory, connection, peername, server)
+
     def _welcome(self, factory: _Factory, connection: socket.socket, peername: Any, server: Any) -> None:
         """Make the transport of an accepted connection."""
         protocol = transport = None
@@ -182,9 +201,13 @@ class Serving(Signals):
             connection.close()
             self._accept_failed(error, protocol, transport)
 
-    def _shake_hands(self, *arguments: Any) -> None:
+    def _shake_hands(
+        self, factory: _Factory, connection: socket.socket, peername: Any, context: Context | None, *options: Any
+    ) -> None:
         """Begin to make the transport of an accepted connection, which takes a handshake."""
-        self.create_task(self._welcome_tls(*arguments))
+        # Task factories of before Python 3.15 need not know the word.
+        keywords = {} if context is None else {"context": context.copy()}
+        self.create_task(self._welcome_tls(factory, connection, peername, *options), **keywords)
 
     async def _welcome_tls(  # noqa: PLR0913, PLR0917 -- all that the handshake takes.
         self,

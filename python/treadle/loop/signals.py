@@ -1,6 +1,7 @@
 """Signals: ``add_signal_handler``, and a sleep that ends when one arrives."""
 
 import asyncio
+import inspect
 import signal
 import socket
 import sys
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from treadle.loop.base import Base
+
+# asyncio's is deprecated from Python 3.14 on.
+_is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 14) else asyncio.iscoroutinefunction
 
 
 class Signals(Base):
@@ -27,7 +31,7 @@ class Signals(Base):
             ValueError: there is no such signal, or this is not the main thread.
             RuntimeError: the signal cannot be caught, or the loop is closed.
         """
-        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+        if asyncio.iscoroutine(callback) or _is_coroutine_function(callback):
             raise TypeError("coroutines cannot be used with add_signal_handler()")
         self._check_signal(sig)
         self._check_closed()
