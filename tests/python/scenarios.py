@@ -128,10 +128,11 @@ async def start_tls() -> None:
 
 async def refused() -> None:
     """Connect to where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
-    with contextlib.suppress(ConnectionError):
-        await asyncio.get_running_loop().create_connection(Recorder, *address)
+    with socket.socket() as silent:
+        # Bound for as long as it takes, so that nobody else listens there.
+        silent.bind(("127.0.0.1", 0))
+        with contextlib.suppress(ConnectionError):
+            await asyncio.get_running_loop().create_connection(Recorder, *silent.getsockname())
 
 
 async def read_pipe() -> None:
