@@ -102,7 +102,7 @@ def contender(name: str) -> Contender:
 def replace(name: str, board: Board) -> Contender:
     """Put a loop behind all doors, watched by the board."""
     chosen = contender(name)
-    _watch(chosen.loop_class, board)
+    watch(chosen.loop_class, board)
     if name != "asyncio":
         asyncio.DefaultEventLoopPolicy._loop_factory = staticmethod(chosen.make)  # type: ignore[attr-defined]
         stand_in = _stand_in(chosen)
@@ -168,7 +168,7 @@ def _stand_in(chosen: Contender) -> type:
     return Door("SelectorEventLoop", (), {"__doc__": "Stands for the loop under test."})
 
 
-def _watch(loop_class: Any, board: Board) -> None:
+def watch(loop_class: Any, board: Board) -> None:
     """Note on the board when a loop of the class is made and when it runs."""
     watched = (("__init__", Taken.MADE), ("run_forever", Taken.RUN), ("run_until_complete", Taken.RUN))
     for name, taken in watched:
