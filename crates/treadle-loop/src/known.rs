@@ -203,7 +203,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
-            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
+            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"Transport")?)?)?,
             tls: tls::class()?,
             streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
