@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +50,7 @@ def loops(package: Path) -> dict[str, Path]:
         return {"asyncio": home, "uvloop": home / "uvloop", "treadle": package.resolve()}
     ours = home / "treadle"
     shutil.rmtree(ours, ignore_errors=True)
-    with zipfile.ZipFile(package) as wheel:
-        wheel.extractall(ours)
+    pip(Path(sys.executable), "install", "--no-deps", "--target", str(ours), str(package))
     return {"asyncio": home, "uvloop": home / "uvloop", "treadle": ours}
 
 

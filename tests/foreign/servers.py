@@ -1,7 +1,7 @@
 """The servers that suites talk to: started on a free port of the loopback, stopped by their process id.
 
 Of PostgreSQL a suite may want more than a server: asyncpg's makes and restarts clusters itself. It is given the
-directory of the programs. They refuse to run as root; then it is a directory of stand-ins that give up the rights first.
+directory of the programs. They refuse to run as root; then it is one of stand-ins that give up the rights first.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Runs a suite on a loop: pytest in a process of its own, watched from here, and again for the rest when it ends early.
+"""Runs a suite on a loop: pytest in a process of its own, watched from here, and another when that ends early.
 
-A test that takes too long gets SIGABRT, on which the interpreter prints all its stacks; it counts as hung, and the tests
-after it run in a new process. One in which the process ends otherwise has crashed.
+A test that takes too long gets SIGABRT, on which the interpreter prints all its stacks; it counts as hung, and the
+tests after it run in a new process. One in which the process ends otherwise has crashed.
 """
 
 import contextlib
@@ -116,7 +116,8 @@ class Process:
         # Kept, for whoever looks for the cause of something.
         outputs = session.environment.source.parent / "outputs"
         outputs.mkdir(exist_ok=True)
-        self.output = outputs / f"{session.loop}-{place.name}.txt"
+        again = "-again" if "TREADLE_FOREIGN_ONLY" in settings else ""
+        self.output = outputs / f"{session.loop}{again}-{place.name}.txt"
         self.settings = settings
         self.filling = filling
         self.finished = False
@@ -127,8 +128,9 @@ class Process:
         """Run it; the outcomes come as the tests end."""
         suite = self.session.suite
         chosen = suite.quick if self.session.quick else suite.arguments
-        command = [str(self.session.environment.python), "-m", "pytest", "-p", "foreign_record", "-p", "no:cacheprovider"]
-        command += ["--rootdir", ".", "--continue-on-collection-errors", "-q", *(argument.format(**self.filling) for argument in chosen)]
+        command = [str(self.session.environment.python), "-m", "pytest", "-q", "--rootdir", "."]
+        command += ["-p", "foreign_record", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+        command += [argument.format(**self.filling) for argument in chosen]
         with self.output.open("wb") as output:
             process = subprocess.Popen(
                 command,

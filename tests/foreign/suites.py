@@ -54,5 +54,5 @@ def matches(pattern: str, test: str) -> bool:
 
 
 def expression(pattern: str) -> str:
-    """Return a pattern as a regular expression: `*` is anything, and brackets are themselves, as pytest's ids have them."""
+    """Return a pattern as a regular expression: `*` is anything; pytest's ids have brackets."""
     return ".*".join(re.escape(part) for part in pattern.split("*"))

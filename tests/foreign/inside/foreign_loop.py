@@ -1,7 +1,7 @@
 """Puts the loop under test into every interpreter of a suite's environment, before anything of the suite is imported.
 
-A ``.pth`` file of the environment imports this module, so that the interpreters that tests start are on the loop as well.
-``TREADLE_FOREIGN_LOOP`` names the loop; without it nothing happens. The doors are those of CPython's suite
+A ``.pth`` file of the environment imports this module, so that the interpreters that tests start are on the loop as
+well. ``TREADLE_FOREIGN_LOOP`` names the loop; without it nothing happens. The doors are those of CPython's suite
 (``tests/conformance/doors.py``): what a program gets that asks asyncio for a loop, by whatever name. With
 ``TREADLE_FOREIGN_DOORS=uvloop`` the doors are uvloop's instead, and asyncio's are left alone.
 
@@ -67,8 +67,7 @@ def replace() -> None:
 
 def replace_uvloop(doors: Any) -> None:
     """Put the loop behind the names by which programs ask for uvloop's."""
-    import uvloop  # noqa: PLC0415 - in this environment only
-
+    uvloop: Any = importlib.import_module("uvloop")
     chosen = doors.contender(LOOP)
     doors.watch(chosen.loop_class, Tally(LOOP))
     if LOOP != "uvloop":

@@ -1,15 +1,17 @@
 """The plugin of pytest that tells the runner of each test: one JSON line when it starts, one when it has ended.
 
 ``TREADLE_FOREIGN_RECORD`` is the file; ``TREADLE_FOREIGN_DONE`` names the tests that have run already and
-``TREADLE_FOREIGN_ONLY`` those that are wanted, one in a line; ``TREADLE_FOREIGN_WITHOUT`` has expressions for those that
-are left out.
+``TREADLE_FOREIGN_ONLY`` those that are wanted, one in a line; ``TREADLE_FOREIGN_WITHOUT`` has expressions for those
+that are left out.
 """
 
 import json
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import foreign_loop
 import pytest
@@ -100,13 +102,14 @@ def status(reports: list[pytest.TestReport]) -> str:
     return "passed"
 
 
-def words(reports: list[pytest.TestReport]) -> dict[str, str]:
+def words(reports: Sequence[pytest.TestReport | pytest.CollectReport]) -> dict[str, str]:
     """Return the reason in a line, and the details."""
     if not reports:
         return {}
     report = reports[0]
-    crash = getattr(report.longrepr, "reprcrash", None)
-    reason = crash.message if crash else str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    said: Any = report.longrepr
+    crash = getattr(said, "reprcrash", None)
+    reason = crash.message if crash else str(said[2] if isinstance(said, tuple) else said)
     details = "" if report.skipped else "\n".join([report.longreprtext, *(text for _, text in report.sections)])
     return {"reason": (reason.strip().splitlines() or [""])[0][:300], "details": details[-MOST_DETAILS:]}
 

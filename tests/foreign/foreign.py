@@ -1,12 +1,12 @@
 """Runs the tests of libraries that live on asyncio, out of their source distributions, on a loop.
 
-    python tests/foreign/run.py --package WHEEL --beside asyncio --beside uvloop --json target/foreign/3.13.json
+    python tests/foreign/foreign.py --package WHEEL --beside asyncio --beside uvloop --json target/foreign/3.13.json
 
-Each suite runs in an environment of its own with the loop behind asyncio's doors (``inside/foreign_loop.py``). What does
-not pass is run again without the others: once if it fails again, three times if it passes. The exit status is 1 when a test
-fails that asyncio passes and that is not in ``exceptions.toml``, when a flaky one is not steady, when an entry of the list
-is stale, or when a suite has made no loop of the kind; 2 when a suite could not be run. In uvloop's own suite a test that
-either of the others fails does not count.
+Each suite runs in an environment of its own with the loop behind asyncio's doors (``inside/foreign_loop.py``). What
+does not pass is run again without the others: once if it fails again, three times if it passes. The exit status is 1
+when a test fails that asyncio passes and that is not in ``exceptions.toml``, when a flaky one is not steady, when an
+entry of the list is stale, or when a suite has made no loop of the kind; 2 when a suite could not be run. In uvloop's
+own suite a test that either of the others fails does not count.
 """
 
 import argparse
@@ -86,7 +86,8 @@ class Runner:
         )
         retry(chosen, report)
         made = ", ".join(f"{count} of {kind}" for kind, count in run.made.items()) or "none"
-        print(f"{suite.name} on {loop}: {summary(report)}; loops: {made}; {time.monotonic() - started:.0f} s", flush=True)
+        seconds = time.monotonic() - started
+        print(f"{suite.name} on {loop}: {summary(report)}; loops: {made}; {seconds:.0f} s", flush=True)
         return report
 
     def again(self, suite: Suite, loop: str, ids: list[str]) -> Run:
