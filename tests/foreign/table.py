@@ -9,8 +9,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import exceptions
 import suites
-from outcome import Outcome
 from foreign import LOOPS, SuiteReport
+from outcome import Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "suites.md"
 
