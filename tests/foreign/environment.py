@@ -47,18 +47,18 @@ def loops(package: Path) -> dict[str, Path]:
     if not (home / "uvloop").is_dir():
         pip(Path(sys.executable), "install", "--target", str(home / "uvloop"), UVLOOP)
     if package.is_dir():
-        return {"asyncio": home, "uvloop": home / "uvloop", "treadle": package.resolve()}
+        return {"uvloop": home / "uvloop", "treadle": package.resolve()}
     ours = home / "treadle"
     shutil.rmtree(ours, ignore_errors=True)
     pip(Path(sys.executable), "install", "--no-deps", "--target", str(ours), str(package))
-    return {"asyncio": home, "uvloop": home / "uvloop", "treadle": ours}
+    return {"uvloop": home / "uvloop", "treadle": ours}
 
 
 def prepare(suite: Suite) -> None:
     """Make the suite's environment, unless it is there already."""
     place = TARGET / f"python-{version()}" / suite.name
     python, source, stamp = place / "bin" / "python", place / "source", place / "stamp"
-    wanted = hashlib.sha256(repr((suite.version, suite.needs, suite.files, str(INSIDE), 2)).encode()).hexdigest()
+    wanted = hashlib.sha256(repr((suite.version, suite.needs, suite.files, suite.conftest, str(INSIDE))).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", place], check=True)
@@ -88,6 +88,8 @@ def unpack(suite: Suite, source: Path) -> None:
             if any(name == wanted or name.startswith(f"{wanted}/") for wanted in suite.files):
                 member.name = name
                 tar.extract(member, source, filter="data")
+    if suite.conftest:
+        (source / "conftest.py").write_text(suite.conftest)
     if not any((source / name).exists() for name in ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")):
         # Lest pytest look for one further up, and find ours.
         (source / "pytest.ini").write_text("[pytest]\n")

@@ -21,7 +21,6 @@ PATIENCE = 20.0
 PROCESSES: set[int] = set()
 # Whom the programs run as when we are root; the first that is there.
 SOMEBODY = ("postgres", "nobody")
-POSTGRES = "initdb", "pg_ctl", "postgres", "pg_config", "pg_resetwal", "psql"
 
 STAND_IN = """\
 #!{python} -I
@@ -104,13 +103,12 @@ def postgres(scratch: Path) -> Path:
     somebody = next(entry for entry in pwd.getpwall() if entry.pw_name in SOMEBODY)
     stand_ins = scratch / "postgres"
     stand_ins.mkdir()
-    for name in POSTGRES:
-        if (programs / name).exists():
-            text = STAND_IN.format(
-                python=sys.executable, user=somebody.pw_uid, group=somebody.pw_gid, program=str(programs / name)
-            )
-            (stand_ins / name).write_text(text)
-            (stand_ins / name).chmod(0o755)
+    for program in programs.iterdir():
+        text = STAND_IN.format(
+            python=sys.executable, user=somebody.pw_uid, group=somebody.pw_gid, program=str(program)
+        )
+        (stand_ins / program.name).write_text(text)
+        (stand_ins / program.name).chmod(0o755)
     return stand_ins
 
 

@@ -93,7 +93,7 @@ class Session:
             "TMPDIR": str(temporary),
             "PYTHONFAULTHANDLER": "1",
             "TREADLE_FOREIGN_LOOP": self.loop,
-            "TREADLE_FOREIGN_PATH": str(self.environment.loops[self.loop]),
+            "TREADLE_FOREIGN_PATH": str(self.environment.loops.get(self.loop, "")),
             "TREADLE_FOREIGN_DOORS": self.suite.doors,
             "TREADLE_FOREIGN_TALLY": str(tally),
             "TREADLE_FOREIGN_RECORD": str(place / "record"),

@@ -21,6 +21,8 @@ class Suite:
     needs: tuple[str, ...] = ()
     # What is taken out of the source distribution; the rest could be imported in place of what is installed.
     files: tuple[str, ...] = ("tests",)
+    # A `conftest.py` beside the tests: what the suite's own runner does before it runs them.
+    conftest: str = ""
     # pytest's arguments, and those that choose a quick part; `{port}` and `{scratch}` are filled in.
     arguments: tuple[str, ...] = ("tests",)
     quick: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) is_outside: Cell<bool>,
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
+    /// The program has put its own `time` in place of the loop's; it is asked in every turn.
+    pub(crate) has_clock: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     debug: Cell<bool>,
     /// Who hears what happens; see `listener`.
@@ -81,6 +83,7 @@ impl Core {
             stopping: Cell::new(false),
             is_outside: Cell::new(false),
             is_poll_wanted: Cell::new(false),
+            has_clock: Cell::new(false),
             closed: Cell::new(false),
             debug: Cell::new(false),
             listener: Slot::default(),
@@ -127,10 +130,30 @@ impl Core {
         self.thread.get().is_some()
     }
 
-    /// The loop's time: seconds of the monotonic clock.
+    /// The loop's own time: seconds of the monotonic clock.
     #[inline]
-    pub(crate) fn time() -> f64 {
+    pub(crate) fn own_time() -> f64 {
         seconds(now())
+    }
+
+    /// The time that timers go by.
+    #[inline]
+    pub(crate) fn time(&self) -> Result<f64> {
+        if self.has_clock.get() { self.time_of_program() } else { Ok(Self::own_time()) }
+    }
+
+    /// The same as the heap of timers counts.
+    #[inline]
+    pub(crate) fn nanoseconds(&self) -> Result<u64> {
+        if self.has_clock.get() { self.time_of_program().map(deadline) } else { Ok(now()) }
+    }
+
+    #[cold]
+    fn time_of_program(&self) -> Result<f64> {
+        match self.event_loop() {
+            Some(event_loop) => event_loop.method(&names().time, [])?.to_float(),
+            None => Ok(Self::own_time()),
+        }
     }
 
     #[inline]
@@ -193,6 +216,14 @@ impl Core {
             && let Some(descriptors) = &*self.descriptors.borrow()
         {
             descriptors.waker.wake();
+        }
+    }
+
+    /// Has the next turn look at the clock: a timer that is due already runs in it, as in asyncio.
+    #[inline]
+    pub(crate) fn want_poll_if(&self, is_due: bool) {
+        if is_due {
+            self.is_poll_wanted.set(true);
         }
     }
 

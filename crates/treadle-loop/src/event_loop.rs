@@ -7,7 +7,7 @@ use treadle_reactor::Interest;
 
 use crate::core::Core;
 use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Result, Slot, Spec, Type, Visit};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
 use crate::{datagram, listener, pipe, readiness, sock, stream, turn};
@@ -74,14 +74,19 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
-        this.call_at(Core::time() + first[0].to_float()?, &first[1], rest, context, "call_later")
+        let delay = first[0].to_float()?;
+        this.core.want_poll_if(delay <= 0.0);
+        let when = this.core.time()? + delay;
+        this.call_at(when.into(), &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
         let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"when cannot be None"));
         }
-        this.call_at(first[0].to_float()?, &first[1], rest, context, "call_at")
+        let when = Due::given(&first[0])?;
+        this.core.want_poll_if(when.seconds <= Core::own_time());
+        this.call_at(when, &first[1], rest, context, "call_at")
     })
     .method(c"create_future", |this, arguments| {
         arguments.exactly::<0>("create_future")?;
@@ -93,7 +98,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
 fn state(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"time", |_this, arguments| {
         arguments.exactly::<0>("time")?;
-        Object::float(Core::time())
+        Object::float(Core::own_time())
     })
     .method(c"get_debug", |this, arguments| {
         arguments.exactly::<0>("get_debug")?;
@@ -174,6 +179,13 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
             this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
             Ok(())
         })
+        .attribute(c"_has_clock", |this| Ok(Object::bool(this.core.has_clock.get())))
+        .settable(|this, value| {
+            this.core.has_clock.set(value.is_true()?);
+            // The turn that runs has not seen it.
+            this.core.is_poll_wanted.set(true);
+            Ok(())
+        })
         .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.core.set_listener((!value.is_none()).then(|| value.clone()));
@@ -207,7 +219,7 @@ impl Instance<Loop> {
     #[inline]
     fn call_at(
         &self,
-        when: f64,
+        when: Due,
         callback: &Object,
         arguments: &[Object],
         context: Object,
@@ -218,7 +230,7 @@ impl Instance<Loop> {
         if self.core.is_debug() {
             self.check_in_debug_mode(&handle, callback, function)?;
         }
-        self.core.schedule(handle.clone(), when);
+        self.core.schedule(handle.clone(), when.seconds);
         Ok(handle.into_object())
     }
 

@@ -32,12 +32,39 @@ pub(crate) struct Handle {
     scheduled: Cell<bool>,
     /// Runs again and again, as readers and writers do, so running does not let go of the callback.
     repeats: Cell<bool>,
-    /// The loop's time at which it is due, in seconds; only timers have one.
-    when: Option<f64>,
+    /// The loop's time at which it is due; only timers have one.
+    when: Option<Due>,
     core: Rc<Core>,
     /// Where it was made, and how it looked before it was cancelled; in debug mode only.
     source_traceback: Slot,
     shown: Slot,
+}
+
+/// When a timer is due, in seconds of the loop's time. Who gave an integer gets one back, as from asyncio.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Due {
+    pub(crate) seconds: f64,
+    is_integer: bool,
+}
+
+impl Due {
+    #[inline]
+    pub(crate) fn given(when: &Object) -> Result<Self> {
+        Ok(Self { seconds: when.to_float()?, is_integer: when.is_integer() })
+    }
+
+    fn object(self) -> Result<Object> {
+        #[expect(clippy::cast_possible_truncation, reason = "it was an integer")]
+        let whole = self.seconds as i64;
+        if self.is_integer { Object::integer(whole) } else { Object::float(self.seconds) }
+    }
+}
+
+impl From<f64> for Due {
+    #[inline]
+    fn from(seconds: f64) -> Self {
+        Self { seconds, is_integer: false }
+    }
 }
 
 impl Class for Handle {
@@ -59,7 +86,7 @@ impl Handle {
         callback: &Object,
         arguments: &[Object],
         context: Object,
-        when: Option<f64>,
+        when: Option<Due>,
     ) -> Result<Instance<Self>> {
         let mut owned = SmallVec::new();
         owned.reserve_exact(arguments.len());
@@ -233,9 +260,9 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.TimerHandle", c"A callback that waits for its time; `asyncio.TimerHandle` describes it.")
         .method(c"when", |this, arguments| {
             arguments.exactly::<0>("when")?;
-            Object::float(this.when.unwrap_or_default())
+            this.when.unwrap_or_default().object()
         })
-        .attribute(c"_when", |this| Object::float(this.when.unwrap_or_default()))
+        .attribute(c"_when", |this| this.when.unwrap_or_default().object())
         .attribute(c"_scheduled", |this| Ok(Object::bool(this.scheduled.get())))
         .compare(compare)
         .create(None)
@@ -245,7 +272,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 #[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
-    let (mine, theirs) = (this.when.unwrap_or_default(), other.when.unwrap_or_default());
+    let [mine, theirs] = [this.when, other.when].map(|when| when.unwrap_or_default().seconds);
     let same = this.is(&other);
     Ok(Some(match comparison {
         Comparison::Less => mine < theirs,

@@ -125,6 +125,7 @@ names! {
     sockname
     task
     throw
+    time
     transport
     with_traceback
     write

@@ -220,6 +220,15 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     if outbox.is_empty() { T::on_empty(this) } else { Ok(()) }
 }
 
+/// `abort()`: what this turn has gathered is given to the kernel once, as asyncio did when it was written; the rest is dropped.
+pub(crate) fn abort<T: Writes>(this: &Instance<T>, exception: &Object) -> Result<()> {
+    if this.outbox().is_listed.get() && !this.core.belongs_to_another_process() {
+        T::before_flush(this)?;
+        flush_gathered(this)?;
+    }
+    T::abort(this, exception)
+}
+
 /// `close()`: what was written goes out, then `connection_lost(None)`.
 pub(crate) fn close<T: Writes>(this: &Instance<T>) -> Result<()> {
     if this.is_closing.replace(true) {

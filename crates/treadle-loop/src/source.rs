@@ -28,6 +28,8 @@ pub(crate) struct Callbacks {
     pub(crate) writer: Option<Watcher>,
     /// Weakly, the socket whose operations keep this registration while none of them waits. The program may close it at any time.
     pub(crate) socket: Option<Object>,
+    /// What the program named the descriptor by, if not by its number: once that is closed, it can still be removed by it.
+    pub(crate) file: Option<Object>,
 }
 
 /// One of those.
@@ -45,7 +47,7 @@ impl Source {
             Self::Waker | Self::Signals => {}
             Self::Callbacks(callbacks) => {
                 callbacks.reader.iter().chain(&callbacks.writer).for_each(|watcher| watcher.traverse(visit));
-                callbacks.socket.iter().for_each(|socket| visit.object(socket));
+                callbacks.socket.iter().chain(&callbacks.file).for_each(|object| visit.object(object));
             }
             Self::Stream(stream) => visit.object(stream.object()),
             Self::Datagram(datagram) => visit.object(datagram.object()),

@@ -48,7 +48,7 @@ fn run_turns(core: &Rc<Core>) -> Result<()> {
         let mut transports_wait = false;
         core.is_outside.set(true);
         if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
-            core.is_poll_wanted.set(false);
+            core.is_poll_wanted.set(core.has_clock.get());
             transports_wait = poll_point(core)?;
             asked = Asked { turns: 0, at: now() };
         }
@@ -107,9 +107,9 @@ fn run_watched(core: &Core, handle: &Instance<Handle>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
+    let timeout = timeout(core)?;
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
-    let timeout = timeout(core);
     let polled = if timeout == Some(Duration::ZERO) {
         descriptors.poll.wait(&mut events, timeout)
     } else {
@@ -127,7 +127,7 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     };
     core.events.set(Some(events));
     handled?;
-    collect_due_timers(core);
+    collect_due_timers(core)?;
     Ok(is_busy)
 }
 
@@ -151,22 +151,22 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
 }
 
 /// How long the poll may sleep; `None` is for ever.
-fn timeout(core: &Core) -> Option<Duration> {
+fn timeout(core: &Core) -> Result<Option<Duration>> {
     if core.stopping.get() || !core.ready.borrow().is_empty() {
-        return Some(Duration::ZERO);
+        return Ok(Some(Duration::ZERO));
     }
-    let deadline = core.timers.borrow().next_deadline()?;
-    Some(Duration::from_nanos(deadline.saturating_sub(now())))
+    let Some(deadline) = ({ core.timers.borrow().next_deadline() }) else { return Ok(None) };
+    Ok(Some(Duration::from_nanos(deadline.saturating_sub(core.nanoseconds()?))))
 }
 
 /// Moves timers that are due to the ready queue, in the order of their time.
-fn collect_due_timers(core: &Core) {
+fn collect_due_timers(core: &Core) -> Result<()> {
     if core.timers.borrow().next_deadline().is_none() {
-        return;
+        return Ok(());
     }
-    let time = now();
+    let time = core.nanoseconds()?;
     loop {
-        let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return };
+        let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
         handle.set_unscheduled();
         if !handle.is_cancelled() {
             core.push_ready(handle);

@@ -43,7 +43,23 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         super().__init__()
         self._attach()
+        self._has_clock = self._class_has_clock()
         self._wakeup_sockets: tuple[Any, Any] | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute. Who replaces ``time``, as tests do that turn the clock, has timers go by that."""
+        super().__setattr__(name, value)
+        if name == "time":
+            self._has_clock = True
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute; without a ``time`` of its own the loop goes by its class's."""
+        super().__delattr__(name)
+        if name == "time":
+            self._has_clock = self._class_has_clock()
+
+    def _class_has_clock(self) -> bool:
+        return type(self).time is not native.Loop.time
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called.

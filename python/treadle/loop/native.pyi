@@ -13,6 +13,7 @@ class Loop:
     _thread_id: int | None
     _task_factory: Any
     _listener: Any
+    _has_clock: bool
 
     def call_soon(
         self,
@@ -143,6 +144,7 @@ class Loop:
 
 class Tls:
     def _feed(self, data: bytes, /) -> None: ...
+    def _flush_backlog(self) -> None: ...
     def _drop_backlog(self) -> None: ...
 
 Handle: type[asyncio.Handle]

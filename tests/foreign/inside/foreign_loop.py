@@ -49,7 +49,8 @@ def made(kind: str) -> int:
 
 def replace() -> None:
     """Put the loop behind the doors."""
-    sys.path.append(os.environ["TREADLE_FOREIGN_PATH"])
+    if LOOP != "asyncio":
+        sys.path.append(os.environ["TREADLE_FOREIGN_PATH"])
     spec = importlib.util.spec_from_file_location("foreign_doors", DOORS)
     assert spec
     assert spec.loader

@@ -5,6 +5,7 @@
 that are left out.
 """
 
+import gc
 import json
 import os
 import re
@@ -55,6 +56,12 @@ class Recorder:
         config.hook.pytest_deselected(items=[item for item in items if not wanted(item.nodeid)])
         items[:] = [item for item in items if wanted(item.nodeid)]
         self.tell(event="collected", tests=len(items))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        """Spare the collector what is there already: aiohttp's tests have it run after each of thousands."""
+        gc.collect()
+        gc.freeze()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:

@@ -126,7 +126,7 @@ pub(crate) fn class(base: &Object) -> Result<Type<WritePipe>> {
         })
         .method(c"abort", |this, arguments| {
             arguments.exactly::<0>("abort")?;
-            WritePipe::abort(this, &Object::none()).map(|()| Object::none())
+            outbox::abort(this, &Object::none()).map(|()| Object::none())
         })
         .create(Some(base))
 }

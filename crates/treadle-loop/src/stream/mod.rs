@@ -179,7 +179,7 @@ fn connection(spec: Spec<Stream>) -> Spec<Stream> {
     })
     .method(c"abort", |this, arguments| {
         arguments.exactly::<0>("abort")?;
-        Stream::abort(this, &Object::none()).map(|()| Object::none())
+        outbox::abort(this, &Object::none()).map(|()| Object::none())
     })
 }
 
@@ -197,7 +197,7 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
     })
     .method(c"_force_close", |this, arguments| {
         let [exception] = arguments.exactly("_force_close")?;
-        Stream::abort(this, exception).map(|()| Object::none())
+        outbox::abort(this, exception).map(|()| Object::none())
     })
     .method(c"_fatal_error", |this, arguments| {
         let [exception, message] = arguments.named("_fatal_error", ["exc", "message"], 1)?;

@@ -21,6 +21,10 @@ pub(super) fn methods(spec: Spec<Tls>) -> Spec<Tls> {
         arguments.exactly::<0>("_process_outgoing")?;
         send(this).map(|()| Object::none())
     })
+    .method(c"_flush_backlog", |this, arguments| {
+        arguments.exactly::<0>("_flush_backlog")?;
+        flush(this).map(|()| Object::none())
+    })
     .method(c"_drop_backlog", |this, arguments| {
         arguments.exactly::<0>("_drop_backlog")?;
         let backlog = this.backlog.take();
