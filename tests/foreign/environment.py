@@ -58,7 +58,9 @@ def prepare(suite: Suite) -> None:
     """Make the suite's environment, unless it is there already."""
     place = TARGET / f"python-{version()}" / suite.name
     python, source, stamp = place / "bin" / "python", place / "source", place / "stamp"
-    wanted = hashlib.sha256(repr((suite.version, suite.needs, suite.files, suite.conftest, str(INSIDE))).encode()).hexdigest()
+    wanted = hashlib.sha256(
+        repr((suite.version, suite.needs, suite.files, suite.conftest, str(INSIDE))).encode()
+    ).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", place], check=True)

@@ -104,9 +104,7 @@ def postgres(scratch: Path) -> Path:
     stand_ins = scratch / "postgres"
     stand_ins.mkdir()
     for program in programs.iterdir():
-        text = STAND_IN.format(
-            python=sys.executable, user=somebody.pw_uid, group=somebody.pw_gid, program=str(program)
-        )
+        text = STAND_IN.format(python=sys.executable, user=somebody.pw_uid, group=somebody.pw_gid, program=str(program))
         (stand_ins / program.name).write_text(text)
         (stand_ins / program.name).chmod(0o755)
     return stand_ins

@@ -10,15 +10,15 @@ import sys
 from asyncio import base_events
 from asyncio.log import logger
 from collections.abc import Callable
-from os import stat, unlink
 from stat import S_ISSOCK
 from typing import Any, cast
 
 from treadle.loop.files import Files
 from treadle.loop.serving import begin_serving
 
-# `stat` and `unlink` are taken when the module is imported: tools that forbid blocking calls on the loop replace them in
-# `os` later, and know of asyncio's own file alone that it may look at the path of a server.
+# Taken when the module is imported: tools that forbid blocking calls on the loop replace them in `os` later, and of
+# asyncio's own file alone they know that it may look at the path of a server.
+_stat, _unlink = os.stat, os.unlink
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -122,7 +122,7 @@ class Unix(Files):
         try:
             # Somebody else may have put theirs there meanwhile.
             if _inode(path) == inode:
-                unlink(path)
+                _unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -130,8 +130,7 @@ class Unix(Files):
 
 
 def _inode(path: Any) -> int:
-    inode: int = stat(path).st_ino
-    return inode
+    return _stat(path).st_ino
 
 
 def _check_timeouts(ssl: object, handshake: float | None, shutdown: float | None) -> None:
@@ -153,8 +152,8 @@ def _bound(path: Any) -> socket.socket:
     """Return a socket bound to a path, from which a stale socket was removed."""
     if path[0] not in (0, "\0"):
         try:
-            if S_ISSOCK(stat(path).st_mode):
-                unlink(path)
+            if S_ISSOCK(_stat(path).st_mode):
+                _unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:
