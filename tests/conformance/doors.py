@@ -151,7 +151,7 @@ def _forgiving_clean_up() -> None:
     helpers.TestCase.close_loop = forgiving
 
 
-def _stand_in(chosen: Contender) -> type:
+def _stand_in(chosen: Contender) -> Any:
     """Make what stands for ``asyncio.SelectorEventLoop``: calling it makes the chosen loop."""
 
     class Door(type):

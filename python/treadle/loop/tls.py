@@ -57,7 +57,7 @@ class _Tls(native.Tls, sslproto.SSLProtocol):
     def _abort(self, exc: BaseException | None) -> None:
         # What was written in this turn has been sent by now on asyncio.
         self._flush_backlog()
-        super()._abort(exc)  # type: ignore[misc]
+        super()._abort(exc)
 
     def _write_after_end(self, data: Any) -> None:
         # Not `super()`, which is the native half.
