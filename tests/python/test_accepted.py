@@ -144,6 +144,8 @@ def test_transport_that_is_dropped_unclosed_warns_and_closes_the_descriptor(new_
         before = open_descriptors()
         if is_asked:
             protocol.transport.get_extra_info("socket")
+        client.send(b"x")
+        await until(lambda: protocol.data == b"x")
         # Nothing but the protocol holds a transport that does not read.
         protocol.transport.pause_reading()
         if is_treadle(new_loop):
