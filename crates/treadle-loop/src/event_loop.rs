@@ -61,11 +61,15 @@ pub(crate) fn class() -> Result<Type<Loop>> {
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"call_soon", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
-        this.call(callback, rest, context, "call_soon").map(Instance::into_object)
+        this.core.check_open()?;
+        let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon_threadsafe", 0)?;
-        let handle = this.call(callback, rest, context, "call_soon_threadsafe")?;
+        this.core.check_open()?;
+        let handle = Handle::create_shared(&this.core, &callback[0], rest, context)?;
+        let handle = this.enqueue(handle, &callback[0], "call_soon_threadsafe")?;
         this.core.wake();
         Ok(handle.into_object())
     })
@@ -188,17 +192,9 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 
 impl Instance<Loop> {
     #[inline]
-    fn call(
-        &self,
-        callback: &[Object],
-        arguments: &[Object],
-        context: Object,
-        function: &str,
-    ) -> Result<Instance<Handle>> {
-        self.core.check_open()?;
-        let handle = Handle::create(&self.core, &callback[0], arguments, context, None)?;
+    fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
-            self.check_in_debug_mode(&handle, &callback[0], function)?;
+            self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.push_ready(handle.clone());
         Ok(handle)

@@ -3,7 +3,7 @@
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, SharedHandle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
@@ -74,6 +74,8 @@ names! {
     _write_after_end
     _write_after_loss
     accept
+    acquire
+    allocate_lock
     at_eof
     buffer_updated
     call_exception_handler
@@ -114,6 +116,7 @@ names! {
     recv_into
     recvfrom
     recvfrom_into
+    release
     result
     resume_reading
     resume_writing
@@ -135,6 +138,7 @@ pub(crate) struct Known {
     pub(crate) names: Names,
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
+    pub(crate) shared_handle: Option<SharedHandle>,
     pub(crate) stream: Type<Stream>,
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
@@ -191,6 +195,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             names: Names::new()?,
             handle: handle::plain_class()?,
             timer_handle: handle::timer_class()?,
+            shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
             future: asyncio.attribute(&text(c"Future")?)?,
             task: asyncio.attribute(&text(c"Task")?)?,

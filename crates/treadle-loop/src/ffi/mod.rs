@@ -43,4 +43,4 @@ pub(crate) use context::Context;
 pub(crate) use error::{Kind, Raised, Result};
 pub(crate) use object::{Object, Slot, Visit};
 pub(crate) use shared::Shared;
-pub(crate) use thread::{check_signals, detached};
+pub(crate) use thread::{check_signals, detached, thread_identifier};
