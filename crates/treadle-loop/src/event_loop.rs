@@ -231,12 +231,12 @@ impl Instance<Loop> {
 /// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
 fn create_future(this: &Instance<Loop>) -> Result<Object> {
     if let Some(keywords) = this.future_keywords.load() {
-        return known().future.call_by_keywords(&keywords);
+        return known().future.load()?.call_by_keywords(&keywords);
     }
     let keywords = Object::dict()?;
     keywords.set_item(&known().loop_name.item(0)?, this.object())?;
     this.future_keywords.store(Some(keywords.clone()));
-    known().future.call_by_keywords(&keywords)
+    known().future.load()?.call_by_keywords(&keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
@@ -246,11 +246,11 @@ fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
         return slow_task(this, arguments);
     };
     let Some(names) = arguments.names() else {
-        return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+        return known().task.load()?.call_named([coroutine, this.object()], &known().loop_name, 1);
     };
     let all: SmallVec<[Object; 5]> =
         [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
-    known().task.call_with_names(&all, &task_names(names)?, 1)
+    known().task.load()?.call_with_names(&all, &task_names(names)?, 1)
 }
 
 /// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.

@@ -148,8 +148,8 @@ pub(crate) struct Known {
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
-    pub(crate) future: Object,
-    pub(crate) task: Object,
+    pub(crate) future: Variable,
+    pub(crate) task: Variable,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
     /// The names `("context",)` that a caller has used last.
@@ -165,6 +165,27 @@ pub(crate) struct Known {
     pub(crate) try_native: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
+}
+
+/// A variable of a module that is looked up each time, because a program may put something else there.
+pub(crate) struct Variable {
+    module: Object,
+    variables: Object,
+    name: Object,
+}
+
+impl Variable {
+    fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
+        let module = Object::import(module)?;
+        let variables = module.attribute(&Object::interned(c"__dict__")?)?;
+        Ok(Self { module, variables, name: Object::interned(name)? })
+    }
+
+    /// From the module's dict: `getattr` would search the type of modules first.
+    #[inline]
+    pub(crate) fn load(&self) -> Result<Object> {
+        self.variables.entry(&self.name)?.map_or_else(|| self.module.attribute(&self.name), Ok)
+    }
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -197,8 +218,8 @@ pub(crate) fn load() -> Result<&'static Known> {
             timer_handle: handle::timer_class()?,
             shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
-            future: asyncio.attribute(&text(c"Future")?)?,
-            task: asyncio.attribute(&text(c"Task")?)?,
+            future: Variable::new(c"asyncio.futures", c"Future")?,
+            task: Variable::new(c"asyncio.tasks", c"Task")?,
             context_names: Slot::default(),
             keyword_names: Slot::default(),
             task_names: Slot::default(),
