@@ -109,10 +109,11 @@ impl Stream {
         protocol: &Object,
         extra: &Object,
         server: Option<Object>,
+        context: &Object,
     ) -> Result<Instance<Self>> {
         streams::adopt(core.event_loop(), protocol)?;
         known().stream.instantiate(Self {
-            endpoint: Endpoint::new(core, socket, protocol, extra)?,
+            endpoint: Endpoint::new(core, socket, protocol, extra)?.in_context(context),
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
             is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
@@ -214,10 +215,10 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
 pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
-    let [socket, protocol, waiter, extra, server] = arguments.exactly("_open_stream")?;
+    let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
-    let this = Stream::create(core, socket, protocol, extra, server)?;
+    let this = Stream::create(core, socket, protocol, extra, server, context)?;
     Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));
