@@ -342,6 +342,21 @@ def test_files_are_sent_from_the_offset_wherever_they_are(
     run(new_loop, main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="older versions of asyncio never accept")
+def test_a_server_without_a_backlog_accepts(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        accepted = Recorder()
+        server = await loop.create_server(lambda: accepted, "127.0.0.1", 0, backlog=0)
+        transport, _ = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+        await until(lambda: bool(accepted.calls))
+        transport.close()
+        server.close()
+        await server.wait_closed()
+
+    run(new_loop, main())
+
+
 @not_on("uvloop", reason="uvloop #228")
 def test_datagrams_of_plain_sockets(new_loop: NewLoop) -> None:
     """``sock_recvfrom``, ``sock_recvfrom_into`` and ``sock_sendto`` are missing: uvloop #228."""

@@ -132,14 +132,14 @@ class Serving(Signals):
         context: Context | None,
         *timeouts: float | None,
     ) -> None:
-        """Accept what is there, at most as many connections as the backlog holds."""
+        """Accept what is there, at most as many connections as the backlog holds, and the one that the system adds."""
         if sslcontext is None:
             welcome = self._welcome_in, protocol_factory, context, server
         else:
             welcome = self._shake_hands, protocol_factory, context, server, sslcontext, *timeouts
         try:
-            if not self._accept_connections(sock, backlog, *welcome):
-                self._accept_slowly(sock, backlog, *welcome)
+            if not self._accept_connections(sock, backlog + 1, *welcome):
+                self._accept_slowly(sock, backlog + 1, *welcome)
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
@@ -147,10 +147,10 @@ class Serving(Signals):
             self._wait_for_resources(error, protocol_factory, sock, *options)
 
     def _accept_slowly(
-        self, sock: socket.socket, backlog: int, welcome: Callable[..., None], factory: _Factory, *options: Any
+        self, sock: socket.socket, count: int, welcome: Callable[..., None], factory: _Factory, *options: Any
     ) -> None:
         """Accept from what only looks like a socket of Python's."""
-        for _ in range(backlog):
+        for _ in range(count):
             try:
                 connection, address = sock.accept()
                 connection.setblocking(False)  # noqa: FBT003 -- the method takes no names.
