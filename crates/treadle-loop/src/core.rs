@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
     pub(crate) thread: Cell<Option<i64>>,
+    /// The lock at which other threads wait for a callback to end; see `guard`.
+    pub(crate) gate: Slot,
     /// The loop's object, weakly.
     event_loop: Slot,
     forks: u32,
@@ -87,6 +89,7 @@ impl Core {
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
+            gate: Slot::default(),
             event_loop: Slot::default(),
             forks: FORKS.load(Ordering::Relaxed),
         }))

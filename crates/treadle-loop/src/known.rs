@@ -3,7 +3,7 @@
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, SharedHandle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
@@ -77,6 +77,8 @@ names! {
     _write_after_end
     _write_after_loss
     accept
+    acquire
+    allocate_lock
     at_eof
     buffer_updated
     call_exception_handler
@@ -117,6 +119,7 @@ names! {
     recv_into
     recvfrom
     recvfrom_into
+    release
     result
     resume_reading
     resume_writing
@@ -138,6 +141,7 @@ pub(crate) struct Known {
     pub(crate) names: Names,
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
+    pub(crate) shared_handle: Option<SharedHandle>,
     pub(crate) stream: Type<Stream>,
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
@@ -147,8 +151,8 @@ pub(crate) struct Known {
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
-    pub(crate) future: Object,
-    pub(crate) task: Object,
+    pub(crate) future: Variable,
+    pub(crate) task: Variable,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
     /// The names `("context",)` that a caller has used last.
@@ -166,6 +170,27 @@ pub(crate) struct Known {
     pub(crate) try_native: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
+}
+
+/// A variable of a module that is looked up each time, because a program may put something else there.
+pub(crate) struct Variable {
+    module: Object,
+    variables: Object,
+    name: Object,
+}
+
+impl Variable {
+    fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
+        let module = Object::import(module)?;
+        let variables = module.attribute(&Object::interned(c"__dict__")?)?;
+        Ok(Self { module, variables, name: Object::interned(name)? })
+    }
+
+    /// From the module's dict: `getattr` would search the type of modules first.
+    #[inline]
+    pub(crate) fn load(&self) -> Result<Object> {
+        self.variables.entry(&self.name)?.map_or_else(|| self.module.attribute(&self.name), Ok)
+    }
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -196,9 +221,10 @@ pub(crate) fn load() -> Result<&'static Known> {
             names: Names::new()?,
             handle: handle::plain_class()?,
             timer_handle: handle::timer_class()?,
+            shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
-            future: asyncio.attribute(&text(c"Future")?)?,
-            task: asyncio.attribute(&text(c"Task")?)?,
+            future: Variable::new(c"asyncio.futures", c"Future")?,
+            task: Variable::new(c"asyncio.tasks", c"Task")?,
             context_names: Slot::default(),
             keyword_names: Slot::default(),
             task_names: Slot::default(),

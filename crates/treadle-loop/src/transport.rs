@@ -38,6 +38,8 @@ pub(crate) struct Endpoint {
     pub(crate) extra: Slot,
     /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
     pub(crate) context: Object,
+    /// Also the beginning and the end run in this very context, from Python 3.15 on.
+    has_one_context: bool,
     pub(crate) is_reading_paused: Cell<bool>,
     pub(crate) is_closing: Cell<bool>,
     /// Writes after the connection was lost, the loss itself included; nobody reads or writes any more once it is not 0.
@@ -70,10 +72,16 @@ impl Endpoint {
             protocol: Slot::new(Some(protocol.clone())),
             extra: Slot::default(),
             context: Context::copy_current()?,
+            has_one_context: false,
             is_reading_paused: Cell::new(false),
             is_closing: Cell::new(false),
             lost: Cell::new(0),
         })
+    }
+
+    /// Everything of the connection runs in the context given, if there is one.
+    pub(crate) fn in_context(self, context: &Object) -> Self {
+        if context.is_none() { self } else { Self { context: context.clone(), has_one_context: true, ..self } }
     }
 
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {
@@ -169,9 +177,19 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        this.core
-            .call_soon(&this.protocol().attribute(&names().connection_made)?, std::slice::from_ref(this.object()))?;
-        this.core.call_soon(&this.object().attribute(&names()._begin)?, std::slice::from_ref(waiter))
+        let is_own = this.has_one_context;
+        Self::call_soon(this, &this.protocol().attribute(&names().connection_made)?, this.object(), is_own)?;
+        Self::call_soon(this, &this.object().attribute(&names()._begin)?, waiter, is_own)
+    }
+
+    /// Schedules a step of the connection, in its own context or in a copy of the current one.
+    fn call_soon(this: &Instance<Self>, callback: &Object, argument: &Object, is_own: bool) -> Result<()> {
+        let arguments = std::slice::from_ref(argument);
+        if !is_own {
+            return this.core.call_soon(callback, arguments);
+        }
+        this.core.push_ready(Handle::create(&this.core, callback, arguments, this.context.clone(), None)?);
+        Ok(())
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -216,13 +234,8 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        if !this.core.is_outside.get() {
-            return this.core.call_soon(&callback, std::slice::from_ref(exception));
-        }
-        // No callback of the program's runs, so there is no current context to copy.
-        let context = this.context.clone();
-        this.core.push_ready(Handle::create(&this.core, &callback, std::slice::from_ref(exception), context, None)?);
-        Ok(())
+        // There is no current context to copy where no callback of the program's runs.
+        Self::call_soon(this, &callback, exception, this.has_one_context || this.core.is_outside.get())
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.

@@ -45,4 +45,4 @@ pub(crate) use error::{Kind, Raised, Result};
 pub(crate) use object::{Object, Slot, Visit};
 pub(crate) use pending::Call;
 pub(crate) use shared::Shared;
-pub(crate) use thread::{check_signals, detached};
+pub(crate) use thread::{check_signals, detached, thread_identifier};

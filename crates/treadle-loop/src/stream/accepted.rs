@@ -63,7 +63,9 @@ impl Reception<'_> {
         let welcomed = Context::run(&own, || {
             let protocol = protocol.insert(self.factory.call([])?);
             self.check_open()?;
-            let transport = transport.insert(self.connect(descriptor, peer, protocol)?);
+            // From Python 3.15 on everything of the connection runs in this very context.
+            let context = if self.context.is_none() { self.context } else { &own };
+            let transport = transport.insert(self.connect(descriptor, peer, protocol, context)?);
             self.attach(transport)?;
             Stream::open(transport, &Object::none())
         });
@@ -87,7 +89,13 @@ impl Reception<'_> {
         Ok(())
     }
 
-    fn connect(&self, descriptor: OwnedFd, peer: Address, protocol: &Object) -> Result<Instance<Stream>> {
+    fn connect(
+        &self,
+        descriptor: OwnedFd,
+        peer: Address,
+        protocol: &Object,
+        context: &Object,
+    ) -> Result<Instance<Stream>> {
         let core: &Rc<Core> = &self.event_loop.core;
         core.check_open()?;
         if self.form.has_nagle() {
@@ -96,7 +104,7 @@ impl Reception<'_> {
         }
         let name = io_calls::sock_name(descriptor.as_raw_fd()).ok();
         let accepted = Accepted { form: self.form, peer, name };
-        let endpoint = Endpoint::of_descriptor(core, descriptor, protocol)?;
+        let endpoint = Endpoint::of_descriptor(core, descriptor, protocol)?.in_context(context);
         let server = (!self.server.is_none()).then(|| self.server.clone());
         Stream::create(endpoint, protocol, server, Some(Box::new(accepted)))
     }

@@ -229,10 +229,11 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
 pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
-    let [socket, protocol, waiter, extra, server] = arguments.exactly("_open_stream")?;
+    let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
-    let this = Stream::create(Endpoint::new(core, socket, protocol, extra)?, protocol, server, None)?;
+    let endpoint = Endpoint::new(core, socket, protocol, extra)?.in_context(context);
+    let this = Stream::create(endpoint, protocol, server, None)?;
     Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));
