@@ -1,5 +1,6 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::coroutine::{self, Coroutine};
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
@@ -57,7 +58,6 @@ names! {
     _finish_connecting
     _loop
     _native_state
-    _never_awaited
     _paused
     _process_signal
     _protocol
@@ -123,6 +123,7 @@ names! {
     set_result
     socket
     sockname
+    source
     task
     throw
     transport
@@ -139,7 +140,7 @@ pub(crate) struct Known {
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
     pub(crate) write_pipe: Type<WritePipe>,
-    pub(crate) operation: Type<Operation>,
+    pub(crate) operation: Type<Coroutine<Operation>>,
     pub(crate) sock: sock::Facts,
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
@@ -159,6 +160,8 @@ pub(crate) struct Known {
     pub(crate) buffered_protocol: Object,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
+    /// `warnings.warn`.
+    pub(crate) warn: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
 }
@@ -198,7 +201,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             keyword_names: Slot::default(),
             task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
-            operation: sock::class()?,
+            operation: coroutine::class(c"treadle._native.SocketOperation")?,
             sock: sock::Facts::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
@@ -210,6 +213,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
             try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
+            warn: Object::import(c"warnings")?.attribute(&text(c"warn")?)?,
             mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }

@@ -15,8 +15,7 @@ use super::call::Args;
 use super::error::{Kind, Result};
 use super::object::{Object, Visit};
 use super::trampolines::{
-    clear, compare, deallocate, finalize, getter, hash, instance, itself, method, new, next, send, setter, traverse,
-    unary,
+    clear, compare, deallocate, finalize, getter, hash, instance, method, new, setter, traverse, unary,
 };
 
 /// A Rust value that lives in Python objects.
@@ -369,17 +368,6 @@ impl<T: Class> Spec<T> {
         F: Fn(&Instance<T>) -> Result<()> + Copy + 'static,
     {
         self.slot(ffi::Py_tp_finalize, finalize::<T, F> as *mut c_void)
-    }
-
-    /// Makes instances awaitable and iterators of themselves: `function` answers `send(value)`.
-    pub(crate) fn coroutine<F>(self, _function: F) -> Self
-    where
-        F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
-    {
-        self.slot(ffi::Py_am_await, itself as *mut c_void)
-            .slot(ffi::Py_tp_iter, itself as *mut c_void)
-            .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
-            .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
     }
 
     /// Sets what comparisons give.

@@ -171,11 +171,6 @@ pub(super) unsafe extern "C" fn hash(this: *mut PyObject) -> ffi::Py_hash_t {
     (this as usize >> 4) as ffi::Py_hash_t
 }
 
-pub(super) unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller holds it.
-    unsafe { Object::from_borrowed(this) }.into_pointer()
-}
-
 pub(super) unsafe extern "C" fn send<T, F>(
     this: *mut PyObject,
     value: *mut PyObject,

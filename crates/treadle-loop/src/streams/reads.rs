@@ -58,8 +58,9 @@ impl Work for Read {
         }
     }
 
-    fn waited(&self) {
+    fn waited(&self, _future: &Object) -> Result<()> {
         self.value.end_to_wait();
+        Ok(())
     }
 
     /// `readline` makes a line, or another exception, of those that `readuntil` raises; also if somebody else has thrown or set them.
