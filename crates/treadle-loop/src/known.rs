@@ -64,10 +64,8 @@ names! {
     _reader
     _run_in_debug_mode
     _send_rest
-    _show_transport
     _start_shutdown
     _stream_reader_wr
-    _task_factory
     _transport
     _transport_failed
     _unclosed_transport

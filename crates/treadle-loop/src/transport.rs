@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::slice;
 
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
-use crate::handle::Handle;
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
@@ -139,9 +139,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        this.core
-            .call_soon(&this.protocol().attribute(&names().connection_made)?, std::slice::from_ref(this.object()))?;
-        this.core.call_soon(&this.object().attribute(&names()._begin)?, std::slice::from_ref(waiter))
+        let connection_made = this.protocol().attribute(&names().connection_made)?;
+        this.core.call_soon(&connection_made, slice::from_ref(this.object()), None)?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, slice::from_ref(waiter), None)
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -186,13 +186,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        if !this.core.is_outside.get() {
-            return this.core.call_soon(&callback, std::slice::from_ref(exception));
-        }
-        // No callback of the program's runs, so there is no current context to copy.
-        let context = this.context.clone();
-        this.core.push_ready(Handle::create(&this.core, &callback, std::slice::from_ref(exception), context, None)?);
-        Ok(())
+        // If no callback of the program's runs, there is no current context to copy.
+        let context = this.core.is_outside.get().then(|| this.context.clone());
+        this.core.call_soon(&callback, slice::from_ref(exception), context)
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.

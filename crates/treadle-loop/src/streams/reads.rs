@@ -138,7 +138,7 @@ impl Read {
         if is_first {
             return self.delegate(is_first);
         }
-        let exception = known().streams.overrun.call([&Object::text(message)?, &Object::count(consumed)?])?;
+        let exception = known().streams.overrun.call([&Object::text(message)?, &Object::size(consumed)?])?;
         self.failed(Raised::restore(&exception)).map(Progress::Done)
     }
 
