@@ -327,7 +327,7 @@ impl<T: Class> Spec<T> {
     {
         self.methods.push(ffi::PyMethodDef {
             ml_name: name.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<T, F> },
+            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<Instance<T>, F> },
             ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             ml_doc: std::ptr::null(),
         });
@@ -339,7 +339,11 @@ impl<T: Class> Spec<T> {
     where
         F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
     {
-        self.attributes.push(ffi::PyGetSetDef { name: name.as_ptr(), get: Some(getter::<T, F>), ..Default::default() });
+        self.attributes.push(ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(getter::<Instance<T>, F>),
+            ..Default::default()
+        });
         self
     }
 
@@ -349,7 +353,7 @@ impl<T: Class> Spec<T> {
         F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
     {
         if let Some(last) = self.attributes.last_mut() {
-            last.set = Some(setter::<T, F>);
+            last.set = Some(setter::<Instance<T>, F>);
         }
         self
     }
