@@ -6,6 +6,7 @@ use treadle_reactor::io_calls::{self, Connecting};
 use treadle_reactor::{Address, RawFd};
 
 use super::{Operation, What, connection};
+use crate::address;
 use crate::core::READ_SIZE;
 use crate::ffi::{Kind, Object, Raised, Readable, Result, Writable};
 use crate::known::{known, names};
@@ -127,7 +128,7 @@ fn recvfrom(this: &Operation, fd: RawFd) -> Result<Native> {
             Err(error) => Err(error),
         }
     };
-    outcome(received, |(data, address)| Object::tuple([data, known().sock.to_python(&address, &Object::none())?]))
+    outcome(received, |(data, address)| Object::tuple([data, address::to_object(&address)?]))
 }
 
 /// The buffer to receive into. What is none is left to the method, whose words are Python's.
@@ -153,9 +154,7 @@ fn recvfrom_into(this: &Operation, fd: RawFd) -> Result<Native> {
     let Some(bytes) = bytes.get_mut(..wanted).filter(|bytes| !bytes.is_empty()) else { return Ok(Native::Unusual) };
     let received = io_calls::recvfrom(fd, bytes);
     drop(writable);
-    outcome(received, |(count, address)| {
-        Object::tuple([Object::size(count)?, known().sock.to_python(&address, &Object::none())?])
-    })
+    outcome(received, |(count, address)| Object::tuple([Object::size(count)?, address::to_object(&address)?]))
 }
 
 /// Sends until all is sent, or the kernel takes no more: only then is it sure to tell when it does again.
@@ -204,7 +203,7 @@ fn connect(this: &Operation, socket: &Object, fd: RawFd) -> Result<Native> {
             Some(error) => Err(connect_failed(this, &error, &address)),
         };
     }
-    let Some(numbers) = facts.to_kernel(socket, &address)? else { return Ok(Native::Unusual) };
+    let Some(numbers) = facts.numbers(socket, &address)? else { return Ok(Native::Unusual) };
     facts.audit_connect(socket, &address)?;
     let mut state = io_calls::connect(fd, &numbers)?;
     if state == Connecting::InProgress {

@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd};
 
-use treadle_reactor::{RawFd, io_calls};
+use treadle_reactor::{Address, RawFd, io_calls};
 
 use super::facts::Facts;
+use crate::address;
 use crate::event_loop::Loop;
 use crate::ffi::{Args, Instance, Kind, Object, Result};
 use crate::known::{known, names};
@@ -19,7 +20,7 @@ pub(super) fn accept(listener: &Object, fd: RawFd) -> io::Result<Result<(Object,
         let socket = facts.accepted(listener, descriptor.as_raw_fd())?;
         let _ = descriptor.into_raw_fd();
         facts.unblock(&socket)?;
-        Ok((socket, facts.to_python(&address, &Object::text("")?)?))
+        Ok((socket, address::to_object_or(&address, &Object::text("")?)?))
     };
     Ok(made())
 }
@@ -78,7 +79,7 @@ pub(super) fn set_up(_this: &Instance<Loop>, arguments: Args<'_>) -> Result<Obje
 }
 
 /// An address, or `None` if there is none.
-fn address(facts: &Facts, socket: &Object, address: io::Result<treadle_reactor::Address>) -> Result<Object> {
+fn address(facts: &Facts, socket: &Object, address: io::Result<Address>) -> Result<Object> {
     let unnamed = if facts.is_unix(socket)? { Object::text("")? } else { Object::none() };
-    address.map_or_else(|_| Ok(Object::none()), |address| facts.to_python(&address, &unnamed))
+    address.map_or_else(|_| Ok(Object::none()), |address| address::to_object_or(&address, &unnamed))
 }
