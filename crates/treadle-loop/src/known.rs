@@ -70,6 +70,7 @@ names! {
     _task_factory
     _transport
     _transport_failed
+    _transport_ran
     _unclosed_transport
     _write_after_end
     _write_after_loss
@@ -99,6 +100,8 @@ names! {
     get
     get_buffer
     is_closing
+    job
+    lost
     message
     pause_reading
     pause_writing
@@ -110,6 +113,7 @@ names! {
     readexactly
     readline
     readuntil
+    ready
     recv
     recv_into
     recvfrom
@@ -125,6 +129,7 @@ names! {
     sockname
     task
     throw
+    time
     transport
     with_traceback
     write
