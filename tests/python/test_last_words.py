@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from connections import Recorder, connect, receive, reported, sockets, tls_contexts, until_lost
+from connections import Recorder, connect, receive, reported, running, sockets, tls_contexts, until_lost
 from loops import not_on, run, until
 
 if TYPE_CHECKING:
@@ -59,6 +59,29 @@ def test_small_writes_before_an_exception_arrive(new_loop: NewLoop, name: str) -
         far.close()
 
     run(new_loop, main())
+
+
+def test_small_writes_arrive_though_the_loop_stops(new_loop: NewLoop) -> None:
+    near, far = sockets()
+    with running(new_loop) as loop, far:
+
+        async def main() -> Any:
+            transport, _ = await loop.create_connection(Recorder, sock=near)
+            transport.write(WORDS)
+            # The loop stops in this turn, or in the next one.
+            return transport
+
+        transport = loop.run_until_complete(main())
+        assert far.recv(100) == WORDS
+        loop.call_soon(transport.write, WORDS)
+        loop.stop()
+        loop.run_forever()
+        assert far.recv(100) == WORDS
+        transport.write(WORDS)
+        assert far.recv(100) == WORDS
+        transport.abort()
+        loop.stop()
+        loop.run_forever()
 
 
 def test_abort_of_a_connection_whose_peer_is_gone_fails_nobody(new_loop: NewLoop) -> None:
