@@ -3,25 +3,15 @@
 //! `isinstance(handle, asyncio.Handle)` holds by `__class__`: a true subclass would be tracked by the garbage collector and carry nine slots.
 //! Cycles cannot outlive the callback, because a handle lets go of everything once it has run or is cancelled.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-
-use smallvec::SmallVec;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak,
+    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit,
+    Weak,
 };
 use crate::known::{known, names};
-
-/// Arguments beyond these are kept on the heap.
-const INLINE_ARGUMENTS: usize = 3;
-
-/// What is to be called.
-struct Call {
-    callback: Object,
-    arguments: SmallVec<[Object; INLINE_ARGUMENTS]>,
-}
 
 /// The state of a handle of either class.
 pub(crate) struct Handle {
@@ -33,10 +23,19 @@ pub(crate) struct Handle {
     /// Runs again and again, as readers and writers do, so running does not let go of the callback.
     repeats: Cell<bool>,
     /// The loop's time at which it is due, in seconds; only timers have one.
-    when: Option<f64>,
+    /// NaN for those that have none.
+    when: f64,
     core: Rc<Core>,
-    /// Where it was made, and how it looked before it was cancelled; in debug mode only.
+    /// In debug mode only.
+    debug: OnceCell<Box<Debug>>,
+}
+
+/// What the debug mode wants to know.
+#[derive(Default)]
+struct Debug {
+    /// Where it was made.
     source_traceback: Slot,
+    /// How it looked before it was cancelled.
     shown: Slot,
 }
 
@@ -61,23 +60,16 @@ impl Handle {
         context: Object,
         when: Option<f64>,
     ) -> Result<Instance<Self>> {
-        let mut owned = SmallVec::new();
-        owned.reserve_exact(arguments.len());
-        for argument in arguments {
-            owned.push(argument.clone());
-        }
-        let call = Call { callback: callback.clone(), arguments: owned };
         let class = if when.is_some() { &known().timer_handle } else { &known().handle };
-        class.instantiate(Self {
-            call: Cell::new(Some(call)),
+        class.instantiate_in_place(|| Self {
+            call: Cell::new(Some(Call::new(callback, arguments))),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
             scheduled: Cell::new(when.is_some()),
             repeats: Cell::new(false),
-            when,
+            when: when.unwrap_or(f64::NAN),
             core: Rc::clone(core),
-            source_traceback: Slot::default(),
-            shown: Slot::default(),
+            debug: OnceCell::new(),
         })
     }
 
@@ -95,7 +87,7 @@ impl Handle {
     }
 
     pub(crate) fn set_source_traceback(&self, stack: Object) {
-        self.source_traceback.store(Some(stack));
+        self.debug.get_or_init(Box::default).source_traceback.store(Some(stack));
     }
 
     /// Shows the references of a handle that only its loop has to the collector.
@@ -105,8 +97,7 @@ impl Handle {
         }
         visit.cell(&handle.context);
         let Some(call) = handle.call.take() else { return };
-        visit.object(&call.callback);
-        call.arguments.iter().for_each(|argument| visit.object(argument));
+        call.traverse(visit);
         handle.call.set(Some(call));
     }
 
@@ -120,7 +111,7 @@ impl Handle {
         let (Some(call), Some(context)) = (handle.call.take(), handle.context.take()) else {
             return Ok(());
         };
-        match Context::run(&context, || call.callback.call_with(&call.arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => {
                 let exception = raised.take();
@@ -135,12 +126,10 @@ impl Handle {
 
     /// `handle._run()`: as the loop does it, but what is called stays known.
     fn run_keeping(handle: &Instance<Self>) -> Result<()> {
-        let (Some(call), Some(context)) = (handle.call.take(), handle.context.load()) else {
+        let (Some(call), Some(context)) = (handle.call(), handle.context.load()) else {
             return Ok(());
         };
-        let (callback, arguments) = (call.callback.clone(), call.arguments.clone());
-        handle.call.set(Some(call));
-        match Context::run(&context, || callback.call_with(&arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => handle.core.report_failed_call(handle, &raised.take()),
         }
@@ -152,7 +141,7 @@ impl Handle {
             return Ok(());
         }
         if handle.core.is_debug() {
-            handle.shown.store(Some(Object::text(&handle.object().repr())?));
+            handle.debug.get_or_init(Box::default).shown.store(Some(Object::text(&handle.object().repr())?));
         }
         handle.forget_call();
         if handle.scheduled.get() {
@@ -166,22 +155,24 @@ impl Handle {
         drop((self.call.take(), self.context.take()));
     }
 
-    fn callback(&self) -> Object {
+    /// A copy of what is to be called.
+    fn call(&self) -> Option<Call> {
         let call = self.call.take();
-        let callback = call.as_ref().map_or_else(Object::none, |call| call.callback.clone());
-        self.call.set(call);
-        callback
+        self.call.set(call.clone());
+        call
     }
 
-    fn arguments(&self) -> Result<Object> {
-        let call = self.call.take();
-        let arguments = call.as_ref().map_or_else(|| Ok(Object::none()), |call| Object::tuple_of(&call.arguments));
-        self.call.set(call);
-        arguments
+    /// What the debug mode knows, or `None`.
+    fn noted(&self, which: impl FnOnce(&Debug) -> &Slot) -> Object {
+        self.debug.get().and_then(|debug| which(debug).load()).unwrap_or_else(Object::none)
+    }
+
+    fn is_timer(&self) -> bool {
+        !self.when.is_nan()
     }
 
     fn asyncio_class(&self) -> &'static Object {
-        if self.when.is_some() { &known().asyncio_timer_handle } else { &known().asyncio_handle }
+        if self.is_timer() { &known().asyncio_timer_handle } else { &known().asyncio_handle }
     }
 }
 
@@ -209,15 +200,15 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
             this.asyncio_class().attribute(&Object::interned(c"_repr_info")?)?.call([this.object()])
         })
         .attribute(c"__class__", |this| Ok(this.asyncio_class().clone()))
-        .attribute(c"_callback", |this| Ok(this.callback()))
-        .attribute(c"_args", |this| this.arguments())
+        .attribute(c"_callback", |this| Ok(this.call().map_or_else(Object::none, |call| call.callable().clone())))
+        .attribute(c"_args", |this| this.call().map_or_else(|| Ok(Object::none()), |call| call.arguments()))
         .attribute(c"_context", |this| Ok(this.context.load().unwrap_or_else(Object::none)))
         .attribute(c"_cancelled", |this| Ok(Object::bool(this.cancelled.get())))
         .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
-        .attribute(c"_repr", |this| Ok(this.shown.load().unwrap_or_else(Object::none)))
-        .attribute(c"_source_traceback", |this| Ok(this.source_traceback.load().unwrap_or_else(Object::none)))
+        .attribute(c"_repr", |this| Ok(this.noted(|debug| &debug.shown)))
+        .attribute(c"_source_traceback", |this| Ok(this.noted(|debug| &debug.source_traceback)))
         .settable(|this, value| {
-            this.source_traceback.store((!value.is_none()).then(|| value.clone()));
+            this.debug.get_or_init(Box::default).source_traceback.store((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
         .repr(|this| this.asyncio_class().attribute(&Object::interned(c"__repr__")?)?.call([this.object()]))
@@ -233,9 +224,9 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.TimerHandle", c"A callback that waits for its time; `asyncio.TimerHandle` describes it.")
         .method(c"when", |this, arguments| {
             arguments.exactly::<0>("when")?;
-            Object::float(this.when.unwrap_or_default())
+            Object::float(this.when)
         })
-        .attribute(c"_when", |this| Object::float(this.when.unwrap_or_default()))
+        .attribute(c"_when", |this| Object::float(this.when))
         .attribute(c"_scheduled", |this| Ok(Object::bool(this.scheduled.get())))
         .compare(compare)
         .create(None)
@@ -245,7 +236,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 #[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
-    let (mine, theirs) = (this.when.unwrap_or_default(), other.when.unwrap_or_default());
+    let (mine, theirs) = (this.when, other.when);
     let same = this.is(&other);
     Ok(Some(match comparison {
         Comparison::Less => mine < theirs,
