@@ -78,7 +78,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
-        this.call_at(Core::time() + first[0].to_float()?, &first[1], rest, context, "call_later")
+        this.call_at(this.core.clock_seconds()? + first[0].to_float()?, &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
         let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
@@ -150,6 +150,13 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         handle.set_repeating();
         Ok(handle.into_object())
     })
+    .method(c"_tell_job", |this, arguments| {
+        let [function] = arguments.exactly("_tell_job")?;
+        if this.core.is_watched() {
+            this.core.tell(listener::Event::Job, function);
+        }
+        Ok(Object::none())
+    })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
         let Some(handle) = known().handle.cast(handle) else {
@@ -182,6 +189,12 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
         .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.core.set_listener((!value.is_none()).then(|| value.clone()));
+            Ok(())
+        })
+        .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
+        .settable(|this, value| {
+            this.core.has_own_clock.set(value.is_true()?);
+            this.core.is_poll_wanted.set(true);
             Ok(())
         })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))

@@ -71,6 +71,7 @@ names! {
     _stream_reader_wr
     _transport
     _transport_failed
+    _transport_ran
     _unclosed_transport
     _write_after_end
     _write_after_loss
@@ -102,6 +103,8 @@ names! {
     get
     get_buffer
     is_closing
+    job
+    lost
     message
     pause_reading
     pause_writing
@@ -113,6 +116,7 @@ names! {
     readexactly
     readline
     readuntil
+    ready
     recv
     recv_into
     recvfrom
@@ -130,6 +134,7 @@ names! {
     source
     task
     throw
+    time
     transport
     with_traceback
     write

@@ -252,6 +252,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         drop(this.bare.take());
         if let Some(file) = this.file.take() {
             file.method(&names().close, [])?;
+            if this.core.is_watched() {
+                this.core.tell(listener::Event::Lost, this.object());
+            }
         }
         Self::on_closed(this)
     }
