@@ -97,9 +97,9 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
+    let timeout = timeout(core)?;
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
-    let timeout = timeout(core)?;
     let polled = if timeout == Some(Duration::ZERO) {
         descriptors.poll.wait(&mut events, timeout)
     } else {
