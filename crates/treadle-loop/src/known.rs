@@ -106,6 +106,7 @@ names! {
     job
     lost
     message
+    name
     pause_reading
     pause_writing
     peername
