@@ -3,7 +3,7 @@
 use std::io;
 
 use treadle_reactor::Kind as Descriptor;
-use treadle_reactor::io_calls::{self, Shutdown};
+use treadle_reactor::io_calls;
 
 use super::Stream;
 use crate::ffi::{Instance, Kind, Object, Result, Spec};
@@ -136,7 +136,7 @@ impl Stream {
     }
 
     fn shut_down(&self) -> Result<()> {
-        match io_calls::shutdown(self.fd, Shutdown::Write) {
+        match io_calls::shutdown_write(self.fd) {
             // The peer may be gone already; reading will say so.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error.into()),
             _ => Ok(()),

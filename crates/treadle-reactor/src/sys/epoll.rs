@@ -10,7 +10,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::Descriptor;
-use crate::{Event, Interest, RawFd, Token};
+use crate::{Event, Interest, Token};
 
 /// Set by the first `epoll_pwait2` (Linux 5.11) that is refused, for the whole process.
 static LACKS_NANOSECONDS: AtomicBool = AtomicBool::new(false);
@@ -27,10 +27,6 @@ pub(crate) struct Selector {
 impl Selector {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
-    }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
     }
 
     /// A number that is known already belongs to a registration that was lost track of; the new one takes its place.

@@ -4,7 +4,7 @@
 //! both when the descriptor is closed. Adding a filter that is there replaces its token.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustix::event::Timespec;
 use rustix::event::kqueue::{Event as Kevent, EventFilter, EventFlags, kevent_timespec, kqueue};
 use rustix::io::Errno;
 
-use crate::{Event, Interest, RawFd, Token};
+use crate::{Event, Interest, Token};
 
 // A token travels in what the kernel declares as a pointer.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>());
@@ -28,10 +28,6 @@ impl Selector {
         let queue = kqueue()?;
         rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
         Ok(Self { queue })
-    }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.queue.as_raw_fd()
     }
 
     pub(crate) fn add(&self, token: Token, interest: Interest) -> io::Result<()> {

@@ -22,7 +22,7 @@ mod apple;
 #[cfg(target_vendor = "apple")]
 mod kqueue;
 #[cfg(target_vendor = "apple")]
-pub(crate) use apple::{sendfile, uptime};
+pub(crate) use apple::uptime;
 #[cfg(target_vendor = "apple")]
 pub(crate) use kqueue::{EventBuffer, Selector};
 
