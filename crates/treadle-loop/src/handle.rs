@@ -103,7 +103,7 @@ impl Handle {
         if handle.object().reference_count() != 1 {
             return;
         }
-        visit.cell(&handle.context);
+        handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
         visit.object(&call.callback);
         call.arguments.iter().for_each(|argument| visit.object(argument));

@@ -13,7 +13,7 @@ use std::slice;
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
+use crate::ffi::{Args, Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
@@ -60,8 +60,8 @@ impl Endpoint {
     }
 
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {
-        visit.cell(&self.file);
-        visit.cell(&self.protocol);
+        self.file.traverse(visit);
+        self.protocol.traverse(visit);
         visit.object(&self.extra);
         visit.object(&self.context);
     }
@@ -111,6 +111,38 @@ impl Endpoint {
         Ok(())
     }
 }
+
+/// Makes a struct the value of a transport's class, by its field `endpoint`. The other fields that are named hold references too.
+macro_rules! endpoint_class {
+    ($name:ident $(, $field:ident)*) => {
+        impl $crate::ffi::Class for $name {
+            type Head = $crate::ffi::TransportHead;
+            type Tail = $crate::ffi::WeakAndDict;
+            const FINALIZED: bool = true;
+
+            fn traverse(&self, visit: &$crate::ffi::Visit<'_>) {
+                self.endpoint.traverse(visit);
+                $(self.$field.traverse(visit);)*
+            }
+
+            fn clear(&self) {
+                self.endpoint.clear();
+                $(self.$field.clear();)*
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = $crate::transport::Endpoint;
+
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                &self.endpoint
+            }
+        }
+    };
+}
+
+pub(crate) use endpoint_class;
 
 /// A kind of transports. It is an endpoint with something more.
 pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
@@ -319,6 +351,12 @@ pub(crate) fn reading<T: Transport>(spec: Spec<T>) -> Spec<T> {
         pause_reading(this, false)
     })
     .attribute(c"_paused", |this| Ok(Object::bool(this.is_reading_paused.get())))
+}
+
+/// `abort()`, for those that have it.
+pub(crate) fn abort<T: Transport>(this: &Instance<T>, arguments: Args<'_>) -> Result<Object> {
+    arguments.exactly::<0>("abort")?;
+    T::abort(this, &Object::none()).map(|()| Object::none())
 }
 
 fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object> {
