@@ -49,6 +49,8 @@ pub(crate) struct Core {
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
+    /// The program has put a clock of its own in the place of `time`.
+    pub(crate) has_own_clock: Cell<bool>,
     debug: Cell<bool>,
     /// Who hears what happens; see `listener`.
     pub(crate) listener: Slot,
@@ -58,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
     pub(crate) thread: Cell<Option<i64>>,
+    /// The lock at which other threads wait for a callback to end; see `guard`.
+    pub(crate) gate: Slot,
     /// The loop's object, weakly.
     event_loop: Slot,
     forks: u32,
@@ -81,11 +85,13 @@ impl Core {
             is_outside: Cell::new(false),
             is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
+            has_own_clock: Cell::new(false),
             debug: Cell::new(false),
             listener: Slot::default(),
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
+            gate: Slot::default(),
             event_loop: Slot::default(),
             forks: FORKS.load(Ordering::Relaxed),
         }))
@@ -130,6 +136,25 @@ impl Core {
     #[inline]
     pub(crate) fn time() -> f64 {
         seconds(now())
+    }
+
+    /// The time that timers go by, in nanoseconds.
+    #[inline]
+    pub(crate) fn clock(&self) -> Result<u64> {
+        if self.has_own_clock.get() { self.own_time().map(deadline) } else { Ok(now()) }
+    }
+
+    /// The same in seconds.
+    #[inline]
+    pub(crate) fn clock_seconds(&self) -> Result<f64> {
+        if self.has_own_clock.get() { self.own_time() } else { Ok(Self::time()) }
+    }
+
+    /// What the program says the time is, as asyncio asks it.
+    #[cold]
+    fn own_time(&self) -> Result<f64> {
+        let Some(event_loop) = self.event_loop() else { return Ok(Self::time()) };
+        event_loop.method(&names().time, [])?.to_float()
     }
 
     #[inline]

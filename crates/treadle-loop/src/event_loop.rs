@@ -61,11 +61,15 @@ pub(crate) fn class() -> Result<Type<Loop>> {
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"call_soon", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
-        this.call(callback, rest, context, "call_soon").map(Instance::into_object)
+        this.core.check_open()?;
+        let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon_threadsafe", 0)?;
-        let handle = this.call(callback, rest, context, "call_soon_threadsafe")?;
+        this.core.check_open()?;
+        let handle = Handle::create_shared(&this.core, &callback[0], rest, context)?;
+        let handle = this.enqueue(handle, &callback[0], "call_soon_threadsafe")?;
         this.core.wake();
         Ok(handle.into_object())
     })
@@ -74,7 +78,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
-        this.call_at(Core::time() + first[0].to_float()?, &first[1], rest, context, "call_later")
+        this.call_at(this.core.clock_seconds()? + first[0].to_float()?, &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
         let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
@@ -131,6 +135,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         this.core.close();
         Ok(Object::none())
     })
+    .method(c"_accept_streams", stream::accept)
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
     .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))
     .method(c"_open_read_pipe", |this, arguments| pipe::open_read(&this.core, arguments))
@@ -144,6 +149,13 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
         handle.set_repeating();
         Ok(handle.into_object())
+    })
+    .method(c"_tell_job", |this, arguments| {
+        let [function] = arguments.exactly("_tell_job")?;
+        if this.core.is_watched() {
+            this.core.tell(listener::Event::Job, function);
+        }
+        Ok(Object::none())
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
@@ -179,6 +191,12 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
             this.core.set_listener((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
+        .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
+        .settable(|this, value| {
+            this.core.has_own_clock.set(value.is_true()?);
+            this.core.is_poll_wanted.set(true);
+            Ok(())
+        })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.task_factory.store((!value.is_none()).then(|| value.clone()));
@@ -188,17 +206,9 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 
 impl Instance<Loop> {
     #[inline]
-    fn call(
-        &self,
-        callback: &[Object],
-        arguments: &[Object],
-        context: Object,
-        function: &str,
-    ) -> Result<Instance<Handle>> {
-        self.core.check_open()?;
-        let handle = Handle::create(&self.core, &callback[0], arguments, context, None)?;
+    fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
-            self.check_in_debug_mode(&handle, &callback[0], function)?;
+            self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.push_ready(handle.clone());
         Ok(handle)
@@ -235,12 +245,12 @@ impl Instance<Loop> {
 /// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
 fn create_future(this: &Instance<Loop>) -> Result<Object> {
     if let Some(keywords) = this.future_keywords.load() {
-        return known().future.call_by_keywords(&keywords);
+        return known().future.load()?.call_by_keywords(&keywords);
     }
     let keywords = Object::dict()?;
     keywords.set_item(&known().loop_name.item(0)?, this.object())?;
     this.future_keywords.store(Some(keywords.clone()));
-    known().future.call_by_keywords(&keywords)
+    known().future.load()?.call_by_keywords(&keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
@@ -250,11 +260,11 @@ fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
         return slow_task(this, arguments);
     };
     let Some(names) = arguments.names() else {
-        return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+        return known().task.load()?.call_named([coroutine, this.object()], &known().loop_name, 1);
     };
     let all: SmallVec<[Object; 5]> =
         [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
-    known().task.call_with_names(&all, &task_names(names)?, 1)
+    known().task.load()?.call_with_names(&all, &task_names(names)?, 1)
 }
 
 /// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.

@@ -4,7 +4,7 @@ use crate::coroutine::{self, Coroutine};
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, SharedHandle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
@@ -32,8 +32,10 @@ names! {
     __anext__
     __dict__
     __get__
+    _accept_failed
     _adopt_streams
     _asyncio_future_blocking
+    _attach
     _begin
     _call_connection_lost
     _call_eof_received
@@ -64,14 +66,18 @@ names! {
     _reader
     _run_in_debug_mode
     _send_rest
+    _sockets
     _start_shutdown
     _stream_reader_wr
     _transport
     _transport_failed
+    _transport_ran
     _unclosed_transport
     _write_after_end
     _write_after_loss
     accept
+    acquire
+    allocate_lock
     at_eof
     buffer_updated
     call_exception_handler
@@ -97,6 +103,8 @@ names! {
     get
     get_buffer
     is_closing
+    job
+    lost
     message
     pause_reading
     pause_writing
@@ -108,10 +116,12 @@ names! {
     readexactly
     readline
     readuntil
+    ready
     recv
     recv_into
     recvfrom
     recvfrom_into
+    release
     result
     resume_reading
     resume_writing
@@ -124,6 +134,7 @@ names! {
     source
     task
     throw
+    time
     transport
     with_traceback
     write
@@ -134,6 +145,7 @@ pub(crate) struct Known {
     pub(crate) names: Names,
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
+    pub(crate) shared_handle: Option<SharedHandle>,
     pub(crate) stream: Type<Stream>,
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
@@ -143,8 +155,8 @@ pub(crate) struct Known {
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
-    pub(crate) future: Object,
-    pub(crate) task: Object,
+    pub(crate) future: Variable,
+    pub(crate) task: Variable,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
     /// The names `("context",)` that a caller has used last.
@@ -156,12 +168,35 @@ pub(crate) struct Known {
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
     pub(crate) buffered_protocol: Object,
+    /// Whether `Server._attach` takes the transport: from Python 3.13 on.
+    pub(crate) servers_know_clients: bool,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
     /// `warnings.warn`.
     pub(crate) warn: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
+}
+
+/// A variable of a module that is looked up each time, because a program may put something else there.
+pub(crate) struct Variable {
+    module: Object,
+    variables: Object,
+    name: Object,
+}
+
+impl Variable {
+    fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
+        let module = Object::import(module)?;
+        let variables = module.attribute(&Object::interned(c"__dict__")?)?;
+        Ok(Self { module, variables, name: Object::interned(name)? })
+    }
+
+    /// From the module's dict: `getattr` would search the type of modules first.
+    #[inline]
+    pub(crate) fn load(&self) -> Result<Object> {
+        self.variables.entry(&self.name)?.map_or_else(|| self.module.attribute(&self.name), Ok)
+    }
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -192,9 +227,10 @@ pub(crate) fn load() -> Result<&'static Known> {
             names: Names::new()?,
             handle: handle::plain_class()?,
             timer_handle: handle::timer_class()?,
+            shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
-            future: asyncio.attribute(&text(c"Future")?)?,
-            task: asyncio.attribute(&text(c"Task")?)?,
+            future: Variable::new(c"asyncio.futures", c"Future")?,
+            task: Variable::new(c"asyncio.tasks", c"Task")?,
             context_names: Slot::default(),
             keyword_names: Slot::default(),
             task_names: Slot::default(),
@@ -209,6 +245,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
+            servers_know_clients: asyncio.attribute(&text(c"Server")?)?.has_attribute(&text(c"close_clients")?),
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
             try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
             warn: Object::import(c"warnings")?.attribute(&text(c"warn")?)?,

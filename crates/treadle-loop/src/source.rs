@@ -48,20 +48,24 @@ impl Source {
                 callbacks.reader.iter().chain(&callbacks.writer).for_each(|watcher| watcher.traverse(visit));
                 callbacks.socket.iter().for_each(|socket| visit.object(socket));
             }
-            _ => self.transport().into_iter().for_each(|(transport, _)| visit.object(transport)),
+            _ => self.transport().into_iter().for_each(|transport| visit.object(transport)),
         }
     }
 
     pub(crate) fn is_transport(&self) -> bool {
-        !matches!(self, Self::Waker | Self::Signals | Self::Callbacks(_))
+        self.endpoint().is_some()
+    }
+
+    pub(crate) fn transport(&self) -> Option<&Object> {
+        self.endpoint().map(|(transport, _)| transport)
     }
 
     /// The transport that has the descriptor for itself, until it is closed.
     pub(crate) fn open_transport(&self) -> Option<&Object> {
-        self.transport().filter(|(_, endpoint)| !endpoint.is_closing.get()).map(|(transport, _)| transport)
+        self.endpoint().filter(|(_, endpoint)| !endpoint.is_closing.get()).map(|(transport, _)| transport)
     }
 
-    fn transport(&self) -> Option<(&Object, &Endpoint)> {
+    fn endpoint(&self) -> Option<(&Object, &Endpoint)> {
         match self {
             Self::Waker | Self::Signals | Self::Callbacks(_) => None,
             Self::Stream(stream) => Some((stream.object(), stream)),

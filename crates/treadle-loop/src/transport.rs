@@ -31,11 +31,15 @@ pub(crate) struct Endpoint {
     twin: Cell<Option<OwnedFd>>,
     /// The socket or file.
     pub(crate) file: Slot,
+    /// The descriptor, as long as there is no socket object yet that owns it.
+    pub(crate) bare: Cell<Option<OwnedFd>>,
     pub(crate) protocol: Slot,
-    /// What `get_extra_info` knows.
-    pub(crate) extra: Object,
+    /// What `get_extra_info` knows; see [`Transport::materialize`].
+    pub(crate) extra: Slot,
     /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
     pub(crate) context: Object,
+    /// Also the beginning and the end run in this very context, from Python 3.15 on.
+    has_one_context: bool,
     pub(crate) is_reading_paused: Cell<bool>,
     pub(crate) is_closing: Cell<bool>,
     /// Writes after the connection was lost, the loss itself included; nobody reads or writes any more once it is not 0.
@@ -44,25 +48,46 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(core: &Rc<Core>, file: &Object, protocol: &Object, extra: &Object) -> Result<Self> {
+        let endpoint = Self::of_number(core, crate::event_loop::descriptor(file)?, protocol)?;
+        endpoint.file.store(Some(file.clone()));
+        endpoint.extra.store(Some(extra.clone()));
+        Ok(endpoint)
+    }
+
+    /// One whose socket object is made when somebody asks for it.
+    pub(crate) fn of_descriptor(core: &Rc<Core>, descriptor: OwnedFd, protocol: &Object) -> Result<Self> {
+        let endpoint = Self::of_number(core, descriptor.as_raw_fd(), protocol)?;
+        endpoint.bare.set(Some(descriptor));
+        Ok(endpoint)
+    }
+
+    fn of_number(core: &Rc<Core>, fd: RawFd, protocol: &Object) -> Result<Self> {
         Ok(Self {
             core: Rc::clone(core),
-            fd: crate::event_loop::descriptor(file)?,
+            fd,
             token: Cell::new(None),
             twin: Cell::new(None),
-            file: Slot::new(Some(file.clone())),
+            file: Slot::default(),
+            bare: Cell::new(None),
             protocol: Slot::new(Some(protocol.clone())),
-            extra: extra.clone(),
+            extra: Slot::default(),
             context: Context::copy_current()?,
+            has_one_context: false,
             is_reading_paused: Cell::new(false),
             is_closing: Cell::new(false),
             lost: Cell::new(0),
         })
     }
 
+    /// Everything of the connection runs in the context given, if there is one.
+    pub(crate) fn in_context(self, context: &Object) -> Self {
+        if context.is_none() { self } else { Self { context: context.clone(), has_one_context: true, ..self } }
+    }
+
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {
         self.file.traverse(visit);
         self.protocol.traverse(visit);
-        visit.object(&self.extra);
+        self.extra.traverse(visit);
         visit.object(&self.context);
     }
 
@@ -72,6 +97,14 @@ impl Endpoint {
 
     pub(crate) fn protocol(&self) -> Object {
         self.protocol.load().unwrap_or_else(Object::none)
+    }
+
+    /// Whether there is a descriptor still.
+    fn is_open(&self) -> bool {
+        let bare = self.bare.take();
+        let is_open = bare.is_some() || self.file.is_some();
+        self.bare.set(bare);
+        is_open
     }
 
     /// Whether what arrives is to be read.
@@ -155,6 +188,11 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     /// Drops what was written and not sent.
     fn discard_unsent(&self) {}
 
+    /// Makes the socket object and what `get_extra_info` knows, if nobody has asked so far.
+    fn materialize(_this: &Instance<Self>) -> Result<()> {
+        Ok(())
+    }
+
     /// Another protocol takes over.
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
         this.protocol.store(Some(protocol.clone()));
@@ -171,9 +209,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
+        let own = this.has_one_context.then(|| this.context.clone());
         let connection_made = this.protocol().attribute(&names().connection_made)?;
-        this.core.call_soon(&connection_made, slice::from_ref(this.object()), None)?;
-        this.core.call_soon(&this.object().attribute(&names()._begin)?, slice::from_ref(waiter), None)
+        this.core.call_soon(&connection_made, slice::from_ref(this.object()), own.clone())?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, slice::from_ref(waiter), own)
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -219,7 +258,8 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
         // If no callback of the program's runs, there is no current context to copy.
-        let context = this.core.is_outside.get().then(|| this.context.clone());
+        let is_own = this.has_one_context || this.core.is_outside.get();
+        let context = is_own.then(|| this.context.clone());
         this.core.call_soon(&callback, slice::from_ref(exception), context)
     }
 
@@ -241,8 +281,12 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     fn release(this: &Instance<Self>) -> Result<()> {
         this.deregister();
         drop(this.protocol.take());
+        drop(this.bare.take());
         if let Some(file) = this.file.take() {
             file.method(&names().close, [])?;
+            if this.core.is_watched() {
+                this.core.tell(listener::Event::Lost, this.object());
+            }
         }
         Self::on_closed(this)
     }
@@ -299,7 +343,7 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     spec.method(c"get_extra_info", |this, arguments| {
         let [name, default] = arguments.named("get_extra_info", ["name", "default"], 1)?;
         let none = Object::none();
-        this.extra.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
+        extra(this)?.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
     })
     .method(c"set_protocol", |this, arguments| {
         let [protocol] = arguments.exactly("set_protocol")?;
@@ -323,17 +367,27 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     })
     .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
     .attribute(c"_protocol", |this| Ok(this.protocol()))
-    .attribute(c"_extra", |this| Ok(this.extra.clone()))
+    .attribute(c"_extra", extra)
     .settable(|_this, _value| Ok(()))
     .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
     .repr(|this| Object::text(&show(this)))
-    .finalize(|this| match (this.file.load(), this.core.event_loop()) {
-        (Some(file), Some(event_loop)) => {
-            event_loop.method(&names()._unclosed_transport, [this.object(), &file]).map(drop)
-        }
-        _ => Ok(()),
+    .finalize(|this| match this.core.event_loop().filter(|_| this.is_open()) {
+        Some(event_loop) => event_loop.method(&names()._unclosed_transport, [this.object(), &file(this)?]).map(drop),
+        None => Ok(()),
     })
+}
+
+/// What `get_extra_info` knows.
+fn extra<T: Transport>(this: &Instance<T>) -> Result<Object> {
+    T::materialize(this)?;
+    Ok(this.extra.load().unwrap_or_else(Object::none))
+}
+
+/// The socket or file, or `None` if it is closed.
+pub(crate) fn file<T: Transport>(this: &Instance<T>) -> Result<Object> {
+    T::materialize(this)?;
+    Ok(this.file.load().unwrap_or_else(Object::none))
 }
 
 /// What transports that read have.
@@ -368,7 +422,8 @@ fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object
 
 fn show<T: Transport>(this: &Instance<T>) -> String {
     let class = this.object().type_name();
-    let state = if this.file.is_some() { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
-    let rest = if this.file.is_some() { this.describe() } else { String::new() };
+    let is_open = this.is_open();
+    let state = if is_open { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
+    let rest = if is_open { this.describe() } else { String::new() };
     format!("<{class}{state} fd={}{rest}>", this.fd)
 }

@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from asyncio import base_events, events, format_helpers
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from traceback import StackSummary
 from typing import Any
 
@@ -42,6 +42,19 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         super().__init__()
         self._attach()
+        self._look_at_clock()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute. Tests put clocks of their own in the place of ``time``, and timers go by them."""
+        super().__setattr__(name, value)
+        if name == "time":
+            self._look_at_clock()
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute."""
+        super().__delattr__(name)
+        if name == "time":
+            self._look_at_clock()
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called.
@@ -51,6 +64,7 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         self._check_closed()
         self._check_running()
+        self._look_at_clock()
         self._set_coroutine_origin_tracking(self._debug)
         hooks = sys.get_asyncgen_hooks()
         self._thread_id = threading.get_ident()
@@ -80,9 +94,12 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
         """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
-        if self._listener is not None:
-            self._listener.job(func)
+        self._tell_job(func)
         return super().run_in_executor(executor, func, *args)
+
+    def _look_at_clock(self) -> None:
+        """Notice whether ``time`` is still the native one."""
+        self._has_own_clock = "time" in vars(self) or type(self).time is not native.Loop.time
 
     # What native code calls.
 
@@ -104,9 +121,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """Return the stack of whoever schedules a callback."""
         return format_helpers.extract_stack(sys._getframe(1))
 
-    def _create_task(self, coro: Coroutine[Any, Any, Any], **keywords: Any) -> asyncio.Task[Any]:
-        """Make a task where native code does not: with a factory, in debug mode, on a closed loop."""
-        return asyncio.BaseEventLoop.create_task(self, coro, **keywords)
+    # Makes tasks where native code does not: with a factory, in debug mode, on a closed loop. Not through a function of
+    # our own, because what made a task is looked for that many frames up.
+    _create_task = asyncio.BaseEventLoop.create_task
 
     def _run_in_debug_mode(self, handle: asyncio.Handle) -> None:
         """Run a callback and complain if it takes long."""
@@ -122,6 +139,15 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
             _loop_module.logger.warning("Executing %s took %.3f seconds", shown, took)
         # A traceback of what ran may keep this frame, and with it the handle and all it holds.
         del handle
+
+    def _transport_ran(self, transport: object, protocol: Any, started: float) -> None:
+        """Complain if a transport took long, which is called without a handle; its protocol is the one to look at."""
+        took = self.time() - started
+        if took < self.slow_callback_duration:
+            return
+        while (above := getattr(protocol, "_app_protocol", None)) is not None:
+            protocol = above
+        _loop_module.logger.warning("Executing %r of %r took %.3f seconds", protocol, transport, took)
 
     def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
         """Report an error that ends a connection; those of the network are ordinary."""

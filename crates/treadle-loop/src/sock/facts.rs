@@ -24,11 +24,11 @@ pub(crate) struct Facts {
     kind: Object,
     protocol: Object,
     /// Makes a new socket object one that does not block, without a call of the system; 0 where that is not possible.
-    nonblocking: i64,
+    pub(super) nonblocking: i64,
     inet: i64,
     inet6: i64,
     unix: i64,
-    stream: i64,
+    pub(super) stream: i64,
     setblocking: Object,
     pub(super) memoryview: Object,
     audit: Object,
@@ -86,7 +86,7 @@ impl Facts {
     }
 
     /// A socket as programs see it that a transport owns.
-    pub(super) fn shown(&self, socket: &Object) -> Result<Object> {
+    pub(crate) fn shown(&self, socket: &Object) -> Result<Object> {
         self.shown.call([socket])
     }
 
@@ -99,26 +99,23 @@ impl Facts {
         Ok(self.family(socket)? == Family::Unix)
     }
 
-    pub(super) fn is_stream(&self, socket: &Object) -> Result<bool> {
-        Ok(self.kind.method(&names().__get__, [socket])?.to_integer()? == self.stream)
+    /// Family, kind and protocol of a socket.
+    pub(super) fn numbers_of(&self, socket: &Object) -> Result<[i64; 3]> {
+        let number = |attribute: &Object| attribute.method(&names().__get__, [socket])?.to_integer();
+        Ok([number(&self.family)?, number(&self.kind)?, number(&self.protocol)?])
     }
 
     fn family(&self, socket: &Object) -> Result<Family> {
-        let number = self.family.method(&names().__get__, [socket])?.to_integer()?;
-        let families = [(self.inet, Family::Inet), (self.inet6, Family::Inet6), (self.unix, Family::Unix)];
-        Ok(families.into_iter().find(|(known, _)| *known == number).map_or(Family::Other, |(_, family)| family))
+        Ok(self.family_of(self.family.method(&names().__get__, [socket])?.to_integer()?))
     }
 
-    /// A socket object for a connection that `listener` has accepted, which does not block. If that fails, the descriptor is still the caller's.
-    pub(super) fn accepted(&self, listener: &Object, fd: RawFd) -> Result<Object> {
-        let kind = self.kind.method(&names().__get__, [listener])?.to_integer()?;
-        let [family, protocol] = [&self.family, &self.protocol].map(|of| of.method(&names().__get__, [listener]));
-        let (kind, fd) = (Object::integer(kind | self.nonblocking)?, Object::integer(i64::from(fd))?);
-        self.class.call([&family?, &kind, &protocol?, &fd])
+    pub(super) fn family_of(&self, number: i64) -> Family {
+        let families = [(self.inet, Family::Inet), (self.inet6, Family::Inet6), (self.unix, Family::Unix)];
+        families.into_iter().find(|(known, _)| *known == number).map_or(Family::Other, |(_, family)| family)
     }
 
     /// Tells a new socket object that it does not block, where it could not be made so.
-    pub(super) fn unblock(&self, socket: &Object) -> Result<()> {
+    pub(crate) fn unblock(&self, socket: &Object) -> Result<()> {
         if self.nonblocking == 0 {
             self.setblocking.call([socket, &Object::bool(false)])?;
         }

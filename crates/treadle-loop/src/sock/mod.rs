@@ -7,6 +7,7 @@
 mod attempt;
 mod connection;
 mod facts;
+mod form;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +22,9 @@ use crate::known::{known, names};
 use crate::readiness;
 use crate::source::Watcher;
 use attempt::Attempt;
+pub(crate) use connection::is_over;
 pub(crate) use facts::Facts;
+pub(crate) use form::Form;
 
 /// Which operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

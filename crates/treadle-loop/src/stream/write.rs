@@ -6,7 +6,7 @@ use treadle_reactor::Kind as Descriptor;
 use treadle_reactor::io_calls;
 
 use super::Stream;
-use crate::ffi::{Instance, Kind, Object, Result, Spec};
+use crate::ffi::{Context, Instance, Kind, Object, Result, Spec};
 use crate::known::names;
 use crate::outbox::{self, Outbox, Writes};
 use crate::tls;
@@ -22,7 +22,7 @@ impl Writes for Stream {
     }
 
     fn before_flush(this: &Instance<Self>) -> Result<()> {
-        this.tls().map_or(Ok(()), |tls| tls::flush(&tls))
+        this.tls().map_or(Ok(()), |tls| Context::run(&this.context, || tls::flush(&tls)))
     }
 
     fn on_empty(this: &Instance<Self>) -> Result<()> {
