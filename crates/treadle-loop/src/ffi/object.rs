@@ -194,6 +194,11 @@ impl Object {
         self.attribute(name).map_err(Raised::forget).is_ok()
     }
 
+    /// `getattr(self, name)`, for what is looked up once.
+    pub(crate) fn member(&self, name: &std::ffi::CStr) -> Result<Object> {
+        self.attribute(&Object::interned(name)?)
+    }
+
     /// `setattr(self, name, value)`.
     pub(crate) fn set_attribute(&self, name: &Object, value: &Object) -> Result<()> {
         // SAFETY: all three are alive (L1) and this thread is attached (L2).

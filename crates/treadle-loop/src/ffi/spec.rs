@@ -115,7 +115,7 @@ impl<T: Class> Spec<T> {
     pub(crate) fn create(mut self, base: Option<&Object>) -> Result<Type<T>> {
         if let Some(base) = base {
             let first = if base.tuple_length().is_some() { &base.item(0)? } else { base };
-            let size = first.attribute(&Object::interned(c"__basicsize__")?)?.to_integer()?;
+            let size = first.member(c"__basicsize__")?.to_integer()?;
             if usize::try_from(size) != Ok(size_of::<T::Head>()) {
                 return Err(Kind::SystemError.raise("treadle does not know how this Python lays out its transports"));
             }
