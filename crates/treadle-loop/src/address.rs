@@ -100,7 +100,7 @@ fn from_path(path: &[u8]) -> Result<Object> {
     match std::str::from_utf8(path) {
         _ if path.starts_with(b"\0") => Ok(bytes),
         Ok(text) if text.is_ascii() => Object::text(text),
-        _ => Object::import(c"os")?.attribute(&Object::interned(c"fsdecode")?)?.call([&bytes]),
+        _ => Object::import(c"os")?.member(c"fsdecode")?.call([&bytes]),
     }
 }
 

@@ -77,7 +77,7 @@ impl<W: Work> Class for Coroutine<W> {
         if let Ok(Some(work)) = self.work.try_borrow().as_deref() {
             work.traverse(visit);
         }
-        visit.cell(&self.awaited);
+        self.awaited.traverse(visit);
     }
 
     fn clear(&self) {

@@ -30,9 +30,9 @@ impl Class for Loop {
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
-        visit.cell(&self.task_factory);
-        visit.cell(&self.core.listener);
-        visit.cell(&self.own_keywords);
+        self.task_factory.traverse(visit);
+        self.core.listener.traverse(visit);
+        self.own_keywords.traverse(visit);
         self.core.traverse(visit);
     }
 

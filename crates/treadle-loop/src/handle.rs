@@ -139,7 +139,7 @@ impl Handle {
         if handle.object().reference_count() != 1 {
             return;
         }
-        visit.cell(&handle.context);
+        handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
         call.traverse(visit);
         handle.call.set(Some(call));
@@ -265,7 +265,7 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
         })
         .method(c"_repr_info", |this, arguments| {
             arguments.exactly::<0>("_repr_info")?;
-            this.asyncio_class().attribute(&Object::interned(c"_repr_info")?)?.call([this.object()])
+            this.asyncio_class().member(c"_repr_info")?.call([this.object()])
         })
         .attribute(c"__class__", |this| Ok(this.asyncio_class().clone()))
         .attribute(c"_callback", |this| Ok(this.call().map_or_else(Object::none, |call| call.callable().clone())))
@@ -279,7 +279,7 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
             this.debug.get_or_init(Box::default).source_traceback.store((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
-        .repr(|this| this.asyncio_class().attribute(&Object::interned(c"__repr__")?)?.call([this.object()]))
+        .repr(|this| this.asyncio_class().member(c"__repr__")?.call([this.object()]))
 }
 
 /// The class of handles without a time.
@@ -297,7 +297,7 @@ impl SharedHandle {
     /// `None` where asyncio has no such class, before Python 3.14.
     pub(crate) fn new() -> Result<Option<Self>> {
         let events = Object::import(c"asyncio.events")?;
-        let Ok(asyncio) = events.attribute(&Object::interned(c"_ThreadSafeHandle")?).map_err(Raised::forget) else {
+        let Ok(asyncio) = events.member(c"_ThreadSafeHandle").map_err(Raised::forget) else {
             return Ok(None);
         };
         let doc = c"A callback that waits for its turn; other threads that cancel it wait while it runs.";

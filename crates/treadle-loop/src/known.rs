@@ -189,7 +189,7 @@ pub(crate) struct Variable {
 impl Variable {
     fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
         let module = Object::import(module)?;
-        let variables = module.attribute(&Object::interned(c"__dict__")?)?;
+        let variables = module.member(c"__dict__")?;
         Ok(Self { module, variables, name: Object::interned(name)? })
     }
 
@@ -217,12 +217,11 @@ pub(crate) fn names() -> &'static Names {
 /// Looks everything up and makes the classes, once.
 pub(crate) fn load() -> Result<&'static Known> {
     if KNOWN.get().is_none() {
-        let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
-        let modes = Object::import(c"asyncio.constants")?.attribute(&text(c"_SendfileMode")?)?;
+        let modes = Object::import(c"asyncio.constants")?.member(c"_SendfileMode")?;
         let builtins = Object::import(c"builtins")?;
-        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.attribute(&text(name)?));
-        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.attribute(&text(name)?));
+        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.member(name));
+        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.member(name));
         let datagram_bases = Object::tuple([transport?, datagram?]);
         KNOWN.set(Known {
             names: Names::new()?,
@@ -235,21 +234,21 @@ pub(crate) fn load() -> Result<&'static Known> {
             context_names: Slot::default(),
             keyword_names: Slot::default(),
             task_names: Slot::default(),
-            loop_name: Object::tuple([text(c"loop")?])?,
+            loop_name: Object::tuple([Object::interned(c"loop")?])?,
             operation: coroutine::class(c"treadle._native.SocketOperation")?,
             sock: sock::Facts::new()?,
-            stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            stream: stream::class(&asyncio.member(c"Transport")?)?,
             datagram: datagram::class(&datagram_bases?)?,
-            read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
-            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
+            read_pipe: pipe::read_class(&asyncio.member(c"ReadTransport")?)?,
+            write_pipe: pipe::write_class(&asyncio.member(c"WriteTransport")?)?,
             tls: tls::class()?,
             streams: Streams::new()?,
-            asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
-            asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
-            servers_know_clients: asyncio.attribute(&text(c"Server")?)?.has_attribute(&text(c"close_clients")?),
-            buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
-            try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
-            warn: Object::import(c"warnings")?.attribute(&text(c"warn")?)?,
+            asyncio_handle: asyncio.member(c"Handle")?,
+            asyncio_timer_handle: asyncio.member(c"TimerHandle")?,
+            servers_know_clients: asyncio.member(c"Server")?.has_attribute(&Object::interned(c"close_clients")?),
+            buffered_protocol: asyncio.member(c"BufferedProtocol")?,
+            try_native: modes.member(c"TRY_NATIVE")?,
+            warn: Object::import(c"warnings")?.member(c"warn")?,
             mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }

@@ -163,7 +163,9 @@ fn collect_due_timers(core: &Core) -> Result<()> {
     loop {
         let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
         handle.set_unscheduled();
-        if !handle.is_cancelled() {
+        if handle.is_cancelled() {
+            core.timers.borrow_mut().note_cancelled_popped();
+        } else {
             core.push_ready(handle);
         }
     }

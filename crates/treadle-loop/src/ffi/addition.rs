@@ -9,7 +9,8 @@ use pyo3::ffi;
 use super::call::Args;
 use super::error::{Raised, Result};
 use super::object::Object;
-use super::trampolines::{getter, method, setter};
+use super::spec::method_definition;
+use super::trampolines::{getter, setter};
 
 /// A class that is being added to.
 pub(crate) struct Addition<'a>(&'a Object);
@@ -25,12 +26,7 @@ impl<'a> Addition<'a> {
     where
         F: Fn(&Object, Args<'_>) -> Result<Object> + Copy + 'static,
     {
-        let definition = Box::leak(Box::new(ffi::PyMethodDef {
-            ml_name: name.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<Object, F> },
-            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            ml_doc: std::ptr::null(),
-        }));
+        let definition = Box::leak(Box::new(method_definition::<Object, F>(name)));
         self.check_class()?;
         // SAFETY: a type, as just seen, alive (L1); the definition lives for ever.
         let descriptor = unsafe { ffi::PyDescr_NewMethod(self.0.pointer().cast(), definition) };

@@ -4,9 +4,10 @@ use std::ffi::c_void;
 
 use pyo3::ffi;
 
-use super::class::{Class, Instance, Spec, Step};
+use super::class::{Class, Instance};
 use super::error::{Raised, Result};
 use super::object::Object;
+use super::spec::{Spec, Step};
 use super::trampolines::{next, send, unary};
 
 impl<T: Class> Spec<T> {

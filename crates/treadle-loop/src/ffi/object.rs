@@ -194,6 +194,11 @@ impl Object {
         self.attribute(name).map_err(Raised::forget).is_ok()
     }
 
+    /// `getattr(self, name)`, for what is looked up once.
+    pub(crate) fn member(&self, name: &std::ffi::CStr) -> Result<Object> {
+        self.attribute(&Object::interned(name)?)
+    }
+
     /// `setattr(self, name, value)`.
     pub(crate) fn set_attribute(&self, name: &Object, value: &Object) -> Result<()> {
         // SAFETY: all three are alive (L1) and this thread is attached (L2).
@@ -300,11 +305,6 @@ impl Visit<'_> {
             self.status.set(unsafe { (self.function)(object.pointer(), self.argument) });
         }
     }
-
-    /// Shows the reference in a cell, if there is one.
-    pub(crate) fn cell(&self, cell: &Slot) {
-        cell.with(|object| self.object(object));
-    }
 }
 
 /// A place for an object that can be exchanged through a shared reference.
@@ -334,6 +334,18 @@ impl Slot {
         self.0.take()
     }
 
+    pub(crate) fn clear(&self) {
+        self.store(None);
+    }
+
+    /// Shows the collector what is here.
+    pub(crate) fn traverse(&self, visit: &Visit<'_>) {
+        // SAFETY: the collector's visits run no code that could exchange the content.
+        if let Some(object) = unsafe { &*self.0.as_ptr() } {
+            visit.object(object);
+        }
+    }
+
     #[inline]
     pub(crate) fn is_some(&self) -> bool {
         // SAFETY: a look at whether the pointer is null; nothing else runs.
@@ -345,13 +357,5 @@ impl Slot {
     pub(crate) fn holds(&self, object: &Object) -> bool {
         // SAFETY: two pointers are compared; nothing else runs.
         unsafe { (*self.0.as_ptr()).as_ref().is_some_and(|held| held.is(object)) }
-    }
-
-    /// Shows what is here to a function that only looks at its address or hands it to the collector.
-    fn with(&self, function: impl FnOnce(&Object)) {
-        // SAFETY: the collector's visits run no code that could exchange the content.
-        if let Some(object) = unsafe { &*self.0.as_ptr() } {
-            function(object);
-        }
     }
 }

@@ -9,10 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pyo3::ffi::{self, Py_ssize_t, PyObject, PyTypeObject};
 
 use super::call::Args;
-use super::class::{Class, Comparison, Instance, Item, Layout, Step, Tail, allocate};
+use super::class::{Class, Instance, allocate};
 use super::error::{Kind, Raised, Result};
+use super::layout::{Layout, Tail};
 use super::object::{Object, Visit};
 use super::raw;
+use super::spec::{Comparison, Item, Step};
 
 /// Calls Rust from C: a panic becomes an exception.
 #[inline]

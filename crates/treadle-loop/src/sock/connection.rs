@@ -13,7 +13,7 @@ use crate::known::{known, names};
 
 /// A connection that waits at a listening socket: its socket object, which does not block, and the peer's address.
 pub(super) fn accept(listener: &Object, fd: RawFd) -> io::Result<Result<(Object, Object)>> {
-    let (descriptor, address) = io_calls::accept_from(fd)?;
+    let (descriptor, address) = io_calls::accept(fd)?;
     let made = || {
         // The descriptor is closed on the way out, unless the socket object has come to be and owns it.
         let socket = Form::of(listener)?.socket(Some(descriptor.as_raw_fd()))?;

@@ -37,25 +37,24 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn new() -> Result<Self> {
-        let text = |name| Object::interned(name);
         let module = Object::import(c"socket")?;
-        let class = module.attribute(&text(c"socket")?)?;
+        let class = module.member(c"socket")?;
         // The methods in C, also where somebody has wrapped the class's.
-        let native = Object::import(c"_socket")?.attribute(&text(c"socket")?)?;
-        let number = |name| module.attribute(&Object::interned(name)?)?.to_integer();
+        let native = Object::import(c"_socket")?.member(c"socket")?;
+        let number = |name| module.member(name)?.to_integer();
         Ok(Self {
-            recv: native.attribute(&text(c"recv")?)?,
-            recv_into: native.attribute(&text(c"recv_into")?)?,
-            recvfrom: native.attribute(&text(c"recvfrom")?)?,
-            recvfrom_into: native.attribute(&text(c"recvfrom_into")?)?,
-            send: native.attribute(&text(c"send")?)?,
-            sendto: native.attribute(&text(c"sendto")?)?,
-            accept: class.attribute(&text(c"accept")?)?,
-            connect: native.attribute(&text(c"connect")?)?,
-            fileno: native.attribute(&text(c"fileno")?)?,
-            family: native.attribute(&text(c"family")?)?,
-            kind: native.attribute(&text(c"type")?)?,
-            protocol: native.attribute(&text(c"proto")?)?,
+            recv: native.member(c"recv")?,
+            recv_into: native.member(c"recv_into")?,
+            recvfrom: native.member(c"recvfrom")?,
+            recvfrom_into: native.member(c"recvfrom_into")?,
+            send: native.member(c"send")?,
+            sendto: native.member(c"sendto")?,
+            accept: class.member(c"accept")?,
+            connect: native.member(c"connect")?,
+            fileno: native.member(c"fileno")?,
+            family: native.member(c"family")?,
+            kind: native.member(c"type")?,
+            protocol: native.member(c"proto")?,
             nonblocking: number(c"SOCK_NONBLOCK").unwrap_or_else(|raised| {
                 raised.forget();
                 0
@@ -64,11 +63,11 @@ impl Facts {
             inet6: number(c"AF_INET6")?,
             unix: number(c"AF_UNIX")?,
             stream: number(c"SOCK_STREAM")?,
-            setblocking: native.attribute(&text(c"setblocking")?)?,
-            memoryview: Object::import(c"builtins")?.attribute(&text(c"memoryview")?)?,
-            audit: Object::import(c"sys")?.attribute(&text(c"audit")?)?,
-            connecting: text(c"socket.connect")?,
-            shown: Object::import(c"asyncio.trsock")?.attribute(&text(c"TransportSocket")?)?,
+            setblocking: native.member(c"setblocking")?,
+            memoryview: Object::import(c"builtins")?.member(c"memoryview")?,
+            audit: Object::import(c"sys")?.member(c"audit")?,
+            connecting: Object::interned(c"socket.connect")?,
+            shown: Object::import(c"asyncio.trsock")?.member(c"TransportSocket")?,
             class,
         })
     }

@@ -79,7 +79,7 @@ impl Work for Operation {
     fn traverse(&self, visit: &Visit<'_>) {
         visit.object(&self.event_loop);
         visit.object(&self.socket);
-        self.arguments.iter().for_each(|argument| visit.cell(argument));
+        self.arguments.iter().for_each(|argument| argument.traverse(visit));
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn accept(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Objec
             // A connection's factory has closed the server.
             break;
         }
-        match io_calls::accept_from(fd) {
+        match io_calls::accept(fd) {
             Ok((descriptor, peer)) => reception.welcome(descriptor, peer)?,
             Err(error) if sock::is_over(&error) => break,
             Err(error) => return Err(error.into()),
