@@ -135,6 +135,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         this.core.close();
         Ok(Object::none())
     })
+    .method(c"_accept_streams", stream::accept)
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
     .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))
     .method(c"_open_read_pipe", |this, arguments| pipe::open_read(&this.core, arguments))

@@ -4,27 +4,16 @@
 //! Cycles cannot outlive the callback, because a handle lets go of everything once it has run or is cancelled.
 //! What `call_soon_threadsafe` gives has a [`Guard`] from Python 3.14 on.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-
-use smallvec::SmallVec;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type, Visit,
-    Weak,
+    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type,
+    Visit, Weak,
 };
 use crate::guard::Guard;
 use crate::known::{known, names};
-
-/// Arguments beyond these are kept on the heap.
-const INLINE_ARGUMENTS: usize = 3;
-
-/// What is to be called.
-struct Call {
-    callback: Object,
-    arguments: SmallVec<[Object; INLINE_ARGUMENTS]>,
-}
 
 /// What a handle is for, which its class says too.
 enum Role {
@@ -56,8 +45,16 @@ pub(crate) struct Handle {
     manner: Cell<Manner>,
     role: Role,
     core: Rc<Core>,
-    /// Where it was made, and how it looked before it was cancelled; in debug mode only.
+    /// In debug mode only.
+    debug: OnceCell<Box<Debug>>,
+}
+
+/// What the debug mode wants to know.
+#[derive(Default)]
+struct Debug {
+    /// Where it was made.
     source_traceback: Slot,
+    /// How it looked before it was cancelled.
     shown: Slot,
 }
 
@@ -83,10 +80,10 @@ impl Handle {
         when: Option<f64>,
     ) -> Result<Instance<Self>> {
         match when {
-            None => known().handle.instantiate(Self::new(core, callback, arguments, context, Role::Plain)),
-            Some(when) => {
-                known().timer_handle.instantiate(Self::new(core, callback, arguments, context, Role::Timer(when)))
-            }
+            None => known().handle.instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Plain)),
+            Some(when) => known()
+                .timer_handle
+                .instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Timer(when))),
         }
     }
 
@@ -102,28 +99,21 @@ impl Handle {
             return Self::create(core, callback, arguments, context, None);
         };
         let role = Role::Shared(Guard::default());
-        shared.class.instantiate(Self::new(core, callback, arguments, context, role))
+        shared.class.instantiate_in_place(|| Self::new(core, callback, arguments, context, role))
     }
 
     #[inline]
     fn new(core: &Rc<Core>, callback: &Object, arguments: &[Object], context: Object, role: Role) -> Self {
-        let mut owned = SmallVec::new();
-        owned.reserve_exact(arguments.len());
-        for argument in arguments {
-            owned.push(argument.clone());
-        }
-        let call = Call { callback: callback.clone(), arguments: owned };
         let manner = if matches!(role, Role::Shared(_)) { Manner::Guarded } else { Manner::Once };
         Self {
-            call: Cell::new(Some(call)),
+            call: Cell::new(Some(Call::new(callback, arguments))),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
             manner: Cell::new(manner),
             role,
             core: Rc::clone(core),
-            source_traceback: Slot::default(),
-            shown: Slot::default(),
+            debug: OnceCell::new(),
         }
     }
 
@@ -141,7 +131,7 @@ impl Handle {
     }
 
     pub(crate) fn set_source_traceback(&self, stack: Object) {
-        self.source_traceback.store(Some(stack));
+        self.debug.get_or_init(Box::default).source_traceback.store(Some(stack));
     }
 
     /// Shows the references of a handle that only its loop has to the collector.
@@ -151,8 +141,7 @@ impl Handle {
         }
         visit.cell(&handle.context);
         let Some(call) = handle.call.take() else { return };
-        visit.object(&call.callback);
-        call.arguments.iter().for_each(|argument| visit.object(argument));
+        call.traverse(visit);
         handle.call.set(Some(call));
     }
 
@@ -172,7 +161,7 @@ impl Handle {
         let (Some(call), Some(context)) = (handle.call.take(), handle.context.take()) else {
             return Ok(());
         };
-        match Context::run(&context, || call.callback.call_with(&call.arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => {
                 let exception = raised.take();
@@ -187,12 +176,10 @@ impl Handle {
 
     /// `handle._run()`: as the loop does it, but what is called stays known.
     fn run_keeping(handle: &Instance<Self>) -> Result<()> {
-        let (Some(call), Some(context)) = (handle.call.take(), handle.context.load()) else {
+        let (Some(call), Some(context)) = (handle.call(), handle.context.load()) else {
             return Ok(());
         };
-        let (callback, arguments) = (call.callback.clone(), call.arguments.clone());
-        handle.call.set(Some(call));
-        match Context::run(&context, || callback.call_with(&arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => handle.core.report_failed_call(handle, &raised.take()),
         }
@@ -215,7 +202,7 @@ impl Handle {
             return Ok(());
         }
         if handle.core.is_debug() {
-            handle.shown.store(Some(Object::text(&handle.object().repr())?));
+            handle.debug.get_or_init(Box::default).shown.store(Some(Object::text(&handle.object().repr())?));
         }
         handle.forget_call();
         if handle.scheduled.get() {
@@ -229,18 +216,16 @@ impl Handle {
         drop((self.call.take(), self.context.take()));
     }
 
-    fn callback(&self) -> Object {
+    /// A copy of what is to be called.
+    fn call(&self) -> Option<Call> {
         let call = self.call.take();
-        let callback = call.as_ref().map_or_else(Object::none, |call| call.callback.clone());
-        self.call.set(call);
-        callback
+        self.call.set(call.clone());
+        call
     }
 
-    fn arguments(&self) -> Result<Object> {
-        let call = self.call.take();
-        let arguments = call.as_ref().map_or_else(|| Ok(Object::none()), |call| Object::tuple_of(&call.arguments));
-        self.call.set(call);
-        arguments
+    /// What the debug mode knows, or `None`.
+    fn noted(&self, which: impl FnOnce(&Debug) -> &Slot) -> Object {
+        self.debug.get().and_then(|debug| which(debug).load()).unwrap_or_else(Object::none)
     }
 
     fn asyncio_class(&self) -> &'static Object {
@@ -283,15 +268,15 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
             this.asyncio_class().attribute(&Object::interned(c"_repr_info")?)?.call([this.object()])
         })
         .attribute(c"__class__", |this| Ok(this.asyncio_class().clone()))
-        .attribute(c"_callback", |this| Ok(this.callback()))
-        .attribute(c"_args", |this| this.arguments())
+        .attribute(c"_callback", |this| Ok(this.call().map_or_else(Object::none, |call| call.callable().clone())))
+        .attribute(c"_args", |this| this.call().map_or_else(|| Ok(Object::none()), |call| call.arguments()))
         .attribute(c"_context", |this| Ok(this.context.load().unwrap_or_else(Object::none)))
         .attribute(c"_cancelled", |this| Ok(Object::bool(this.cancelled.get())))
         .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
-        .attribute(c"_repr", |this| Ok(this.shown.load().unwrap_or_else(Object::none)))
-        .attribute(c"_source_traceback", |this| Ok(this.source_traceback.load().unwrap_or_else(Object::none)))
+        .attribute(c"_repr", |this| Ok(this.noted(|debug| &debug.shown)))
+        .attribute(c"_source_traceback", |this| Ok(this.noted(|debug| &debug.source_traceback)))
         .settable(|this, value| {
-            this.source_traceback.store((!value.is_none()).then(|| value.clone()));
+            this.debug.get_or_init(Box::default).source_traceback.store((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
         .repr(|this| this.asyncio_class().attribute(&Object::interned(c"__repr__")?)?.call([this.object()]))

@@ -31,8 +31,10 @@ names! {
     __anext__
     __dict__
     __get__
+    _accept_failed
     _adopt_streams
     _asyncio_future_blocking
+    _attach
     _begin
     _call_connection_lost
     _call_eof_received
@@ -65,6 +67,7 @@ names! {
     _run_in_debug_mode
     _send_rest
     _show_transport
+    _sockets
     _start_shutdown
     _stream_reader_wr
     _task_factory
@@ -161,6 +164,8 @@ pub(crate) struct Known {
     pub(crate) asyncio_handle: Object,
     pub(crate) asyncio_timer_handle: Object,
     pub(crate) buffered_protocol: Object,
+    /// Whether `Server._attach` takes the transport: from Python 3.13 on.
+    pub(crate) servers_know_clients: bool,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
     /// `bytearray` and `memoryview`.
@@ -234,6 +239,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             streams: Streams::new()?,
             asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
             asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
+            servers_know_clients: asyncio.attribute(&text(c"Server")?)?.has_attribute(&text(c"close_clients")?),
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
             try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
             mutable_bytes: Object::tuple([bytearray?, memoryview?])?,

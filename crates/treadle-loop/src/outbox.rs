@@ -172,7 +172,12 @@ pub(crate) fn enlist<T: Writes>(this: &Instance<T>) {
 }
 
 /// Sends what has been gathered in this turn.
+#[inline]
 pub(crate) fn flush_all(core: &Core) -> Result<()> {
+    if core.unflushed.borrow().is_empty() { Ok(()) } else { flush_all_listed(core) }
+}
+
+fn flush_all_listed(core: &Core) -> Result<()> {
     // Exceptions that end programs end this; what is left in the list is sent when the loop goes on.
     while let Some(source) = { core.unflushed.borrow_mut().pop_front() } {
         match source {

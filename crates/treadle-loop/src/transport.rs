@@ -31,9 +31,11 @@ pub(crate) struct Endpoint {
     twin: Cell<Option<OwnedFd>>,
     /// The socket or file.
     pub(crate) file: Slot,
+    /// The descriptor, as long as there is no socket object yet that owns it.
+    pub(crate) bare: Cell<Option<OwnedFd>>,
     pub(crate) protocol: Slot,
-    /// What `get_extra_info` knows.
-    pub(crate) extra: Object,
+    /// What `get_extra_info` knows; see [`Transport::materialize`].
+    pub(crate) extra: Slot,
     /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
     pub(crate) context: Object,
     /// Also the beginning and the end run in this very context, from Python 3.15 on.
@@ -46,14 +48,29 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(core: &Rc<Core>, file: &Object, protocol: &Object, extra: &Object) -> Result<Self> {
+        let endpoint = Self::of_number(core, crate::event_loop::descriptor(file)?, protocol)?;
+        endpoint.file.store(Some(file.clone()));
+        endpoint.extra.store(Some(extra.clone()));
+        Ok(endpoint)
+    }
+
+    /// One whose socket object is made when somebody asks for it.
+    pub(crate) fn of_descriptor(core: &Rc<Core>, descriptor: OwnedFd, protocol: &Object) -> Result<Self> {
+        let endpoint = Self::of_number(core, descriptor.as_raw_fd(), protocol)?;
+        endpoint.bare.set(Some(descriptor));
+        Ok(endpoint)
+    }
+
+    fn of_number(core: &Rc<Core>, fd: RawFd, protocol: &Object) -> Result<Self> {
         Ok(Self {
             core: Rc::clone(core),
-            fd: crate::event_loop::descriptor(file)?,
+            fd,
             token: Cell::new(None),
             twin: Cell::new(None),
-            file: Slot::new(Some(file.clone())),
+            file: Slot::default(),
+            bare: Cell::new(None),
             protocol: Slot::new(Some(protocol.clone())),
-            extra: extra.clone(),
+            extra: Slot::default(),
             context: Context::copy_current()?,
             has_one_context: false,
             is_reading_paused: Cell::new(false),
@@ -70,7 +87,7 @@ impl Endpoint {
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {
         visit.cell(&self.file);
         visit.cell(&self.protocol);
-        visit.object(&self.extra);
+        visit.cell(&self.extra);
         visit.object(&self.context);
     }
 
@@ -80,6 +97,14 @@ impl Endpoint {
 
     pub(crate) fn protocol(&self) -> Object {
         self.protocol.load().unwrap_or_else(Object::none)
+    }
+
+    /// Whether there is a descriptor still.
+    fn is_open(&self) -> bool {
+        let bare = self.bare.take();
+        let is_open = bare.is_some() || self.file.is_some();
+        self.bare.set(bare);
+        is_open
     }
 
     /// Whether what arrives is to be read.
@@ -130,6 +155,11 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Drops what was written and not sent.
     fn discard_unsent(&self) {}
+
+    /// Makes the socket object and what `get_extra_info` knows, if nobody has asked so far.
+    fn materialize(_this: &Instance<Self>) -> Result<()> {
+        Ok(())
+    }
 
     /// Another protocol takes over.
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
@@ -226,6 +256,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     fn release(this: &Instance<Self>) -> Result<()> {
         this.deregister();
         drop(this.protocol.take());
+        drop(this.bare.take());
         if let Some(file) = this.file.take() {
             file.method(&names().close, [])?;
         }
@@ -284,7 +315,7 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     spec.method(c"get_extra_info", |this, arguments| {
         let [name, default] = arguments.named("get_extra_info", ["name", "default"], 1)?;
         let none = Object::none();
-        this.extra.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
+        extra(this)?.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
     })
     .method(c"set_protocol", |this, arguments| {
         let [protocol] = arguments.exactly("set_protocol")?;
@@ -308,17 +339,27 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     })
     .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
     .attribute(c"_protocol", |this| Ok(this.protocol()))
-    .attribute(c"_extra", |this| Ok(this.extra.clone()))
+    .attribute(c"_extra", extra)
     .settable(|_this, _value| Ok(()))
     .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
     .repr(|this| Object::text(&show(this)))
-    .finalize(|this| match (this.file.load(), this.core.event_loop()) {
-        (Some(file), Some(event_loop)) => {
-            event_loop.method(&names()._unclosed_transport, [this.object(), &file]).map(drop)
-        }
-        _ => Ok(()),
+    .finalize(|this| match this.core.event_loop().filter(|_| this.is_open()) {
+        Some(event_loop) => event_loop.method(&names()._unclosed_transport, [this.object(), &file(this)?]).map(drop),
+        None => Ok(()),
     })
+}
+
+/// What `get_extra_info` knows.
+fn extra<T: Transport>(this: &Instance<T>) -> Result<Object> {
+    T::materialize(this)?;
+    Ok(this.extra.load().unwrap_or_else(Object::none))
+}
+
+/// The socket or file, or `None` if it is closed.
+pub(crate) fn file<T: Transport>(this: &Instance<T>) -> Result<Object> {
+    T::materialize(this)?;
+    Ok(this.file.load().unwrap_or_else(Object::none))
 }
 
 /// What transports that read have.
@@ -347,7 +388,8 @@ fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object
 
 fn show<T: Transport>(this: &Instance<T>) -> String {
     let class = this.object().type_name();
-    let state = if this.file.is_some() { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
-    let rest = if this.file.is_some() { this.describe() } else { String::new() };
+    let is_open = this.is_open();
+    let state = if is_open { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
+    let rest = if is_open { this.describe() } else { String::new() };
     format!("<{class}{state} fd={}{rest}>", this.fd)
 }

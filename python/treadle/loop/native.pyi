@@ -68,6 +68,9 @@ class Loop:
     async def _sock_write(
         self, sock: socket.socket, write: Callable[[*_Arguments], int], arguments: tuple[*_Arguments], /
     ) -> int: ...
+    def _accept_streams(
+        self, sock: socket.socket, count: int, factory: Callable[[], Any], context: Context | None, server: Any, /
+    ) -> bool: ...
     def _accept_connections(
         self,
         sock: socket.socket,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
-from treadle.loop import streams, tls
+from treadle.loop import clients, streams, tls
 from treadle.loop.signals import Signals
 
 _Factory = Callable[[], asyncio.BaseProtocol]
@@ -26,6 +26,7 @@ class Serving(Signals):
     async def create_server(self, *args: Any, start_serving: bool = True, **options: Any) -> asyncio.Server:
         """Serve on addresses; see ``asyncio.loop.create_server``."""
         server = await super().create_server(*args, start_serving=False, **options)
+        clients.keep(server)
         if start_serving:
             await begin_serving(server)
         return server
@@ -133,13 +134,15 @@ class Serving(Signals):
         *timeouts: float | None,
     ) -> None:
         """Accept what is there, at most as many connections as the backlog holds, and the one that the system adds."""
-        if sslcontext is None:
-            welcome = self._welcome_in, protocol_factory, context, server
-        else:
-            welcome = self._shake_hands, protocol_factory, context, server, sslcontext, *timeouts
         try:
-            if not self._accept_connections(sock, backlog + 1, *welcome):
-                self._accept_slowly(sock, backlog + 1, *welcome)
+            if sslcontext is None:
+                welcome = protocol_factory, context, server
+                if not self._accept_streams(sock, backlog + 1, *welcome):
+                    self._accept_slowly(sock, backlog + 1, self._welcome_in, *welcome)
+            else:
+                welcome_tls = self._shake_hands, protocol_factory, context, server, sslcontext, *timeouts
+                if not self._accept_connections(sock, backlog + 1, *welcome_tls):
+                    self._accept_slowly(sock, backlog + 1, *welcome_tls)
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise

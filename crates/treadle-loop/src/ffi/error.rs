@@ -19,6 +19,7 @@ pub(crate) struct Raised(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     BlockingIOError,
+    ConnectionAbortedError,
     ConnectionError,
     InterruptedError,
     KeyboardInterrupt,
@@ -40,6 +41,7 @@ impl Kind {
         // The addresses of variables of the interpreter's, which are set before any extension runs and never change.
         let place = match self {
             Self::BlockingIOError => &raw const ffi::PyExc_BlockingIOError,
+            Self::ConnectionAbortedError => &raw const ffi::PyExc_ConnectionAbortedError,
             Self::ConnectionError => &raw const ffi::PyExc_ConnectionError,
             Self::InterruptedError => &raw const ffi::PyExc_InterruptedError,
             Self::KeyboardInterrupt => &raw const ffi::PyExc_KeyboardInterrupt,

@@ -27,6 +27,7 @@ mod coroutine;
 mod error;
 mod number;
 mod object;
+mod pending;
 mod raw;
 mod shared;
 mod text;
@@ -42,5 +43,6 @@ pub(crate) use class::{
 pub(crate) use context::Context;
 pub(crate) use error::{Kind, Raised, Result};
 pub(crate) use object::{Object, Slot, Visit};
+pub(crate) use pending::Call;
 pub(crate) use shared::Shared;
 pub(crate) use thread::{check_signals, detached, thread_identifier};

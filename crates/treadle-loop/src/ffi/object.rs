@@ -189,6 +189,11 @@ impl Object {
         unsafe { Self::from_new(new) }
     }
 
+    /// `hasattr(self, name)`.
+    pub(crate) fn has_attribute(&self, name: &Object) -> bool {
+        self.attribute(name).map_err(Raised::forget).is_ok()
+    }
+
     /// `setattr(self, name, value)`.
     pub(crate) fn set_attribute(&self, name: &Object, value: &Object) -> Result<()> {
         // SAFETY: all three are alive (L1) and this thread is attached (L2).

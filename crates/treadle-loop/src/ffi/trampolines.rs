@@ -220,8 +220,11 @@ pub(super) unsafe extern "C" fn new<T: Class>(
     _arguments: *mut PyObject,
     _keywords: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: the slot of a class made for `T`, inherited by its subclasses.
-    answer(guarded(|| unsafe { allocate(class, T::new()?) }.map(Instance::into_object)))
+    answer(guarded(|| {
+        let value = T::new()?;
+        // SAFETY: the slot of a class made for `T`, inherited by its subclasses; moving a value allocates nothing.
+        unsafe { allocate(class, || value) }.map(Instance::into_object)
+    }))
 }
 
 pub(super) unsafe extern "C" fn traverse<T: Class>(

@@ -52,7 +52,7 @@ pub(super) fn accept_all(_this: &Instance<Loop>, arguments: Args<'_>) -> Result<
 }
 
 /// Nobody waits any more, or somebody has gone who did.
-fn is_over(error: &io::Error) -> bool {
+pub(crate) fn is_over(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted)
 }
 

@@ -25,11 +25,11 @@ pub(crate) struct Facts {
     kind: Object,
     protocol: Object,
     /// Makes a new socket object one that does not block, without a call of the system; 0 where that is not possible.
-    nonblocking: i64,
+    pub(super) nonblocking: i64,
     inet: i64,
     inet6: i64,
-    unix: i64,
-    stream: i64,
+    pub(super) unix: i64,
+    pub(super) stream: i64,
     setblocking: Object,
     pub(super) memoryview: Object,
     fsdecode: Object,
@@ -89,7 +89,7 @@ impl Facts {
     }
 
     /// A socket as programs see it that a transport owns.
-    pub(super) fn shown(&self, socket: &Object) -> Result<Object> {
+    pub(crate) fn shown(&self, socket: &Object) -> Result<Object> {
         self.shown.call([socket])
     }
 
@@ -107,6 +107,14 @@ impl Facts {
         Ok(self.kind.method(&names().__get__, [socket])?.to_integer()? == self.stream)
     }
 
+    /// Family, kind and protocol of a socket.
+    pub(super) fn form(&self, socket: &Object) -> Result<[i32; 3]> {
+        let number = |attribute: &Object| -> Result<i32> {
+            Ok(attribute.method(&names().__get__, [socket])?.to_integer()? as i32)
+        };
+        Ok([number(&self.family)?, number(&self.kind)?, number(&self.protocol)?])
+    }
+
     fn family(&self, socket: &Object) -> Result<Object> {
         self.family.method(&names().__get__, [socket])
     }
@@ -120,7 +128,7 @@ impl Facts {
     }
 
     /// Tells a new socket object that it does not block, where it could not be made so.
-    pub(super) fn unblock(&self, socket: &Object) -> Result<()> {
+    pub(crate) fn unblock(&self, socket: &Object) -> Result<()> {
         if self.nonblocking == 0 {
             self.setblocking.call([socket, &Object::bool(false)])?;
         }
@@ -133,7 +141,7 @@ impl Facts {
     }
 
     /// An address as Python has it; `unnamed` if there is none.
-    pub(super) fn to_python(&self, address: &Address, unnamed: &Object) -> Result<Object> {
+    pub(crate) fn to_python(&self, address: &Address, unnamed: &Object) -> Result<Object> {
         match address {
             Address::Inet(address) => {
                 Object::tuple([Object::text(&address.ip().to_string())?, Object::integer(i64::from(address.port()))?])

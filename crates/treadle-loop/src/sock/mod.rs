@@ -8,6 +8,7 @@ mod attempt;
 mod connection;
 mod coroutine;
 mod facts;
+mod form;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,7 +19,9 @@ use crate::core::Core;
 use crate::event_loop::Loop;
 use crate::ffi::{Args, Class, Instance, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
 use crate::known::{known, names};
+pub(crate) use connection::is_over;
 pub(crate) use facts::Facts;
+pub(crate) use form::Form;
 
 /// Which operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

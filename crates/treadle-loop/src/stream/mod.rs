@@ -1,5 +1,6 @@
 //! The transport of a connected stream socket, TCP or Unix: what runs for each packet.
 
+mod accepted;
 mod read;
 mod write;
 
@@ -17,6 +18,8 @@ use crate::source::Source;
 use crate::streams;
 use crate::tls::Tls;
 use crate::transport::{self, Endpoint, Transport};
+use accepted::Accepted;
+pub(crate) use accepted::accept;
 pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
@@ -33,6 +36,8 @@ pub(crate) struct Stream {
     eof_written: Cell<bool>,
     /// A future that is done when all is written; somebody sends a file then.
     drained: Slot,
+    /// What the Python objects of a connection that a server has accepted are made of, when they are asked for.
+    accepted: Option<Box<Accepted>>,
 }
 
 impl Class for Stream {
@@ -95,6 +100,16 @@ impl Transport for Stream {
         Ok(())
     }
 
+    fn materialize(this: &Instance<Self>) -> Result<()> {
+        let Some(accepted) = this.accepted.as_ref().filter(|_| !this.extra.is_some()) else { return Ok(()) };
+        let socket = accepted.socket(&this.bare)?;
+        this.extra.store(Some(accepted.extra(&socket)?));
+        if this.fd == known().sock.descriptor(&socket)? {
+            this.file.store(Some(socket));
+        }
+        Ok(())
+    }
+
     fn describe(&self) -> String {
         let reading = if self.is_reading() { "reading" } else { "not reading" };
         format!(" {reading} write buffer={}", self.outbox.len())
@@ -103,17 +118,15 @@ impl Transport for Stream {
 
 impl Stream {
     /// Makes a transport that does nothing yet.
-    pub(crate) fn create(
-        core: &Rc<Core>,
-        socket: &Object,
+    fn create(
+        endpoint: Endpoint,
         protocol: &Object,
-        extra: &Object,
         server: Option<Object>,
-        context: &Object,
+        accepted: Option<Box<Accepted>>,
     ) -> Result<Instance<Self>> {
-        streams::adopt(core.event_loop(), protocol)?;
+        streams::adopt(endpoint.core.event_loop(), protocol)?;
         known().stream.instantiate(Self {
-            endpoint: Endpoint::new(core, socket, protocol, extra)?.in_context(context),
+            endpoint,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
             is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
@@ -121,6 +134,7 @@ impl Stream {
             has_ended: Cell::new(false),
             eof_written: Cell::new(false),
             drained: Slot::default(),
+            accepted,
         })
     }
 
@@ -205,7 +219,7 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
         let message = message.map_or_else(|| Ok("Fatal error on transport".to_owned()), Object::to_text)?;
         Stream::fail(this, exception.unwrap_or(&Object::none()), &message).map(|()| Object::none())
     })
-    .attribute(c"_sock", |this| Ok(this.file.load().unwrap_or_else(Object::none)))
+    .attribute(c"_sock", transport::file)
     .attribute(c"_sock_fd", |this| Object::integer(i64::from(this.fd)))
     .attribute(c"_server", |this| Ok(this.server.load().unwrap_or_else(Object::none)))
     .attribute(c"_eof", |this| Ok(Object::bool(this.eof_written.get())))
@@ -218,7 +232,8 @@ pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
     let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
-    let this = Stream::create(core, socket, protocol, extra, server, context)?;
+    let endpoint = Endpoint::new(core, socket, protocol, extra)?.in_context(context);
+    let this = Stream::create(endpoint, protocol, server, None)?;
     Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));
