@@ -147,6 +147,30 @@ def test_peer_that_never_reads_pauses_the_protocol_once(new_loop: NewLoop) -> No
     run(new_loop, main())
 
 
+@not_on("uvloop", reason="resumes when all is sent")
+def test_protocol_is_resumed_as_soon_as_the_low_mark_is_reached(new_loop: NewLoop) -> None:
+    sizes: list[int] = []
+    low, high = 3 << 20, 4 << 20
+
+    async def main() -> None:
+        protocol = Recorder(resume_writing=lambda protocol: sizes.append(protocol.transport.get_write_buffer_size()))
+        transport, far = await connect(protocol)
+        transport.set_write_buffer_limits(high, low)
+        transport.write(bytes(PLENTY))
+        await until(lambda: "pause_writing" in protocol.calls)
+        while not sizes:
+            with contextlib.suppress(BlockingIOError):
+                far.recv(1 << 16)
+            await asyncio.sleep(0)
+        # Each step sends what the peer has read, which is never a megabyte.
+        assert low - (1 << 20) < sizes[0] <= low
+        transport.abort()
+        await until_lost(protocol)
+        far.close()
+
+    run(new_loop, main())
+
+
 @not_on("uvloop", reason="finds 16 bytes low enough")
 def test_marks_are_those_of_asyncio(new_loop: NewLoop) -> None:
     async def main() -> None:

@@ -8,12 +8,14 @@ import collections.abc
 import contextlib
 import functools
 import gc
+import inspect
 import os
 import socket
 import ssl
 import sys
 import tempfile
 import time
+import types
 import warnings
 import weakref
 from pathlib import Path
@@ -370,13 +372,30 @@ def test_an_operation_is_a_coroutine(new_loop: NewLoop) -> None:
             assert repr(operation).startswith("<coroutine object sock_recv at 0x")
             task = await begun(operation)
             assert "coro=<sock_recv()>" in repr(task)
-            assert operation.cr_await is not None
+            assert inspect.getcoroutinestate(operation) == inspect.CORO_SUSPENDED
             assert not operation.cr_running
+            assert operation.cr_await is not None
             assert task.get_stack() == []
             far.send(b"x")
             assert await task == b"x"
+            assert inspect.getcoroutinestate(operation) == inspect.CORO_CLOSED
             assert operation.cr_await is None
             assert weakref.ref(operation)() is operation
+
+    run(new_loop, main())
+
+
+@not_on("uvloop", reason="its methods are compiled")
+def test_a_generator_that_is_a_coroutine_yields_from_it(new_loop: NewLoop) -> None:
+    @types.coroutine
+    def receive(sock: socket.socket) -> Iterator[Any]:
+        operation: Any = asyncio.get_running_loop().sock_recv(sock, 10)
+        return (yield from operation)
+
+    async def main() -> None:
+        with pair() as (near, far):
+            far.send(b"x")
+            assert await receive(near) == b"x"
 
     run(new_loop, main())
 

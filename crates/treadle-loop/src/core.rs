@@ -8,12 +8,11 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
@@ -30,7 +29,7 @@ const EVENTS: usize = 1024;
 
 /// What a closed loop has no more: its descriptors.
 pub(crate) struct Descriptors {
-    pub(crate) poll: Arc<Poll>,
+    pub(crate) poll: Poll,
     pub(crate) waker: Waker,
 }
 
@@ -50,6 +49,8 @@ pub(crate) struct Core {
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
     pub(crate) closed: Cell<bool>,
+    /// The program has put a clock of its own in the place of `time`.
+    pub(crate) has_own_clock: Cell<bool>,
     debug: Cell<bool>,
     /// Who hears what happens; see `listener`.
     pub(crate) listener: Slot,
@@ -68,7 +69,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new() -> io::Result<Rc<Self>> {
-        let poll = Arc::new(Poll::new()?);
+        let poll = Poll::new()?;
         let waker = Waker::new()?;
         let mut sources = Registry::new();
         sources.register(&poll, waker.fd(), Interest::READ, Source::Waker)?;
@@ -84,6 +85,7 @@ impl Core {
             is_outside: Cell::new(false),
             is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
+            has_own_clock: Cell::new(false),
             debug: Cell::new(false),
             listener: Slot::default(),
             is_watched: Cell::new(false),
@@ -136,6 +138,25 @@ impl Core {
         seconds(now())
     }
 
+    /// The time that timers go by, in nanoseconds.
+    #[inline]
+    pub(crate) fn clock(&self) -> Result<u64> {
+        if self.has_own_clock.get() { self.own_time().map(deadline) } else { Ok(now()) }
+    }
+
+    /// The same in seconds.
+    #[inline]
+    pub(crate) fn clock_seconds(&self) -> Result<f64> {
+        if self.has_own_clock.get() { self.own_time() } else { Ok(Self::time()) }
+    }
+
+    /// What the program says the time is, as asyncio asks it.
+    #[cold]
+    fn own_time(&self) -> Result<f64> {
+        let Some(event_loop) = self.event_loop() else { return Ok(Self::time()) };
+        event_loop.method(&names().time, [])?.to_float()
+    }
+
     #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closed.get() { Err(Kind::RuntimeError.raise_static(c"Event loop is closed")) } else { Ok(()) }
@@ -172,9 +193,14 @@ impl Core {
         self.ready.borrow_mut().push_back(handle);
     }
 
-    /// `call_soon` for native code, in a copy of the current context.
-    pub(crate) fn call_soon(self: &Rc<Self>, callback: &Object, arguments: &[Object]) -> Result<()> {
-        let context = crate::ffi::Context::copy_current()?;
+    /// `call_soon` for native code, by default in a copy of the current context.
+    pub(crate) fn call_soon(
+        self: &Rc<Self>,
+        callback: &Object,
+        arguments: &[Object],
+        context: Option<Object>,
+    ) -> Result<()> {
+        let context = context.map_or_else(Context::copy_current, Ok)?;
         self.push_ready(Handle::create(self, callback, arguments, context, None)?);
         Ok(())
     }

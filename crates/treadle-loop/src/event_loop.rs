@@ -17,7 +17,7 @@ pub(crate) struct Loop {
     pub(crate) core: Rc<Core>,
     task_factory: Slot,
     /// `{"loop": self}`, with which futures are made.
-    future_keywords: Slot,
+    own_keywords: Slot,
 }
 
 impl Class for Loop {
@@ -26,20 +26,20 @@ impl Class for Loop {
     const SUBCLASSED: bool = true;
 
     fn new() -> Result<Self> {
-        Ok(Self { core: Core::new()?, task_factory: Slot::default(), future_keywords: Slot::default() })
+        Ok(Self { core: Core::new()?, task_factory: Slot::default(), own_keywords: Slot::default() })
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
         visit.cell(&self.task_factory);
         visit.cell(&self.core.listener);
-        visit.cell(&self.future_keywords);
+        visit.cell(&self.own_keywords);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
         self.core.set_listener(None);
-        self.future_keywords.store(None);
+        self.own_keywords.store(None);
         self.core.close();
     }
 }
@@ -78,7 +78,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
-        this.call_at(Core::time() + first[0].to_float()?, &first[1], rest, context, "call_later")
+        this.call_at(this.core.clock_seconds()? + first[0].to_float()?, &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
         let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
@@ -131,7 +131,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_release", |this, arguments| {
         arguments.exactly::<0>("_release")?;
-        this.future_keywords.store(None);
+        this.own_keywords.store(None);
         this.core.close();
         Ok(Object::none())
     })
@@ -149,6 +149,13 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
         handle.set_repeating();
         Ok(handle.into_object())
+    })
+    .method(c"_tell_job", |this, arguments| {
+        let [function] = arguments.exactly("_tell_job")?;
+        if this.core.is_watched() {
+            this.core.tell(listener::Event::Job, function);
+        }
+        Ok(Object::none())
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
@@ -182,6 +189,12 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
         .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.core.set_listener((!value.is_none()).then(|| value.clone()));
+            Ok(())
+        })
+        .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
+        .settable(|this, value| {
+            this.core.has_own_clock.set(value.is_true()?);
+            this.core.is_poll_wanted.set(true);
             Ok(())
         })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
@@ -229,15 +242,19 @@ impl Instance<Loop> {
     }
 }
 
-/// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
 fn create_future(this: &Instance<Loop>) -> Result<Object> {
-    if let Some(keywords) = this.future_keywords.load() {
-        return known().future.load()?.call_by_keywords(&keywords);
+    known().future.load()?.call_by_keywords([], &own_keywords(this)?)
+}
+
+/// `{"loop": self}`. Futures and tasks take a dict of keywords; one that is made once saves a tenth of each, see benches/loops.
+fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
+    if let Some(keywords) = this.own_keywords.load() {
+        return Ok(keywords);
     }
     let keywords = Object::dict()?;
     keywords.set_item(&known().loop_name.item(0)?, this.object())?;
-    this.future_keywords.store(Some(keywords.clone()));
-    known().future.load()?.call_by_keywords(&keywords)
+    this.own_keywords.store(Some(keywords.clone()));
+    Ok(keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
@@ -246,12 +263,17 @@ fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
-    let Some(names) = arguments.names() else {
-        return known().task.load()?.call_named([coroutine, this.object()], &known().loop_name, 1);
+    let Some(names) = arguments.names().filter(|names| !is_unnamed(names, arguments.values())) else {
+        return known().task.load()?.call_by_keywords([coroutine], &own_keywords(this)?);
     };
     let all: SmallVec<[Object; 5]> =
         [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
     known().task.load()?.call_with_names(&all, &task_names(names)?, 1)
+}
+
+/// Whether all that is said is that there is no name, as `asyncio.create_task` says it.
+fn is_unnamed(given: &Object, values: &[Object]) -> bool {
+    values.len() == 1 && values[0].is_none() && given.item(0).is_ok_and(|given| given.is(&names().name))
 }
 
 /// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.

@@ -1,5 +1,6 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::coroutine::{self, Coroutine};
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
@@ -59,20 +60,18 @@ names! {
     _finish_connecting
     _loop
     _native_state
-    _never_awaited
     _paused
     _process_signal
     _protocol
     _reader
     _run_in_debug_mode
     _send_rest
-    _show_transport
     _sockets
     _start_shutdown
     _stream_reader_wr
-    _task_factory
     _transport
     _transport_failed
+    _transport_ran
     _unclosed_transport
     _write_after_end
     _write_after_loss
@@ -104,7 +103,10 @@ names! {
     get
     get_buffer
     is_closing
+    job
+    lost
     message
+    name
     pause_reading
     pause_writing
     peername
@@ -115,6 +117,7 @@ names! {
     readexactly
     readline
     readuntil
+    ready
     recv
     recv_into
     recvfrom
@@ -129,8 +132,10 @@ names! {
     set_result
     socket
     sockname
+    source
     task
     throw
+    time
     transport
     with_traceback
     write
@@ -146,7 +151,7 @@ pub(crate) struct Known {
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
     pub(crate) write_pipe: Type<WritePipe>,
-    pub(crate) operation: Type<Operation>,
+    pub(crate) operation: Type<Coroutine<Operation>>,
     pub(crate) sock: sock::Facts,
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
@@ -168,6 +173,8 @@ pub(crate) struct Known {
     pub(crate) servers_know_clients: bool,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
+    /// `warnings.warn`.
+    pub(crate) warn: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
 }
@@ -229,7 +236,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             keyword_names: Slot::default(),
             task_names: Slot::default(),
             loop_name: Object::tuple([text(c"loop")?])?,
-            operation: sock::class()?,
+            operation: coroutine::class(c"treadle._native.SocketOperation")?,
             sock: sock::Facts::new()?,
             stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
             datagram: datagram::class(&datagram_bases?)?,
@@ -242,6 +249,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             servers_know_clients: asyncio.attribute(&text(c"Server")?)?.has_attribute(&text(c"close_clients")?),
             buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
             try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
+            warn: Object::import(c"warnings")?.attribute(&text(c"warn")?)?,
             mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }

@@ -34,6 +34,7 @@ mod streams;
 mod tls;
 mod transport;
 mod turn;
+mod watch;
 
 pub use module::add_to;
 mod module;

@@ -9,6 +9,7 @@ use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result};
 use crate::flow::{self, Flow, Flows};
 use crate::source::Source;
 use crate::transport::Transport;
+use crate::watch;
 
 /// With more than this waiting, gathering gains nothing any more and only holds memory: see benches/loops.
 const GATHER: usize = 32 * 1024;
@@ -58,8 +59,18 @@ impl Outbox {
         self.is_blocked.get()
     }
 
+    /// Drops everything, but for what is only gathered: asyncio has sent that by now, as far as the kernel takes it.
+    pub(crate) fn give_up<T: Writes>(&self, transport: &T) {
+        let is_gathered = !self.is_blocked.get() && !self.is_empty() && transport.lost.get() == 0;
+        if is_gathered && !transport.core.belongs_to_another_process() {
+            // Whoever aborts is not interested in errors.
+            let _ = self.outgoing.borrow_mut().write_to(transport.fd, T::KIND);
+        }
+        self.clear();
+    }
+
     /// Drops everything.
-    pub(crate) fn clear(&self) {
+    fn clear(&self) {
         self.is_blocked.set(false);
         let unsent = self.outgoing.borrow_mut().clear();
         drop(unsent);
@@ -180,13 +191,20 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
 fn flush_all_listed(core: &Core) -> Result<()> {
     // Exceptions that end programs end this; what is left in the list is sent when the loop goes on.
     while let Some(source) = { core.unflushed.borrow_mut().pop_front() } {
-        match source {
-            Source::Stream(stream) => flush_listed(&stream)?,
-            Source::WritePipe(pipe) => flush_listed(&pipe)?,
-            _ => {}
+        match source.transport() {
+            Some(transport) if core.is_watched() => watch::timed(core, transport, || flush_source(&source))?,
+            _ => flush_source(&source)?,
         }
     }
     Ok(())
+}
+
+fn flush_source(source: &Source) -> Result<()> {
+    match source {
+        Source::Stream(stream) => flush_listed(stream),
+        Source::WritePipe(pipe) => flush_listed(pipe),
+        _ => Ok(()),
+    }
 }
 
 fn flush_listed<T: Writes>(this: &Instance<T>) -> Result<()> {

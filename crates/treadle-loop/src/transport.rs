@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::slice;
 
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
-use crate::handle::Handle;
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
@@ -177,19 +177,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        let is_own = this.has_one_context;
-        Self::call_soon(this, &this.protocol().attribute(&names().connection_made)?, this.object(), is_own)?;
-        Self::call_soon(this, &this.object().attribute(&names()._begin)?, waiter, is_own)
-    }
-
-    /// Schedules a step of the connection, in its own context or in a copy of the current one.
-    fn call_soon(this: &Instance<Self>, callback: &Object, argument: &Object, is_own: bool) -> Result<()> {
-        let arguments = std::slice::from_ref(argument);
-        if !is_own {
-            return this.core.call_soon(callback, arguments);
-        }
-        this.core.push_ready(Handle::create(&this.core, callback, arguments, this.context.clone(), None)?);
-        Ok(())
+        let own = this.has_one_context.then(|| this.context.clone());
+        let connection_made = this.protocol().attribute(&names().connection_made)?;
+        this.core.call_soon(&connection_made, slice::from_ref(this.object()), own.clone())?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, slice::from_ref(waiter), own)
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -234,8 +225,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        // There is no current context to copy where no callback of the program's runs.
-        Self::call_soon(this, &callback, exception, this.has_one_context || this.core.is_outside.get())
+        // If no callback of the program's runs, there is no current context to copy.
+        let is_own = this.has_one_context || this.core.is_outside.get();
+        let context = is_own.then(|| this.context.clone());
+        this.core.call_soon(&callback, slice::from_ref(exception), context)
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.
@@ -259,6 +252,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         drop(this.bare.take());
         if let Some(file) = this.file.take() {
             file.method(&names().close, [])?;
+            if this.core.is_watched() {
+                this.core.tell(listener::Event::Lost, this.object());
+            }
         }
         Self::on_closed(this)
     }

@@ -43,7 +43,20 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         super().__init__()
         self._attach()
+        self._look_at_clock()
         self._wakeup_sockets: tuple[Any, Any] | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute. Tests put clocks of their own in the place of ``time``, and timers go by them."""
+        super().__setattr__(name, value)
+        if name == "time":
+            self._look_at_clock()
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute."""
+        super().__delattr__(name)
+        if name == "time":
+            self._look_at_clock()
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called.
@@ -53,6 +66,7 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         self._check_closed()
         self._check_running()
+        self._look_at_clock()
         self._set_coroutine_origin_tracking(self._debug)
         hooks = sys.get_asyncgen_hooks()
         restore_wakeup = self._watch_signals()
@@ -85,9 +99,12 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
         """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
-        if self._listener is not None:
-            self._listener.job(func)
+        self._tell_job(func)
         return super().run_in_executor(executor, func, *args)
+
+    def _look_at_clock(self) -> None:
+        """Notice whether ``time`` is still the native one."""
+        self._has_own_clock = "time" in vars(self) or type(self).time is not native.Loop.time
 
     # What ends a sleep when a signal arrives.
 
@@ -152,6 +169,15 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
             _loop_module.logger.warning("Executing %s took %.3f seconds", shown, took)
         # A traceback of what ran may keep this frame, and with it the handle and all it holds.
         del handle
+
+    def _transport_ran(self, transport: object, protocol: Any, started: float) -> None:
+        """Complain if a transport took long, which is called without a handle; its protocol is the one to look at."""
+        took = self.time() - started
+        if took < self.slow_callback_duration:
+            return
+        while (above := getattr(protocol, "_app_protocol", None)) is not None:
+            protocol = above
+        logger.warning("Executing %r of %r took %.3f seconds", protocol, transport, took)
 
     def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
         """Report an error that ends a connection; those of the network are ordinary."""

@@ -15,8 +15,7 @@ use super::call::Args;
 use super::error::{Kind, Raised, Result};
 use super::object::{Object, Visit};
 use super::trampolines::{
-    clear, compare, deallocate, finalize, getter, hash, instance, itself, method, new, next, send, setter, traverse,
-    unary,
+    clear, compare, deallocate, finalize, getter, hash, instance, method, new, setter, traverse, unary,
 };
 
 /// A Rust value that lives in Python objects.
@@ -335,7 +334,7 @@ impl<T: Class> Spec<T> {
     {
         self.methods.push(ffi::PyMethodDef {
             ml_name: name.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<T, F> },
+            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<Instance<T>, F> },
             ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             ml_doc: std::ptr::null(),
         });
@@ -347,7 +346,11 @@ impl<T: Class> Spec<T> {
     where
         F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
     {
-        self.attributes.push(ffi::PyGetSetDef { name: name.as_ptr(), get: Some(getter::<T, F>), ..Default::default() });
+        self.attributes.push(ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(getter::<Instance<T>, F>),
+            ..Default::default()
+        });
         self
     }
 
@@ -357,7 +360,7 @@ impl<T: Class> Spec<T> {
         F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
     {
         if let Some(last) = self.attributes.last_mut() {
-            last.set = Some(setter::<T, F>);
+            last.set = Some(setter::<Instance<T>, F>);
         }
         self
     }
@@ -376,17 +379,6 @@ impl<T: Class> Spec<T> {
         F: Fn(&Instance<T>) -> Result<()> + Copy + 'static,
     {
         self.slot(ffi::Py_tp_finalize, finalize::<T, F> as *mut c_void)
-    }
-
-    /// Makes instances awaitable and iterators of themselves: `function` answers `send(value)`.
-    pub(crate) fn coroutine<F>(self, _function: F) -> Self
-    where
-        F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
-    {
-        self.slot(ffi::Py_am_await, itself as *mut c_void)
-            .slot(ffi::Py_tp_iter, itself as *mut c_void)
-            .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
-            .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
     }
 
     /// Sets what comparisons give.

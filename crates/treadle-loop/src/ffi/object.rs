@@ -209,11 +209,7 @@ impl Object {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
         let new = unsafe { ffi::PyObject_Repr(self.pointer()) };
         // SAFETY: the result is new, or null with an exception set (L4).
-        let shown = unsafe { Self::from_new(new) };
-        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
-            raised.forget();
-            "<unprintable>".to_owned()
-        })
+        shown(unsafe { Self::from_new(new) })
     }
 
     /// `str(self)`, or a stand-in if that fails.
@@ -221,11 +217,7 @@ impl Object {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
         let new = unsafe { ffi::PyObject_Str(self.pointer()) };
         // SAFETY: the result is new, or null with an exception set (L4).
-        let shown = unsafe { Self::from_new(new) };
-        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
-            raised.forget();
-            "<unprintable>".to_owned()
-        })
+        shown(unsafe { Self::from_new(new) })
     }
 
     /// `self is other or self == other`.
@@ -283,6 +275,13 @@ impl Object {
         // SAFETY: alive (L1).
         unsafe { ffi::Py_REFCNT(self.pointer()) }
     }
+}
+
+fn shown(text: Result<Object>) -> String {
+    text.and_then(|text| text.to_text()).unwrap_or_else(|raised| {
+        raised.forget();
+        "<unprintable>".to_owned()
+    })
 }
 
 /// What a class hands its references to while the garbage collector looks for cycles.

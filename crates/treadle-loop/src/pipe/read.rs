@@ -72,7 +72,7 @@ pub(crate) fn on_ready(this: &Instance<ReadPipe>) -> Result<()> {
 
 fn on_eof(this: &Instance<ReadPipe>) -> Result<()> {
     this.is_closing.set(true);
-    this.core.call_soon(&this.protocol().attribute(&names().eof_received)?, &[])?;
+    this.core.call_soon(&this.protocol().attribute(&names().eof_received)?, &[], None)?;
     ReadPipe::lose(this, &Object::none())
 }
 

@@ -59,7 +59,7 @@ impl Transport for WritePipe {
     }
 
     fn discard_unsent(&self) {
-        self.outbox.clear();
+        self.outbox.give_up(self);
     }
 
     fn describe(&self) -> String {

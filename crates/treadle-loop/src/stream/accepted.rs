@@ -10,6 +10,7 @@ use std::rc::Rc;
 use treadle_reactor::{Address, io_calls};
 
 use super::Stream;
+use crate::address;
 use crate::core::Core;
 use crate::event_loop::Loop;
 use crate::ffi::{Args, Context, Instance, Kind, Object, Result};
@@ -145,11 +146,12 @@ impl Accepted {
 
     /// What `get_extra_info` knows.
     pub(super) fn extra(&self, socket: &Object) -> Result<Object> {
-        let (extra, facts) = (Object::dict()?, &known().sock);
+        let extra = Object::dict()?;
         let unnamed = self.form.unnamed()?;
-        extra.set_item(&names().peername, &facts.to_python(&self.peer, &unnamed)?)?;
-        extra.set_item(&names().socket, &facts.shown(socket)?)?;
-        let name = self.name.as_ref().map_or_else(|| Ok(Object::none()), |name| facts.to_python(name, &unnamed))?;
+        extra.set_item(&names().peername, &address::to_object_or(&self.peer, &unnamed)?)?;
+        extra.set_item(&names().socket, &known().sock.shown(socket)?)?;
+        let name =
+            self.name.as_ref().map_or_else(|| Ok(Object::none()), |name| address::to_object_or(name, &unnamed))?;
         extra.set_item(&names().sockname, &name)?;
         Ok(extra)
     }

@@ -78,7 +78,7 @@ impl Transport for Stream {
     }
 
     fn discard_unsent(&self) {
-        self.outbox.clear();
+        self.outbox.give_up(self);
     }
 
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {

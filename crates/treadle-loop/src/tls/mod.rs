@@ -113,6 +113,7 @@ impl Tls {
     fn fail(this: &Instance<Self>, raised: Raised) -> Result<()> {
         let exception = raised.take();
         Core::let_through(&exception)?;
+        write::send_gathered(this);
         let message = Object::text("Fatal error on SSL protocol")?;
         this.object().method(&names()._fatal_error, [&exception, &message]).map(drop)
     }
