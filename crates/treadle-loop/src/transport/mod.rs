@@ -284,12 +284,14 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     fn release(this: &Instance<Self>) -> Result<()> {
         this.deregister();
         drop(this.protocol.take());
-        drop(this.bare.take());
-        if let Some(file) = this.file.take() {
+        let (bare, file) = (this.bare.take(), this.file.take());
+        let was_open = bare.is_some() || file.is_some();
+        drop(bare);
+        if let Some(file) = file {
             file.method(&names().close, [])?;
-            if this.core.is_watched() {
-                this.core.tell(listener::Event::Lost, this.object());
-            }
+        }
+        if this.core.is_watched() && was_open {
+            this.core.tell(listener::Event::Lost, this.object());
         }
         Self::on_closed(this)
     }
