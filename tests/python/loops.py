@@ -69,12 +69,22 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-@types.coroutine
-def cancelled_at(coroutine: Coroutine[Any, Any, Result], *steps: int) -> Generator[Any, Any, Result]:
+async def cancelled_at(coroutine: Coroutine[Any, Any, Result], *steps: int) -> Result:
     """Await a coroutine, and cancel the task when it suspends for the given times, counted from 0."""
     task = asyncio.current_task()
     assert task is not None
-    suspensions = 0
+
+    def cancel(step: int) -> None:
+        if step in steps:
+            task.cancel()
+
+    return await at_each_step(coroutine, cancel)
+
+
+@types.coroutine
+def at_each_step(coroutine: Coroutine[Any, Any, Result], act: Callable[[int], object]) -> Generator[Any, Any, Result]:
+    """Await a coroutine, and do something each time it suspends, counted from 0."""
+    step = 0
     resume = functools.partial(coroutine.send, None)
     while True:
         try:
@@ -82,9 +92,8 @@ def cancelled_at(coroutine: Coroutine[Any, Any, Result], *steps: int) -> Generat
         except StopIteration as end:
             result: Result = end.value
             return result
-        if suspensions in steps:
-            task.cancel()
-        suspensions += 1
+        act(step)
+        step += 1
         try:
             yield awaited
         except BaseException as exception:  # noqa: BLE001 -- the coroutine's business.

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from connections import is_treadle
 from loops import not_on, open_descriptors, run, until
 
 if TYPE_CHECKING:
@@ -286,6 +287,32 @@ def test_what_the_kernel_does_not_take_waits_and_keeps_its_order(new_loop: NewLo
             received += drained(far)
             await asyncio.sleep(0)
         assert received + drained(far) == sent
+        far.close()
+
+    run(new_loop, main())
+
+
+@not_on("uvloop", reason="uvloop #601")
+def test_what_waits_and_cannot_be_sent_counts_no_more(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def main() -> None:
+        far = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        far.bind(str(tmp_path / "far"))
+        far.settimeout(0)
+        near = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        near.settimeout(0)
+        peer = await endpoint(sock=near)
+        while not peer.transport.get_write_buffer_size():
+            peer.transport.sendto(bytes(1000), str(tmp_path / "far"))
+        peer.transport.sendto(b"lost", str(tmp_path / "nobody"))
+        peer.transport.sendto(b"last", str(tmp_path / "far"))
+        received: list[bytes] = []
+        while b"last" not in received:
+            received += drained(far)
+            await asyncio.sleep(0)
+        assert [type(error) for error in peer.errors] == [FileNotFoundError]
+        # Python 3.13.0 forgets the headers.
+        assert peer.transport.get_write_buffer_size() <= (0 if is_treadle(new_loop) else 8 * 3)
+        await peer.closed()
         far.close()
 
     run(new_loop, main())

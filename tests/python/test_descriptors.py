@@ -1,4 +1,7 @@
-"""An audit: whatever a program does, and wherever it is cancelled, no descriptor, object or memory is left behind."""
+"""An audit: whatever a program does, and wherever it is cancelled, no descriptor, object or memory is left behind.
+
+``TREADLE_AUDIT_SEEDS=500`` plays that many random mixtures, for as long as one has patience.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import scenarios
 from connections import reported
-from loops import cancelled_at, not_on, run, until
+from loops import at_each_step, cancelled_at, not_on, run, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 pytestmark = not_on("uvloop", reason="is asyncio, or leaks: uvloop #738")
+
+SEEDS = range(int(os.environ.get("TREADLE_AUDIT_SEEDS", "6")))
 
 # What must not stay behind. Classes that tests of other parts use are named with their module.
 KINDS = ("Transport", "Protocol", "Handle", "Server", "Task", "socket", "Recorder", "Echo", "SSLObject", "EventLoop")
@@ -112,6 +117,44 @@ def test_cancelling_at_any_step_leaves_nothing_behind(new_loop: NewLoop, scenari
         run(new_loop, main())
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("busy", [False, True], ids=["child ends", "child runs a loop"])
+@pytest.mark.parametrize("scenario", scenarios.QUICK, ids=lambda scenario: scenario.__name__)
+def test_forking_at_any_step_disturbs_nobody(new_loop: NewLoop, scenario: Scenario, busy: bool) -> None:  # noqa: FBT001
+    codes: list[int] = []
+
+    def fork(step: int) -> None:
+        # Those that wait by turning the loop suspend as often as that takes.
+        if step < (8 if busy else 30):
+            codes.append(fork_child(new_loop if busy else None))
+
+    async def main() -> None:
+        failures = reported(asyncio.get_running_loop())
+        await at_each_step(start(scenario), fork)
+        await settle()
+        assert not failures
+
+    with audit(new_loop):
+        run(new_loop, main())
+    assert not any(codes)
+
+
+def fork_child(new_loop: NewLoop | None) -> int:
+    """Fork; the child ends at once, or after it has used a loop of its own. Returns the child's exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        if new_loop is not None:
+            gc.collect()
+            run(new_loop, scenarios.timers_and_tasks())
+            run(new_loop, scenarios.connect_with_socket())
+        code = 0
+    finally:
+        os._exit(code)
+
+
 async def start(scenario: Scenario) -> None:
     """Run it."""
     await scenario()
@@ -119,8 +162,8 @@ async def start(scenario: Scenario) -> None:
 
 @not_on("asyncio", reason="forgets servers whose makers were cancelled")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("seed", range(6))
-def test_random_mixture_leaves_nothing_behind(new_loop: NewLoop, seed: int) -> None:  # noqa: C901 -- a script.
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_mixture_leaves_nothing_behind(new_loop: NewLoop, seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311
     kinds = scenarios.QUICK
 
@@ -149,10 +192,7 @@ def test_random_mixture_leaves_nothing_behind(new_loop: NewLoop, seed: int) -> N
 
     def fork() -> None:
         if draw.randrange(30) == 0:
-            pid = os.fork()
-            if not pid:
-                os._exit(0)
-            os.waitpid(pid, 0)
+            assert fork_child(draw.choice([None, new_loop])) == 0
 
     with audit(new_loop):
         run(new_loop, main())

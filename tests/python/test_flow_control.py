@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import random
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,59 @@ def test_peer_that_never_reads_pauses_the_protocol_once(new_loop: NewLoop) -> No
         transport.abort()
         await until_lost(protocol)
         assert "resume_writing" not in protocol.calls
+        far.close()
+
+    run(new_loop, main())
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "pipe"])
+def test_loop_sleeps_beside_data_that_is_not_read(new_loop: NewLoop, kind: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = sockets() if kind != "datagram" else socket.socketpair(type=socket.SOCK_DGRAM)
+        near.setblocking(False)  # noqa: FBT003
+        protocol: Any = Recorder() if kind != "datagram" else asyncio.DatagramProtocol()
+        transport: Any
+        if kind == "stream":
+            transport, _ = await loop.create_connection(lambda: protocol, sock=near)
+        elif kind == "pipe":
+            transport, _ = await loop.connect_read_pipe(lambda: protocol, near)
+        else:
+            transport, _ = await loop.create_datagram_endpoint(lambda: protocol, sock=near)
+        if kind == "datagram" and not hasattr(transport, "pause_reading"):
+            transport.close()
+            pytest.skip("no such method")
+        transport.pause_reading()
+        far.send(b"hello")
+        before = time.thread_time()
+        await asyncio.sleep(0.05)
+        assert time.thread_time() - before < 0.02
+        transport.close()
+        await asyncio.sleep(0)
+        far.close()
+
+    run(new_loop, main())
+
+
+@not_on("uvloop", reason="resumes when all is sent")
+def test_protocol_is_resumed_as_soon_as_the_low_mark_is_reached(new_loop: NewLoop) -> None:
+    sizes: list[int] = []
+    low, high = 3 << 20, 4 << 20
+
+    async def main() -> None:
+        protocol = Recorder(resume_writing=lambda protocol: sizes.append(protocol.transport.get_write_buffer_size()))
+        transport, far = await connect(protocol)
+        transport.set_write_buffer_limits(high, low)
+        transport.write(bytes(PLENTY))
+        await until(lambda: "pause_writing" in protocol.calls)
+        while not sizes:
+            with contextlib.suppress(BlockingIOError):
+                far.recv(1 << 16)
+            await asyncio.sleep(0)
+        # Each step sends what the peer has read, which is never a megabyte.
+        assert low - (1 << 20) < sizes[0] <= low
+        transport.abort()
+        await until_lost(protocol)
         far.close()
 
     run(new_loop, main())

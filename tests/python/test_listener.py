@@ -29,6 +29,16 @@ class Listener:
         assert isinstance(transport, asyncio.BaseTransport)
         self.heard.append("transport")
 
+    def ready(self, transport: asyncio.BaseTransport) -> None:
+        """Hear of a transport that is about to be called."""
+        assert isinstance(transport, asyncio.BaseTransport)
+        self.heard.append("ready")
+
+    def lost(self, transport: asyncio.BaseTransport) -> None:
+        """Hear of a transport that has ended."""
+        assert transport.is_closing()
+        self.heard.append("lost")
+
     def job(self, function: object) -> None:
         """Hear of a job for an executor."""
         self.heard.append(f"job {getattr(function, '__name__', '?')}")
@@ -48,6 +58,7 @@ async def work(loop: asyncio.AbstractEventLoop) -> int:
     await reader.read()
     writer.close()
     server.close()
+    await writer.wait_closed()
     return await loop.run_in_executor(None, int, "7")
 
 
@@ -56,7 +67,9 @@ def test_listener_hears_of_each_kind_of_event(loop: treadle.EventLoop, debug: bo
     loop.set_debug(debug)
     listener = loop._listener = Listener()
     assert loop.run_until_complete(work(loop)) == 7
-    assert listener.heard.count("transport") == 2
+    assert listener.heard.count("transport") == listener.heard.count("lost") == 2
+    assert listener.heard.count("ready") >= 1
+    assert listener.heard.index("transport") < listener.heard.index("ready")
     assert listener.heard.count("task short") == 1
     assert listener.heard.count("job int") == 1
     assert listener.heard.count("callback") > 5
@@ -69,16 +82,18 @@ def test_nothing_is_heard_any_more_once_the_listener_is_gone(loop: treadle.Event
     assert listener.heard == []
 
 
+@pytest.mark.parametrize("method", ["callback", "task", "transport", "ready", "lost", "job"])
 def test_exceptions_of_a_listener_do_not_reach_the_program(
-    loop: treadle.EventLoop, monkeypatch: pytest.MonkeyPatch
+    loop: treadle.EventLoop, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    class Broken(Listener):
-        def callback(self, _handle: asyncio.Handle) -> None:
-            raise ValueError("a listener's fault")
+    def fail(_listener: Listener, _subject: object) -> None:
+        raise ValueError("a listener's fault")
+
+    monkeypatch.setattr(Listener, method, fail)
 
     hidden: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: hidden.append(unraisable.exc_value))
-    loop._listener = Broken()
+    loop._listener = Listener()
     assert loop.run_until_complete(work(loop)) == 7
     assert all(isinstance(error, ValueError) for error in hidden)
     assert hidden

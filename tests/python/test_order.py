@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from connections import is_treadle, running, sockets
+from connections import is_treadle, reported, running, sockets
 from loops import not_on
 
 if TYPE_CHECKING:
@@ -361,6 +361,42 @@ def test_busy_loop_still_looks_at_the_system(new_loop: NewLoop, what: str) -> No
             loop.remove_reader(near)
     near.close()
     far.close()
+
+
+@not_on("uvloop", reason="asks the system first")
+def test_callbacks_that_are_ready_come_before_what_arrives_after_them(new_loop: NewLoop) -> None:
+    near, far = sockets()
+    sent, followed, followed_then, arrived = 0, 0, 0, 0
+    with running(new_loop) as loop, far:
+
+        class Arrivals(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                nonlocal arrived
+                arrived += len(data)
+                assert followed >= followed_then
+
+        def send() -> None:
+            nonlocal sent, followed_then
+            loop.call_soon(follow)
+            if sent == arrived:
+                followed_then = followed + 1
+                sent += far.send(b"x")
+
+        def follow() -> None:
+            nonlocal followed
+            followed += 1
+            if arrived < 100:
+                loop.call_soon(send)
+            else:
+                transport.close()
+                loop.stop()
+
+        failures = reported(loop)
+        transport, _ = loop.run_until_complete(loop.create_connection(Arrivals, sock=near))
+        loop.call_soon(send)
+        loop.run_forever()
+        loop.run_until_complete(asyncio.sleep(0))
+    assert not failures
 
 
 def test_futures_wake_their_tasks_in_order(new_loop: NewLoop) -> None:

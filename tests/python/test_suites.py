@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from connections import Recorder, connect, is_treadle, receive, sockets, tls_contexts
-from loops import not_on, run, until
+from connections import sockets
+from loops import not_on, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,49 +37,6 @@ def test_a_timer_that_is_due_runs_in_the_next_turn(new_loop: NewLoop, late: floa
     assert run(new_loop, main()) == ["later", "at"]
 
 
-@not_on("uvloop", reason="timers go by its own clock")
-def test_a_clock_in_place_of_the_loops_moves_the_timers(new_loop: NewLoop) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ran: list[str] = []
-        with mock.patch.object(loop, "time", return_value=loop.time()) as clock:
-            loop.call_later(3600, ran.append, "later")
-            loop.call_at(clock.return_value + 7200, ran.append, "at")
-            await asyncio.sleep(0)
-            for expected in ([], ["later"], ["later", "at"]):
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                assert ran == expected
-                clock.return_value += 3600
-        # Back on its own clock, which is far behind.
-        loop.call_later(0.001, ran.append, "soon")
-        await until(lambda: "soon" in ran)
-
-    run(new_loop, main())
-
-
-def test_a_subclass_may_have_a_clock_of_its_own(new_loop: NewLoop) -> None:
-    if not is_treadle(new_loop) and new_loop is not asyncio.SelectorEventLoop:
-        pytest.skip("timers of uvloop go by its own clock")
-    base: Any = new_loop
-
-    class Quick(base):  # type: ignore[misc]
-        passed = 0.0
-
-        def time(self) -> float:
-            return float(super().time()) + self.passed
-
-    async def main() -> None:
-        loop: Any = asyncio.get_running_loop()
-        loop.call_later(3600, loop.create_task, asyncio.sleep(0))
-        asleep = asyncio.ensure_future(asyncio.sleep(3600))
-        await asyncio.sleep(0)
-        loop.passed = 3601
-        await asyncio.wait_for(asleep, 5)
-
-    run(Quick, main())
-
-
 @not_on("uvloop", reason="gives a float")
 def test_a_timer_says_the_very_time_it_was_given(new_loop: NewLoop) -> None:
     async def main() -> None:
@@ -90,36 +47,6 @@ def test_a_timer_says_the_very_time_it_was_given(new_loop: NewLoop) -> None:
             timer.cancel()
 
     run(new_loop, main())
-
-
-@not_on("uvloop", reason="drops what was written in the turn of an abort")
-@pytest.mark.parametrize("tls", [False, True])
-def test_what_was_written_before_an_abort_has_been_sent(new_loop: NewLoop, *, tls: bool) -> None:
-    async def over_tcp() -> None:
-        transport, peer = await connect(Recorder(), tcp=True)
-        with peer:
-            transport.write(b"last ")
-            transport.write(b"words")
-            transport.abort()
-            assert await receive(peer) == b"last words"
-
-    async def over_tls() -> None:
-        server_context, client_context = tls_contexts()
-        heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"last words")
-            writer.transport.abort()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context)
-        async with server:
-            address = server.sockets[0].getsockname()
-            reader, writer = await asyncio.open_connection(*address, ssl=client_context)
-            heard.set_result(await reader.readexactly(10))
-            writer.transport.abort()
-        assert heard.result() == b"last words"
-
-    run(new_loop, over_tls() if tls else over_tcp())
 
 
 @not_on("asyncio", reason="known by the file it is in")

@@ -8,12 +8,11 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
@@ -30,7 +29,7 @@ const EVENTS: usize = 1024;
 
 /// What a closed loop has no more: its descriptors.
 pub(crate) struct Descriptors {
-    pub(crate) poll: Arc<Poll>,
+    pub(crate) poll: Poll,
     pub(crate) waker: Waker,
 }
 
@@ -49,9 +48,9 @@ pub(crate) struct Core {
     pub(crate) is_outside: Cell<bool>,
     /// The next turn begins with a look at the system, also if callbacks are ready.
     pub(crate) is_poll_wanted: Cell<bool>,
-    /// The program has put its own `time` in place of the loop's; it is asked in every turn.
-    pub(crate) has_clock: Cell<bool>,
     pub(crate) closed: Cell<bool>,
+    /// The program has put a clock of its own in the place of `time`.
+    pub(crate) has_own_clock: Cell<bool>,
     debug: Cell<bool>,
     /// Who hears what happens; see `listener`.
     pub(crate) listener: Slot,
@@ -61,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
     pub(crate) thread: Cell<Option<i64>>,
+    /// The lock at which other threads wait for a callback to end; see `guard`.
+    pub(crate) gate: Slot,
     /// The loop's object, weakly.
     event_loop: Slot,
     forks: u32,
@@ -68,7 +69,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new() -> io::Result<Rc<Self>> {
-        let poll = Arc::new(Poll::new()?);
+        let poll = Poll::new()?;
         let waker = Waker::new()?;
         let mut sources = Registry::new();
         sources.register(&poll, waker.fd(), Interest::READ, Source::Waker)?;
@@ -83,13 +84,14 @@ impl Core {
             stopping: Cell::new(false),
             is_outside: Cell::new(false),
             is_poll_wanted: Cell::new(false),
-            has_clock: Cell::new(false),
             closed: Cell::new(false),
+            has_own_clock: Cell::new(false),
             debug: Cell::new(false),
             listener: Slot::default(),
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
+            gate: Slot::default(),
             event_loop: Slot::default(),
             forks: FORKS.load(Ordering::Relaxed),
         }))
@@ -130,30 +132,29 @@ impl Core {
         self.thread.get().is_some()
     }
 
-    /// The loop's own time: seconds of the monotonic clock.
+    /// The loop's time: seconds of the monotonic clock.
     #[inline]
-    pub(crate) fn own_time() -> f64 {
+    pub(crate) fn time() -> f64 {
         seconds(now())
     }
 
-    /// The time that timers go by.
+    /// The time that timers go by, in nanoseconds.
     #[inline]
-    pub(crate) fn time(&self) -> Result<f64> {
-        if self.has_clock.get() { self.time_of_program() } else { Ok(Self::own_time()) }
+    pub(crate) fn clock(&self) -> Result<u64> {
+        if self.has_own_clock.get() { self.own_time().map(deadline) } else { Ok(now()) }
     }
 
-    /// The same as the heap of timers counts.
+    /// The same in seconds.
     #[inline]
-    pub(crate) fn nanoseconds(&self) -> Result<u64> {
-        if self.has_clock.get() { self.time_of_program().map(deadline) } else { Ok(now()) }
+    pub(crate) fn clock_seconds(&self) -> Result<f64> {
+        if self.has_own_clock.get() { self.own_time() } else { Ok(Self::time()) }
     }
 
+    /// What the program says the time is, as asyncio asks it.
     #[cold]
-    fn time_of_program(&self) -> Result<f64> {
-        match self.event_loop() {
-            Some(event_loop) => event_loop.method(&names().time, [])?.to_float(),
-            None => Ok(Self::own_time()),
-        }
+    fn own_time(&self) -> Result<f64> {
+        let Some(event_loop) = self.event_loop() else { return Ok(Self::time()) };
+        event_loop.method(&names().time, [])?.to_float()
     }
 
     #[inline]
@@ -192,9 +193,14 @@ impl Core {
         self.ready.borrow_mut().push_back(handle);
     }
 
-    /// `call_soon` for native code, in a copy of the current context.
-    pub(crate) fn call_soon(self: &Rc<Self>, callback: &Object, arguments: &[Object]) -> Result<()> {
-        let context = crate::ffi::Context::copy_current()?;
+    /// `call_soon` for native code, by default in a copy of the current context.
+    pub(crate) fn call_soon(
+        self: &Rc<Self>,
+        callback: &Object,
+        arguments: &[Object],
+        context: Option<Object>,
+    ) -> Result<()> {
+        let context = context.map_or_else(Context::copy_current, Ok)?;
         self.push_ready(Handle::create(self, callback, arguments, context, None)?);
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(crate) struct Loop {
     pub(crate) core: Rc<Core>,
     task_factory: Slot,
     /// `{"loop": self}`, with which futures are made.
-    future_keywords: Slot,
+    own_keywords: Slot,
 }
 
 impl Class for Loop {
@@ -26,20 +26,20 @@ impl Class for Loop {
     const SUBCLASSED: bool = true;
 
     fn new() -> Result<Self> {
-        Ok(Self { core: Core::new()?, task_factory: Slot::default(), future_keywords: Slot::default() })
+        Ok(Self { core: Core::new()?, task_factory: Slot::default(), own_keywords: Slot::default() })
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
-        visit.cell(&self.task_factory);
-        visit.cell(&self.core.listener);
-        visit.cell(&self.future_keywords);
+        self.task_factory.traverse(visit);
+        self.core.listener.traverse(visit);
+        self.own_keywords.traverse(visit);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
         self.core.set_listener(None);
-        self.future_keywords.store(None);
+        self.own_keywords.store(None);
         self.core.close();
     }
 }
@@ -61,11 +61,15 @@ pub(crate) fn class() -> Result<Type<Loop>> {
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"call_soon", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
-        this.call(callback, rest, context, "call_soon").map(Instance::into_object)
+        this.core.check_open()?;
+        let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon_threadsafe", 0)?;
-        let handle = this.call(callback, rest, context, "call_soon_threadsafe")?;
+        this.core.check_open()?;
+        let handle = Handle::create_shared(&this.core, &callback[0], rest, context)?;
+        let handle = this.enqueue(handle, &callback[0], "call_soon_threadsafe")?;
         this.core.wake();
         Ok(handle.into_object())
     })
@@ -76,7 +80,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         }
         let delay = first[0].to_float()?;
         this.core.want_poll_if(delay <= 0.0);
-        let when = this.core.time()? + delay;
+        let when = this.core.clock_seconds()? + delay;
         this.call_at(when.into(), &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
@@ -85,7 +89,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
             return Err(Kind::TypeError.raise_static(c"when cannot be None"));
         }
         let when = Due::given(&first[0])?;
-        this.core.want_poll_if(when.seconds <= Core::own_time());
+        this.core.want_poll_if(when.seconds <= Core::time());
         this.call_at(when, &first[1], rest, context, "call_at")
     })
     .method(c"create_future", |this, arguments| {
@@ -98,7 +102,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
 fn state(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"time", |_this, arguments| {
         arguments.exactly::<0>("time")?;
-        Object::float(Core::own_time())
+        Object::float(Core::time())
     })
     .method(c"get_debug", |this, arguments| {
         arguments.exactly::<0>("get_debug")?;
@@ -132,10 +136,11 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_release", |this, arguments| {
         arguments.exactly::<0>("_release")?;
-        this.future_keywords.store(None);
+        this.own_keywords.store(None);
         this.core.close();
         Ok(Object::none())
     })
+    .method(c"_accept_streams", stream::accept)
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
     .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))
     .method(c"_open_read_pipe", |this, arguments| pipe::open_read(&this.core, arguments))
@@ -149,6 +154,13 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
         handle.set_repeating();
         Ok(handle.into_object())
+    })
+    .method(c"_tell_job", |this, arguments| {
+        let [function] = arguments.exactly("_tell_job")?;
+        if this.core.is_watched() {
+            this.core.tell(listener::Event::Job, function);
+        }
+        Ok(Object::none())
     })
     .method(c"_push_ready", |this, arguments| {
         let [handle] = arguments.exactly("_push_ready")?;
@@ -179,16 +191,15 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
             this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
             Ok(())
         })
-        .attribute(c"_has_clock", |this| Ok(Object::bool(this.core.has_clock.get())))
-        .settable(|this, value| {
-            this.core.has_clock.set(value.is_true()?);
-            // The turn that runs has not seen it.
-            this.core.is_poll_wanted.set(true);
-            Ok(())
-        })
         .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
         .settable(|this, value| {
             this.core.set_listener((!value.is_none()).then(|| value.clone()));
+            Ok(())
+        })
+        .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
+        .settable(|this, value| {
+            this.core.has_own_clock.set(value.is_true()?);
+            this.core.is_poll_wanted.set(true);
             Ok(())
         })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))
@@ -200,17 +211,9 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 
 impl Instance<Loop> {
     #[inline]
-    fn call(
-        &self,
-        callback: &[Object],
-        arguments: &[Object],
-        context: Object,
-        function: &str,
-    ) -> Result<Instance<Handle>> {
-        self.core.check_open()?;
-        let handle = Handle::create(&self.core, &callback[0], arguments, context, None)?;
+    fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
-            self.check_in_debug_mode(&handle, &callback[0], function)?;
+            self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.push_ready(handle.clone());
         Ok(handle)
@@ -244,15 +247,19 @@ impl Instance<Loop> {
     }
 }
 
-/// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
 fn create_future(this: &Instance<Loop>) -> Result<Object> {
-    if let Some(keywords) = this.future_keywords.load() {
-        return known().future.call_by_keywords(&keywords);
+    known().future.load()?.call_by_keywords([], &own_keywords(this)?)
+}
+
+/// `{"loop": self}`. Futures and tasks take a dict of keywords; one that is made once saves a tenth of each, see benches/loops.
+fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
+    if let Some(keywords) = this.own_keywords.load() {
+        return Ok(keywords);
     }
     let keywords = Object::dict()?;
     keywords.set_item(&known().loop_name.item(0)?, this.object())?;
-    this.future_keywords.store(Some(keywords.clone()));
-    known().future.call_by_keywords(&keywords)
+    this.own_keywords.store(Some(keywords.clone()));
+    Ok(keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
@@ -261,12 +268,17 @@ fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
-    let Some(names) = arguments.names() else {
-        return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+    let Some(names) = arguments.names().filter(|names| !is_unnamed(names, arguments.values())) else {
+        return known().task.load()?.call_by_keywords([coroutine], &own_keywords(this)?);
     };
     let all: SmallVec<[Object; 5]> =
         [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
-    known().task.call_with_names(&all, &task_names(names)?, 1)
+    known().task.load()?.call_with_names(&all, &task_names(names)?, 1)
+}
+
+/// Whether all that is said is that there is no name, as `asyncio.create_task` says it.
+fn is_unnamed(given: &Object, values: &[Object]) -> bool {
+    values.len() == 1 && values[0].is_none() && given.item(0).is_ok_and(|given| given.is(&names().name))
 }
 
 /// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.

@@ -2,41 +2,59 @@
 //!
 //! `isinstance(handle, asyncio.Handle)` holds by `__class__`: a true subclass would be tracked by the garbage collector and carry nine slots.
 //! Cycles cannot outlive the callback, because a handle lets go of everything once it has run or is cancelled.
+//! What `call_soon_threadsafe` gives has a [`Guard`] from Python 3.14 on.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-
-use smallvec::SmallVec;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit, Weak,
+    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type,
+    Visit, Weak,
 };
+use crate::guard::Guard;
 use crate::known::{known, names};
 
-/// Arguments beyond these are kept on the heap.
-const INLINE_ARGUMENTS: usize = 3;
-
-/// What is to be called.
-struct Call {
-    callback: Object,
-    arguments: SmallVec<[Object; INLINE_ARGUMENTS]>,
+/// What a handle is for, which its class says too.
+enum Role {
+    Plain,
+    /// Due at this time of the loop, in seconds.
+    Timer(Due),
+    /// Other threads may cancel it.
+    Shared(Guard),
 }
 
-/// The state of a handle of either class.
+/// How a handle is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Running lets go of the callback.
+    Once,
+    /// Again and again, as readers and writers are, so that what is called stays known.
+    Repeating,
+    /// Once, while other threads that cancel it wait.
+    Guarded,
+}
+
+/// The state of a handle of any class.
 pub(crate) struct Handle {
     call: Cell<Option<Call>>,
     context: Slot,
     cancelled: Cell<bool>,
     /// In the heap of timers.
     scheduled: Cell<bool>,
-    /// Runs again and again, as readers and writers do, so running does not let go of the callback.
-    repeats: Cell<bool>,
-    /// The loop's time at which it is due; only timers have one.
-    when: Option<Due>,
+    manner: Cell<Manner>,
+    role: Role,
     core: Rc<Core>,
-    /// Where it was made, and how it looked before it was cancelled; in debug mode only.
+    /// In debug mode only.
+    debug: OnceCell<Box<Debug>>,
+}
+
+/// What the debug mode wants to know.
+#[derive(Default)]
+struct Debug {
+    /// Where it was made.
     source_traceback: Slot,
+    /// How it looked before it was cancelled.
     shown: Slot,
 }
 
@@ -88,24 +106,42 @@ impl Handle {
         context: Object,
         when: Option<Due>,
     ) -> Result<Instance<Self>> {
-        let mut owned = SmallVec::new();
-        owned.reserve_exact(arguments.len());
-        for argument in arguments {
-            owned.push(argument.clone());
+        match when {
+            None => known().handle.instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Plain)),
+            Some(when) => known()
+                .timer_handle
+                .instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Timer(when))),
         }
-        let call = Call { callback: callback.clone(), arguments: owned };
-        let class = if when.is_some() { &known().timer_handle } else { &known().handle };
-        class.instantiate(Self {
-            call: Cell::new(Some(call)),
+    }
+
+    /// Makes a handle for `call_soon_threadsafe`: a plain one where asyncio makes a plain one.
+    #[inline]
+    pub(crate) fn create_shared(
+        core: &Rc<Core>,
+        callback: &Object,
+        arguments: &[Object],
+        context: Object,
+    ) -> Result<Instance<Self>> {
+        let Some(shared) = &known().shared_handle else {
+            return Self::create(core, callback, arguments, context, None);
+        };
+        let role = Role::Shared(Guard::default());
+        shared.class.instantiate_in_place(|| Self::new(core, callback, arguments, context, role))
+    }
+
+    #[inline]
+    fn new(core: &Rc<Core>, callback: &Object, arguments: &[Object], context: Object, role: Role) -> Self {
+        let manner = if matches!(role, Role::Shared(_)) { Manner::Guarded } else { Manner::Once };
+        Self {
+            call: Cell::new(Some(Call::new(callback, arguments))),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
-            scheduled: Cell::new(when.is_some()),
-            repeats: Cell::new(false),
-            when,
+            scheduled: Cell::new(matches!(role, Role::Timer(_))),
+            manner: Cell::new(manner),
+            role,
             core: Rc::clone(core),
-            source_traceback: Slot::default(),
-            shown: Slot::default(),
-        })
+            debug: OnceCell::new(),
+        }
     }
 
     #[inline]
@@ -118,11 +154,11 @@ impl Handle {
     }
 
     pub(crate) fn set_repeating(&self) {
-        self.repeats.set(true);
+        self.manner.set(Manner::Repeating);
     }
 
     pub(crate) fn set_source_traceback(&self, stack: Object) {
-        self.source_traceback.store(Some(stack));
+        self.debug.get_or_init(Box::default).source_traceback.store(Some(stack));
     }
 
     /// Shows the references of a handle that only its loop has to the collector.
@@ -130,10 +166,9 @@ impl Handle {
         if handle.object().reference_count() != 1 {
             return;
         }
-        visit.cell(&handle.context);
+        handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
-        visit.object(&call.callback);
-        call.arguments.iter().for_each(|argument| visit.object(argument));
+        call.traverse(visit);
         handle.call.set(Some(call));
     }
 
@@ -141,13 +176,19 @@ impl Handle {
     /// exception handler.
     #[inline]
     pub(crate) fn run(handle: &Instance<Self>) -> Result<()> {
-        if handle.repeats.get() {
-            return Self::run_keeping(handle);
+        match handle.manner.get() {
+            Manner::Once => Self::run_once(handle),
+            Manner::Repeating => Self::run_keeping(handle),
+            Manner::Guarded => handle.guarded(|| Self::run_once(handle)),
         }
+    }
+
+    #[inline]
+    fn run_once(handle: &Instance<Self>) -> Result<()> {
         let (Some(call), Some(context)) = (handle.call.take(), handle.context.take()) else {
             return Ok(());
         };
-        match Context::run(&context, || call.callback.call_with(&call.arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => {
                 let exception = raised.take();
@@ -162,15 +203,24 @@ impl Handle {
 
     /// `handle._run()`: as the loop does it, but what is called stays known.
     fn run_keeping(handle: &Instance<Self>) -> Result<()> {
-        let (Some(call), Some(context)) = (handle.call.take(), handle.context.load()) else {
+        let (Some(call), Some(context)) = (handle.call(), handle.context.load()) else {
             return Ok(());
         };
-        let (callback, arguments) = (call.callback.clone(), call.arguments.clone());
-        handle.call.set(Some(call));
-        match Context::run(&context, || callback.call_with(&arguments)) {
+        match Context::run(&context, || call.run()) {
             Ok(_) => Ok(()),
             Err(raised) => handle.core.report_failed_call(handle, &raised.take()),
         }
+    }
+
+    /// Runs what other threads must not cancel meanwhile.
+    #[inline]
+    fn guarded(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        if let Role::Shared(guard) = &self.role { guard.run(&self.core, run) } else { run() }
+    }
+
+    /// Returns when no other thread runs this, where that makes a difference.
+    fn wait(&self) -> Result<()> {
+        if let Role::Shared(guard) = &self.role { guard.wait(&self.core) } else { Ok(()) }
     }
 
     /// Does nothing to a handle that has run.
@@ -179,7 +229,7 @@ impl Handle {
             return Ok(());
         }
         if handle.core.is_debug() {
-            handle.shown.store(Some(Object::text(&handle.object().repr())?));
+            handle.debug.get_or_init(Box::default).shown.store(Some(Object::text(&handle.object().repr())?));
         }
         handle.forget_call();
         if handle.scheduled.get() {
@@ -193,34 +243,43 @@ impl Handle {
         drop((self.call.take(), self.context.take()));
     }
 
-    fn callback(&self) -> Object {
+    /// A copy of what is to be called.
+    fn call(&self) -> Option<Call> {
         let call = self.call.take();
-        let callback = call.as_ref().map_or_else(Object::none, |call| call.callback.clone());
-        self.call.set(call);
-        callback
+        self.call.set(call.clone());
+        call
     }
 
-    fn arguments(&self) -> Result<Object> {
-        let call = self.call.take();
-        let arguments = call.as_ref().map_or_else(|| Ok(Object::none()), |call| Object::tuple_of(&call.arguments));
-        self.call.set(call);
-        arguments
+    /// What the debug mode knows, or `None`.
+    fn noted(&self, which: impl FnOnce(&Debug) -> &Slot) -> Object {
+        self.debug.get().and_then(|debug| which(debug).load()).unwrap_or_else(Object::none)
     }
 
     fn asyncio_class(&self) -> &'static Object {
-        if self.when.is_some() { &known().asyncio_timer_handle } else { &known().asyncio_handle }
+        match (&self.role, &known().shared_handle) {
+            (Role::Timer(_), _) => &known().asyncio_timer_handle,
+            (Role::Shared(_), Some(shared)) => &shared.asyncio,
+            _ => &known().asyncio_handle,
+        }
+    }
+
+    /// The loop's time at which a timer is due.
+    fn when(&self) -> Due {
+        if let Role::Timer(when) = self.role { when } else { Due::default() }
     }
 }
 
-/// What both classes have.
+/// What all classes have.
 fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Handle> {
     Spec::new(name, doc)
         .method(c"cancel", |this, arguments| {
             arguments.exactly::<0>("cancel")?;
+            Handle::wait(this)?;
             Handle::cancel(this).map(|()| Object::none())
         })
         .method(c"cancelled", |this, arguments| {
             arguments.exactly::<0>("cancelled")?;
+            Handle::wait(this)?;
             Ok(Object::bool(this.cancelled.get()))
         })
         .method(c"get_context", |this, arguments| {
@@ -229,25 +288,25 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
         })
         .method(c"_run", |this, arguments| {
             arguments.exactly::<0>("_run")?;
-            Handle::run_keeping(this).map(|()| Object::none())
+            Handle::guarded(this, || Handle::run_keeping(this)).map(|()| Object::none())
         })
         .method(c"_repr_info", |this, arguments| {
             arguments.exactly::<0>("_repr_info")?;
-            this.asyncio_class().attribute(&Object::interned(c"_repr_info")?)?.call([this.object()])
+            this.asyncio_class().member(c"_repr_info")?.call([this.object()])
         })
         .attribute(c"__class__", |this| Ok(this.asyncio_class().clone()))
-        .attribute(c"_callback", |this| Ok(this.callback()))
-        .attribute(c"_args", |this| this.arguments())
+        .attribute(c"_callback", |this| Ok(this.call().map_or_else(Object::none, |call| call.callable().clone())))
+        .attribute(c"_args", |this| this.call().map_or_else(|| Ok(Object::none()), |call| call.arguments()))
         .attribute(c"_context", |this| Ok(this.context.load().unwrap_or_else(Object::none)))
         .attribute(c"_cancelled", |this| Ok(Object::bool(this.cancelled.get())))
         .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
-        .attribute(c"_repr", |this| Ok(this.shown.load().unwrap_or_else(Object::none)))
-        .attribute(c"_source_traceback", |this| Ok(this.source_traceback.load().unwrap_or_else(Object::none)))
+        .attribute(c"_repr", |this| Ok(this.noted(|debug| &debug.shown)))
+        .attribute(c"_source_traceback", |this| Ok(this.noted(|debug| &debug.source_traceback)))
         .settable(|this, value| {
-            this.source_traceback.store((!value.is_none()).then(|| value.clone()));
+            this.debug.get_or_init(Box::default).source_traceback.store((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
-        .repr(|this| this.asyncio_class().attribute(&Object::interned(c"__repr__")?)?.call([this.object()]))
+        .repr(|this| this.asyncio_class().member(c"__repr__")?.call([this.object()]))
 }
 
 /// The class of handles without a time.
@@ -255,14 +314,32 @@ pub(crate) fn plain_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.Handle", c"A callback that waits for its turn; `asyncio.Handle` describes it.").create(None)
 }
 
+/// The class of handles that other threads may cancel, and which of asyncio's they say they are.
+pub(crate) struct SharedHandle {
+    class: Type<Handle>,
+    asyncio: Object,
+}
+
+impl SharedHandle {
+    /// `None` where asyncio has no such class, before Python 3.14.
+    pub(crate) fn new() -> Result<Option<Self>> {
+        let events = Object::import(c"asyncio.events")?;
+        let Ok(asyncio) = events.member(c"_ThreadSafeHandle").map_err(Raised::forget) else {
+            return Ok(None);
+        };
+        let doc = c"A callback that waits for its turn; other threads that cancel it wait while it runs.";
+        Ok(Some(Self { class: spec(c"treadle._native.ThreadSafeHandle", doc).create(None)?, asyncio }))
+    }
+}
+
 /// The class of handles with a time.
 pub(crate) fn timer_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.TimerHandle", c"A callback that waits for its time; `asyncio.TimerHandle` describes it.")
         .method(c"when", |this, arguments| {
             arguments.exactly::<0>("when")?;
-            this.when.unwrap_or_default().object()
+            this.when().object()
         })
-        .attribute(c"_when", |this| this.when.unwrap_or_default().object())
+        .attribute(c"_when", |this| this.when().object())
         .attribute(c"_scheduled", |this| Ok(Object::bool(this.scheduled.get())))
         .compare(compare)
         .create(None)
@@ -272,7 +349,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 #[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
-    let [mine, theirs] = [this.when, other.when].map(|when| when.unwrap_or_default().seconds);
+    let (mine, theirs) = (this.when().seconds, other.when().seconds);
     let same = this.is(&other);
     Ok(Some(match comparison {
         Comparison::Less => mine < theirs,

@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use treadle_reactor::{Kind as Descriptor, Outgoing, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result};
+use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result, Spec};
 use crate::flow::{self, Flow, Flows};
 use crate::source::Source;
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
+use crate::watch;
 
 /// With more than this waiting, gathering gains nothing any more and only holds memory: see benches/loops.
 const GATHER: usize = 32 * 1024;
@@ -58,8 +59,18 @@ impl Outbox {
         self.is_blocked.get()
     }
 
+    /// Drops everything, but for what is only gathered: asyncio has sent that by now, as far as the kernel takes it.
+    pub(crate) fn give_up<T: Writes>(&self, transport: &T) {
+        let is_gathered = !self.is_blocked.get() && !self.is_empty() && transport.lost.get() == 0;
+        if is_gathered && !transport.core.belongs_to_another_process() {
+            // Whoever aborts is not interested in errors.
+            let _ = self.outgoing.borrow_mut().write_to(transport.fd, T::KIND);
+        }
+        self.clear();
+    }
+
     /// Drops everything.
-    pub(crate) fn clear(&self) {
+    fn clear(&self) {
         self.is_blocked.set(false);
         let unsent = self.outgoing.borrow_mut().clear();
         drop(unsent);
@@ -114,6 +125,20 @@ impl<T: Writes> Flows for T {
     fn send_gathered(this: &Instance<Self>) -> Result<()> {
         flush_gathered(this)
     }
+}
+
+/// What transports with an outbox have.
+pub(crate) fn methods<T: Writes>(spec: Spec<T>) -> Spec<T> {
+    flow::methods(spec)
+        .method(c"can_write_eof", |_this, arguments| {
+            arguments.exactly::<0>("can_write_eof")?;
+            Ok(Object::bool(true))
+        })
+        .method(c"close", |this, arguments| {
+            arguments.exactly::<0>("close")?;
+            close(this).map(|()| Object::none())
+        })
+        .method(c"abort", transport::abort)
 }
 
 /// `write(data)`.
@@ -172,16 +197,28 @@ pub(crate) fn enlist<T: Writes>(this: &Instance<T>) {
 }
 
 /// Sends what has been gathered in this turn.
+#[inline]
 pub(crate) fn flush_all(core: &Core) -> Result<()> {
+    if core.unflushed.borrow().is_empty() { Ok(()) } else { flush_all_listed(core) }
+}
+
+fn flush_all_listed(core: &Core) -> Result<()> {
     // Exceptions that end programs end this; what is left in the list is sent when the loop goes on.
     while let Some(source) = { core.unflushed.borrow_mut().pop_front() } {
-        match source {
-            Source::Stream(stream) => flush_listed(&stream)?,
-            Source::WritePipe(pipe) => flush_listed(&pipe)?,
-            _ => {}
+        match source.transport() {
+            Some(transport) if core.is_watched() => watch::timed(core, transport, || flush_source(&source))?,
+            _ => flush_source(&source)?,
         }
     }
     Ok(())
+}
+
+fn flush_source(source: &Source) -> Result<()> {
+    match source {
+        Source::Stream(stream) => flush_listed(stream),
+        Source::WritePipe(pipe) => flush_listed(pipe),
+        _ => Ok(()),
+    }
 }
 
 fn flush_listed<T: Writes>(this: &Instance<T>) -> Result<()> {
@@ -218,15 +255,6 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     // What this makes the protocol write still goes out before the end.
     flow::resume_if_drained(this)?;
     if outbox.is_empty() { T::on_empty(this) } else { Ok(()) }
-}
-
-/// `abort()`: what this turn has gathered is given to the kernel once, as asyncio did when it was written; the rest is dropped.
-pub(crate) fn abort<T: Writes>(this: &Instance<T>, exception: &Object) -> Result<()> {
-    if this.outbox().is_listed.get() && !this.core.belongs_to_another_process() {
-        T::before_flush(this)?;
-        flush_gathered(this)?;
-    }
-    T::abort(this, exception)
 }
 
 /// `close()`: what was written goes out, then `connection_lost(None)`.

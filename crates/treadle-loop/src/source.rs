@@ -5,6 +5,7 @@ use crate::ffi::{Instance, Object, Visit};
 use crate::handle::Handle;
 use crate::pipe::{ReadPipe, WritePipe};
 use crate::stream::Stream;
+use crate::transport::Endpoint;
 
 /// The owner of a registration.
 #[derive(Clone)]
@@ -49,27 +50,31 @@ impl Source {
                 callbacks.reader.iter().chain(&callbacks.writer).for_each(|watcher| watcher.traverse(visit));
                 callbacks.socket.iter().chain(&callbacks.file).for_each(|object| visit.object(object));
             }
-            Self::Stream(stream) => visit.object(stream.object()),
-            Self::Datagram(datagram) => visit.object(datagram.object()),
-            Self::ReadPipe(pipe) => visit.object(pipe.object()),
-            Self::WritePipe(pipe) => visit.object(pipe.object()),
+            _ => self.transport().into_iter().for_each(|transport| visit.object(transport)),
         }
     }
 
     pub(crate) fn is_transport(&self) -> bool {
-        !matches!(self, Self::Waker | Self::Signals | Self::Callbacks(_))
+        self.endpoint().is_some()
+    }
+
+    pub(crate) fn transport(&self) -> Option<&Object> {
+        self.endpoint().map(|(transport, _)| transport)
     }
 
     /// The transport that has the descriptor for itself, until it is closed.
     pub(crate) fn open_transport(&self) -> Option<&Object> {
-        let (transport, is_closing) = match self {
-            Self::Waker | Self::Signals | Self::Callbacks(_) => return None,
-            Self::Stream(stream) => (stream.object(), stream.is_closing.get()),
-            Self::Datagram(datagram) => (datagram.object(), datagram.is_closing.get()),
-            Self::ReadPipe(pipe) => (pipe.object(), pipe.is_closing.get()),
-            Self::WritePipe(pipe) => (pipe.object(), pipe.is_closing.get()),
-        };
-        (!is_closing).then_some(transport)
+        self.endpoint().filter(|(_, endpoint)| !endpoint.is_closing.get()).map(|(transport, _)| transport)
+    }
+
+    fn endpoint(&self) -> Option<(&Object, &Endpoint)> {
+        match self {
+            Self::Waker | Self::Signals | Self::Callbacks(_) => None,
+            Self::Stream(stream) => Some((stream.object(), stream)),
+            Self::Datagram(datagram) => Some((datagram.object(), datagram)),
+            Self::ReadPipe(pipe) => Some((pipe.object(), pipe)),
+            Self::WritePipe(pipe) => Some((pipe.object(), pipe)),
+        }
     }
 }
 

@@ -14,11 +14,10 @@ use std::time::Duration;
 use treadle_reactor::{Event, Events, now};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Result, check_signals, detached};
+use crate::ffi::{Result, check_signals, detached};
 use crate::handle::Handle;
-use crate::known::names;
 use crate::source::Source;
-use crate::{datagram, listener, outbox, pipe, readiness, signals, stream};
+use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -48,9 +47,10 @@ fn run_turns(core: &Rc<Core>) -> Result<()> {
         let mut transports_wait = false;
         core.is_outside.set(true);
         if core.ready.borrow().is_empty() || core.stopping.get() || core.is_poll_wanted.get() || asked.is_long_ago() {
-            core.is_poll_wanted.set(core.has_clock.get());
+            core.is_poll_wanted.set(false);
             transports_wait = poll_point(core)?;
-            asked = Asked { turns: 0, at: now() };
+            // A clock of the program's may have any time in the next turn.
+            asked = Asked { turns: if core.has_own_clock.get() { TURNS } else { 0 }, at: now() };
         }
         asked.turns += 1;
         core.is_outside.set(false);
@@ -83,22 +83,12 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
             continue;
         }
         if core.is_watched() {
-            run_watched(core, &handle)?;
+            watch::callback(core, &handle)?;
         } else {
             Handle::run(&handle)?;
         }
     }
     Ok(())
-}
-
-/// Runs one callback that somebody listens to, or under the stop watch of the debug mode.
-#[cold]
-fn run_watched(core: &Core, handle: &Instance<Handle>) -> Result<()> {
-    core.tell(listener::Event::Callback, handle.object());
-    match core.event_loop().filter(|_| core.is_debug()) {
-        Some(event_loop) => event_loop.method(&names()._run_in_debug_mode, [handle.object()]).map(drop),
-        None => Handle::run(handle),
-    }
 }
 
 /// Handles signals, asks the system for events and the clock for timers. Sleeps if there is nothing to do.
@@ -143,8 +133,13 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
     for event in events.iter() {
         // Taken out by reference count: what runs may deregister it.
         let source = core.sources.borrow().owner(event.token).cloned();
-        if let Some(source) = source.filter(&which) {
-            dispatch(core, source, event)?;
+        let Some(source) = source.filter(&which) else { continue };
+        match source.transport() {
+            Some(transport) if core.is_watched() => {
+                let transport = transport.clone();
+                watch::ready(core, &transport, || dispatch(core, source, event))?;
+            }
+            _ => dispatch(core, source, event)?,
         }
     }
     Ok(())
@@ -155,8 +150,8 @@ fn timeout(core: &Core) -> Result<Option<Duration>> {
     if core.stopping.get() || !core.ready.borrow().is_empty() {
         return Ok(Some(Duration::ZERO));
     }
-    let Some(deadline) = ({ core.timers.borrow().next_deadline() }) else { return Ok(None) };
-    Ok(Some(Duration::from_nanos(deadline.saturating_sub(core.nanoseconds()?))))
+    let Some(deadline) = core.timers.borrow().next_deadline() else { return Ok(None) };
+    Ok(Some(Duration::from_nanos(deadline.saturating_sub(core.clock()?))))
 }
 
 /// Moves timers that are due to the ready queue, in the order of their time.
@@ -164,11 +159,13 @@ fn collect_due_timers(core: &Core) -> Result<()> {
     if core.timers.borrow().next_deadline().is_none() {
         return Ok(());
     }
-    let time = core.nanoseconds()?;
+    let time = core.clock()?;
     loop {
         let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
         handle.set_unscheduled();
-        if !handle.is_cancelled() {
+        if handle.is_cancelled() {
+            core.timers.borrow_mut().note_cancelled_popped();
+        } else {
             core.push_ready(handle);
         }
     }

@@ -12,8 +12,7 @@ import sys
 import threading
 import warnings
 from asyncio import base_events, events, format_helpers
-from asyncio.log import logger
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from traceback import StackSummary
 from typing import Any
 
@@ -43,23 +42,19 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         super().__init__()
         self._attach()
-        self._has_clock = self._class_has_clock()
-        self._wakeup_sockets: tuple[Any, Any] | None = None
+        self._look_at_clock()
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute. Who replaces ``time``, as tests do that turn the clock, has timers go by that."""
+        """Set an attribute. Tests put clocks of their own in the place of ``time``, and timers go by them."""
         super().__setattr__(name, value)
         if name == "time":
-            self._has_clock = True
+            self._look_at_clock()
 
     def __delattr__(self, name: str) -> None:
-        """Delete an attribute; without a ``time`` of its own the loop goes by its class's."""
+        """Delete an attribute."""
         super().__delattr__(name)
         if name == "time":
-            self._has_clock = self._class_has_clock()
-
-    def _class_has_clock(self) -> bool:
-        return type(self).time is not native.Loop.time
+            self._look_at_clock()
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called.
@@ -69,9 +64,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """
         self._check_closed()
         self._check_running()
+        self._look_at_clock()
         self._set_coroutine_origin_tracking(self._debug)
         hooks = sys.get_asyncgen_hooks()
-        restore_wakeup = self._watch_signals()
         self._thread_id = threading.get_ident()
         try:
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
@@ -83,7 +78,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(enabled=False)
             sys.set_asyncgen_hooks(*hooks)
-            restore_wakeup()
 
     def close(self) -> None:
         """Close the loop: callbacks that wait are dropped, the default executor is told to end.
@@ -94,41 +88,18 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         if self.is_closed():
             return
         super().close()
-        self._close_wakeup()
         self._release()
 
     def run_in_executor(  # type: ignore[override]  # Its types are asyncio's, too long to repeat.
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
         """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
-        if self._listener is not None:
-            self._listener.job(func)
+        self._tell_job(func)
         return super().run_in_executor(executor, func, *args)
 
-    # What ends a sleep when a signal arrives.
-
-    def _watch_signals(self) -> Callable[[], None]:
-        """Have signals wake the loop while it runs; return what undoes that."""
-        if threading.current_thread() is not threading.main_thread():
-            return _nothing
-        descriptor = self._wakeup_descriptor()
-        before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-        if before == descriptor:
-            return _nothing
-        if before != -1:
-            # Somebody else's, and theirs it remains.
-            signal.set_wakeup_fd(before)
-            return _nothing
-        return self._unwatch_signals
-
-    def _unwatch_signals(self) -> None:
-        """Stop being woken, unless handlers of ours wait for signals."""
-
-    def _wakeup_descriptor(self) -> int:
-        raise NotImplementedError
-
-    def _close_wakeup(self) -> None:
-        raise NotImplementedError
+    def _look_at_clock(self) -> None:
+        """Notice whether ``time`` is still the native one."""
+        self._has_own_clock = "time" in vars(self) or type(self).time is not native.Loop.time
 
     # What native code calls.
 
@@ -150,9 +121,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """Return the stack of whoever schedules a callback."""
         return format_helpers.extract_stack(sys._getframe(1))
 
-    def _create_task(self, coro: Coroutine[Any, Any, Any], **keywords: Any) -> asyncio.Task[Any]:
-        """Make a task where native code does not: with a factory, in debug mode, on a closed loop."""
-        return asyncio.BaseEventLoop.create_task(self, coro, **keywords)
+    # Makes tasks where native code does not: with a factory, in debug mode, on a closed loop. Not through a function of
+    # our own, because what made a task is looked for that many frames up.
+    _create_task = asyncio.BaseEventLoop.create_task
 
     def _run_in_debug_mode(self, handle: asyncio.Handle) -> None:
         """Run a callback and complain if it takes long."""
@@ -169,18 +140,27 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         # A traceback of what ran may keep this frame, and with it the handle and all it holds.
         del handle
 
+    def _transport_ran(self, transport: object, protocol: Any, started: float) -> None:
+        """Complain if a transport took long, which is called without a handle; its protocol is the one to look at."""
+        took = self.time() - started
+        if took < self.slow_callback_duration:
+            return
+        while (above := getattr(protocol, "_app_protocol", None)) is not None:
+            protocol = above
+        _loop_module.logger.warning("Executing %r of %r took %.3f seconds", protocol, transport, took)
+
     def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
         """Report an error that ends a connection; those of the network are ordinary."""
         if isinstance(exception, OSError):
             if self._debug:
-                logger.debug("%r: %s", transport, message, exc_info=exception)
+                _loop_module.logger.debug("%r: %s", transport, message, exc_info=exception)
             return
         self.call_exception_handler(
             {"message": message, "exception": exception, "transport": transport, "protocol": protocol}
         )
 
     def _write_after_loss(self, warning: str) -> None:
-        logger.warning(warning)
+        _loop_module.logger.warning(warning)
 
     def _detach_server(self, server: Any, transport: object) -> None:
         """Tell a server that one of its connections is gone."""
@@ -193,7 +173,3 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """Warn of a transport that nobody closed, and close its socket or file."""
         warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
         file.close()
-
-
-def _nothing() -> None:
-    pass

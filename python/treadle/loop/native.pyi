@@ -13,7 +13,7 @@ class Loop:
     _thread_id: int | None
     _task_factory: Any
     _listener: Any
-    _has_clock: bool
+    _has_own_clock: bool
 
     def call_soon(
         self,
@@ -69,6 +69,9 @@ class Loop:
     async def _sock_write(
         self, sock: socket.socket, write: Callable[[*_Arguments], int], arguments: tuple[*_Arguments], /
     ) -> int: ...
+    def _accept_streams(
+        self, sock: socket.socket, count: int, factory: Callable[[], Any], context: Context | None, server: Any, /
+    ) -> bool: ...
     def _accept_connections(
         self,
         sock: socket.socket,
@@ -84,6 +87,7 @@ class Loop:
     def _release(self) -> None: ...
     def _poll_signals(self, fd: int, /) -> None: ...
     def _create_repeating(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle: ...
+    def _tell_job(self, func: object, /) -> None: ...
     def _push_ready(self, handle: asyncio.Handle, /) -> None: ...
     def _open_stream(
         self,
@@ -92,6 +96,7 @@ class Loop:
         waiter: asyncio.Future[None] | None,
         extra: dict[str, Any],
         server: Any,
+        context: Context | None,
         /,
     ) -> asyncio.Transport: ...
     def _open_datagram(
@@ -144,8 +149,8 @@ class Loop:
 
 class Tls:
     def _feed(self, data: bytes, /) -> None: ...
-    def _flush_backlog(self) -> None: ...
     def _drop_backlog(self) -> None: ...
+    def _send_gathered(self) -> None: ...
 
 Handle: type[asyncio.Handle]
 TimerHandle: type[asyncio.TimerHandle]

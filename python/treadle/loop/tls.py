@@ -24,8 +24,8 @@ _ATTRIBUTES = """
 """
 _SETTERS = ("__init__", "_set_app_protocol", "_set_read_buffer_limits", "_set_write_buffer_limits")
 _METHODS = """
-    _call_eof_received _control_app_writing _control_ssl_reading _do_flush _do_handshake _do_read _do_shutdown _do_write
-    _fatal_error _process_outgoing _start_shutdown _write_appdata buffer_updated connection_lost get_buffer
+    _abort _call_eof_received _control_app_writing _control_ssl_reading _do_flush _do_handshake _do_read _do_shutdown
+    _do_write _fatal_error _process_outgoing _start_shutdown _write_appdata buffer_updated connection_lost get_buffer
 """
 _STATES = ["UNWRAPPED", "DO_HANDSHAKE", "WRAPPED", "FLUSHING", "SHUTDOWN"]
 _BUFFER = 64 * 1024
@@ -54,10 +54,10 @@ class _Tls(native.Tls, sslproto.SSLProtocol):
         self._drop_backlog()
         super().connection_lost(exc)
 
-    def _abort(self, exc: BaseException | None) -> None:
-        # What was written in this turn has been sent by now on asyncio.
-        self._flush_backlog()
-        super()._abort(exc)
+    def _abort(self, *error: Any) -> None:
+        # Which of the versions take an exception does not matter here.
+        self._send_gathered()
+        super()._abort(*error)
 
     def _write_after_end(self, data: Any) -> None:
         # Not `super()`, which is the native half.
@@ -107,6 +107,8 @@ async def start(
         transport.close()
         made.cancel()
         resumed.cancel()
+        # Its exception leads to this frame.
+        del waiter
         raise
     return tls._app_transport
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from stat import S_ISSOCK
 from typing import Any, cast
 
+from treadle.loop import clients
 from treadle.loop.files import Files
 from treadle.loop.serving import begin_serving
 
@@ -103,6 +104,7 @@ class Unix(Files):
         sock.setblocking(False)  # noqa: FBT003 - the method takes no names.
         timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
         server: Any = base_events.Server(self, [sock], protocol_factory, ssl, backlog, *timeouts)
+        clients.keep(server)
         if start_serving:
             await begin_serving(server)
         return cast("asyncio.Server", server)

@@ -17,6 +17,14 @@ impl Context {
         unsafe { Object::from_new(new) }
     }
 
+    /// `context.copy()`.
+    pub(crate) fn copy(context: &Object) -> Result<Object> {
+        // SAFETY: alive (L1), attached (L2), what is no context is an exception, and the result is new (L4).
+        let new = unsafe { raw::PyContext_Copy(context.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Object::from_new(new) }
+    }
+
     /// `context.run(function)`. An exception that `function` has set stays set while the context is left.
     #[inline]
     pub(crate) fn run<T>(context: &Object, function: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -20,6 +20,7 @@ unsafe extern "C" {
         count: usize,
         names: *mut PyObject,
     ) -> *mut PyObject;
+    pub(super) fn PyContext_Copy(context: *mut PyObject) -> *mut PyObject;
     pub(super) fn PyContext_CopyCurrent() -> *mut PyObject;
     pub(super) fn PyContext_Enter(context: *mut PyObject) -> c_int;
     pub(super) fn PyContext_Exit(context: *mut PyObject) -> c_int;

@@ -1,22 +1,24 @@
 //! The transport of a connected stream socket, TCP or Unix: what runs for each packet.
 
+mod accepted;
 mod read;
 mod write;
 
 use std::cell::Cell;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use treadle_reactor::Interest;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Instance, Kind, Object, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::ffi::{Args, Instance, Kind, Object, Result, Slot, Spec, Type};
 use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::streams;
 use crate::tls::Tls;
-use crate::transport::{self, Endpoint, Transport};
+use crate::transport::{self, Endpoint, Transport, endpoint_class};
+use accepted::Accepted;
+pub(crate) use accepted::accept;
 pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
@@ -33,34 +35,11 @@ pub(crate) struct Stream {
     eof_written: Cell<bool>,
     /// A future that is done when all is written; somebody sends a file then.
     drained: Slot,
+    /// What the Python objects of a connection that a server has accepted are made of, when they are asked for.
+    accepted: Option<Box<Accepted>>,
 }
 
-impl Class for Stream {
-    type Head = TransportHead;
-    type Tail = WeakAndDict;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.endpoint.traverse(visit);
-        visit.cell(&self.server);
-        visit.cell(&self.drained);
-    }
-
-    fn clear(&self) {
-        self.endpoint.clear();
-        self.server.store(None);
-        self.drained.store(None);
-    }
-}
-
-impl Deref for Stream {
-    type Target = Endpoint;
-
-    #[inline]
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
+endpoint_class!(Stream, server, drained);
 
 impl Transport for Stream {
     fn source(this: &Instance<Self>) -> Source {
@@ -73,7 +52,7 @@ impl Transport for Stream {
     }
 
     fn discard_unsent(&self) {
-        self.outbox.clear();
+        self.outbox.give_up(self);
     }
 
     fn set_protocol(this: &Instance<Self>, protocol: &Object) -> Result<()> {
@@ -95,6 +74,16 @@ impl Transport for Stream {
         Ok(())
     }
 
+    fn materialize(this: &Instance<Self>) -> Result<()> {
+        let Some(accepted) = this.accepted.as_ref().filter(|_| !this.extra.is_some()) else { return Ok(()) };
+        let socket = accepted.socket(&this.bare)?;
+        this.extra.store(Some(accepted.extra(&socket)?));
+        if this.fd == known().sock.descriptor(&socket)? {
+            this.file.store(Some(socket));
+        }
+        Ok(())
+    }
+
     fn describe(&self) -> String {
         let reading = if self.is_reading() { "reading" } else { "not reading" };
         format!(" {reading} write buffer={}", self.outbox.len())
@@ -103,16 +92,15 @@ impl Transport for Stream {
 
 impl Stream {
     /// Makes a transport that does nothing yet.
-    pub(crate) fn create(
-        core: &Rc<Core>,
-        socket: &Object,
+    fn create(
+        endpoint: Endpoint,
         protocol: &Object,
-        extra: &Object,
         server: Option<Object>,
+        accepted: Option<Box<Accepted>>,
     ) -> Result<Instance<Self>> {
-        streams::adopt(core.event_loop(), protocol)?;
+        streams::adopt(endpoint.core.event_loop(), protocol)?;
         known().stream.instantiate(Self {
-            endpoint: Endpoint::new(core, socket, protocol, extra)?,
+            endpoint,
             is_buffered: Cell::new(protocol.is_instance(&known().buffered_protocol)?),
             is_tls: Cell::new(known().tls.cast(protocol).is_some()),
             server: Slot::new(server),
@@ -120,6 +108,7 @@ impl Stream {
             has_ended: Cell::new(false),
             eof_written: Cell::new(false),
             drained: Slot::default(),
+            accepted,
         })
     }
 
@@ -169,18 +158,7 @@ pub(crate) fn on_ready(this: &Instance<Stream>, is_readable: bool, is_writable: 
 pub(crate) fn class(base: &Object) -> Result<Type<Stream>> {
     let spec = Spec::new(c"treadle._native.StreamTransport", c"The transport of a stream socket.");
     let spec = transport::reading(transport::methods(spec));
-    write::methods(internals(connection(spec))).create(Some(base))
-}
-
-fn connection(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"close", |this, arguments| {
-        arguments.exactly::<0>("close")?;
-        outbox::close(this).map(|()| Object::none())
-    })
-    .method(c"abort", |this, arguments| {
-        arguments.exactly::<0>("abort")?;
-        outbox::abort(this, &Object::none()).map(|()| Object::none())
-    })
+    write::methods(internals(spec)).create(Some(base))
 }
 
 /// What the Python half uses; the names are asyncio's where its standard library looks for them.
@@ -197,14 +175,14 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
     })
     .method(c"_force_close", |this, arguments| {
         let [exception] = arguments.exactly("_force_close")?;
-        outbox::abort(this, exception).map(|()| Object::none())
+        Stream::abort(this, exception).map(|()| Object::none())
     })
     .method(c"_fatal_error", |this, arguments| {
         let [exception, message] = arguments.named("_fatal_error", ["exc", "message"], 1)?;
         let message = message.map_or_else(|| Ok("Fatal error on transport".to_owned()), Object::to_text)?;
         Stream::fail(this, exception.unwrap_or(&Object::none()), &message).map(|()| Object::none())
     })
-    .attribute(c"_sock", |this| Ok(this.file.load().unwrap_or_else(Object::none)))
+    .attribute(c"_sock", transport::file)
     .attribute(c"_sock_fd", |this| Object::integer(i64::from(this.fd)))
     .attribute(c"_server", |this| Ok(this.server.load().unwrap_or_else(Object::none)))
     .attribute(c"_eof", |this| Ok(Object::bool(this.eof_written.get())))
@@ -214,10 +192,11 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
 pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
-    let [socket, protocol, waiter, extra, server] = arguments.exactly("_open_stream")?;
+    let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
-    let this = Stream::create(core, socket, protocol, extra, server)?;
+    let endpoint = Endpoint::new(core, socket, protocol, extra)?.in_context(context);
+    let this = Stream::create(endpoint, protocol, server, None)?;
     Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));

@@ -83,7 +83,7 @@ impl Class for Tls {
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
-        self.slots().into_iter().for_each(|slot| visit.cell(slot));
+        self.slots().into_iter().for_each(|slot| slot.traverse(visit));
         // `bytes` refer to nothing, so the backlog cannot be part of a cycle.
     }
 
@@ -113,6 +113,7 @@ impl Tls {
     fn fail(this: &Instance<Self>, raised: Raised) -> Result<()> {
         let exception = raised.take();
         Core::let_through(&exception)?;
+        write::send_gathered(this);
         let message = Object::text("Fatal error on SSL protocol")?;
         this.object().method(&names()._fatal_error, [&exception, &message]).map(drop)
     }

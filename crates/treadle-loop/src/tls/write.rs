@@ -1,7 +1,7 @@
 //! From the application to the socket: small writes of a turn become few records, and one write of the transport below.
 
 use super::{Phase, Tls, load, pending, wants_more};
-use crate::ffi::{Instance, Kind, Object, Readable, Result, Spec};
+use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result, Spec};
 use crate::known::names;
 use crate::stream;
 
@@ -21,9 +21,10 @@ pub(super) fn methods(spec: Spec<Tls>) -> Spec<Tls> {
         arguments.exactly::<0>("_process_outgoing")?;
         send(this).map(|()| Object::none())
     })
-    .method(c"_flush_backlog", |this, arguments| {
-        arguments.exactly::<0>("_flush_backlog")?;
-        flush(this).map(|()| Object::none())
+    .method(c"_send_gathered", |this, arguments| {
+        arguments.exactly::<0>("_send_gathered")?;
+        send_gathered(this);
+        Ok(Object::none())
     })
     .method(c"_drop_backlog", |this, arguments| {
         arguments.exactly::<0>("_drop_backlog")?;
@@ -90,6 +91,13 @@ pub(crate) fn flush(this: &Instance<Tls>) -> Result<()> {
         return Ok(());
     }
     encrypt_and_send(this).or_else(|raised| Tls::fail(this, raised))
+}
+
+/// The end of the connection: what is only gathered goes out as far as it can, as asyncio has sent it by now.
+pub(super) fn send_gathered(this: &Instance<Tls>) {
+    if this.phase.get() == Phase::Wrapped && !this.backlog.borrow().is_empty() {
+        let _ = encrypt_and_send(this).map_err(Raised::forget);
+    }
 }
 
 /// What was read may have made OpenSSL write, and may have been what it waited for.
