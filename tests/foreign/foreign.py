@@ -14,6 +14,7 @@ import concurrent.futures
 import json
 import platform
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -230,18 +231,23 @@ def main() -> int:
         for suite, ended in zip(wanted, running, strict=True):
             try:
                 of_suite = ended.result()
-            except servers.Missing as missing:
-                print(f"{suite.name}: could not be run: {missing}", file=sys.stderr)
+            except (servers.Missing, subprocess.CalledProcessError) as problem:
+                print(f"{suite.name}: could not be run: {problem}", file=sys.stderr)
                 status = 2
                 continue
-            reports += of_suite
             judgement = judge(suite, of_suite[-1], of_suite[:-1], runner)
             tell(judgement)
             status = status or (0 if judgement.is_fine else 1)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+            reports += of_suite
+            if options.json:
+                keep(reports, options.json)
     return status
+
+
+def keep(reports: list[SuiteReport], path: Path) -> None:
+    """Write all outcomes so far to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
 
 
 if __name__ == "__main__":
