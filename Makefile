@@ -57,11 +57,11 @@ test: test-rust test-python
 test-rust: .venv/made
 	TREADLE_TEST_PYTHON="$(CURDIR)/$(BIN)/python" cargo test --workspace --locked --quiet
 
-# One wheel serves every version; the package's tests run on the oldest and on the newest that is here.
+# One wheel serves every version; the package's tests run on those named that are here.
 test-python: .venv/tools
 	rm -rf target/wheels-for-tests
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
-	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13
+	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13 3.15
 
 # Everything a loop does, mixed and at once: memory must stay flat and no descriptor be left. `make soak SOAK=60` is shorter.
 SOAK ?= 600
@@ -99,17 +99,18 @@ knowledge: .venv/made
 	target/knowledge/bin/python -m pip install --quiet --requirement tests/knowledge/requirements.txt
 	target/knowledge/bin/python tests/knowledge/verify.py
 
-# CPython's own tests of asyncio on the loop, beside asyncio and uvloop; writes docs/conformance.md.
+# CPython's own tests of asyncio on the loop, on the versions that are here, beside asyncio and uvloop; writes
+# docs/conformance.md.
 conformance: .venv/tools
 	rm -rf target/conformance/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
-	tests/run-conformance target/conformance/wheel/*.whl 3.11 3.12 3.13
+	tests/run-conformance target/conformance/wheel/*.whl 3.11 3.12 3.13 3.14 3.15
 
 # The modules that take a loop most, on this loop alone.
 conformance-quick: .venv/tools
 	rm -rf target/conformance/wheel
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
-	tests/run-conformance --quick target/conformance/wheel/*.whl 3.11 3.13
+	tests/run-conformance --quick target/conformance/wheel/*.whl 3.11 3.13 3.15
 
 clean:
 	cargo clean

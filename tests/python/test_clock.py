@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from connections import is_treadle, running
+from connections import is_treadle, running, sockets
 from loops import not_on
 
 if TYPE_CHECKING:
@@ -112,6 +112,13 @@ def test_exception_of_the_clock_comes_out(new_loop: NewLoop) -> None:
         with pytest.raises(ValueError, match="no time"):
             loop.run_forever()
         timer.cancel()
+        # A good one again, and the loop goes on as if nothing had been.
+        del loop.time
+        near, far = sockets()
+        far.send(b"x")
+        assert loop.run_until_complete(asyncio.wait_for(loop.sock_recv(near, 1), 5)) == b"x"
+        near.close()
+        far.close()
 
 
 def test_timers_of_a_loop_that_sleeps_are_on_time(new_loop: NewLoop) -> None:

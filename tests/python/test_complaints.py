@@ -311,6 +311,52 @@ def test_files_are_sent(new_loop: NewLoop, tmp_path: Path, raw: bool) -> None:  
     run(new_loop, main())
 
 
+@not_on("uvloop", reason="uvloop #561")
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="older versions of asyncio keep the position")
+@pytest.mark.parametrize("offset", [0, 5, 10])
+@pytest.mark.parametrize("way", ["native", "by reading", "sock_sendfile"])
+def test_files_are_sent_from_the_offset_wherever_they_are(
+    new_loop: NewLoop, tmp_path: Path, offset: int, way: str
+) -> None:
+    content = b"0123456789"
+    (tmp_path / "file").write_bytes(content)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = sockets(tcp=True)
+        reading = asyncio.ensure_future(receive(far))
+        with (tmp_path / "file").open("rb") as file:
+            file.seek(7)
+            if way == "sock_sendfile":
+                with near:
+                    assert await loop.sock_sendfile(near, file, offset) == 10 - offset
+            else:
+                transport, _ = await loop.create_connection(Recorder, sock=near)
+                send: Any = loop.sendfile if way == "native" else loop._sendfile_fallback  # type: ignore[attr-defined]
+                assert await send(transport, file, offset, None) == 10 - offset
+                transport.close()
+            assert file.tell() == 10
+        assert await reading == content[offset:]
+        far.close()
+
+    run(new_loop, main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="older versions of asyncio never accept")
+def test_a_server_without_a_backlog_accepts(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        accepted = Recorder()
+        server = await loop.create_server(lambda: accepted, "127.0.0.1", 0, backlog=0)
+        transport, _ = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
+        await until(lambda: bool(accepted.calls))
+        transport.close()
+        server.close()
+        await server.wait_closed()
+
+    run(new_loop, main())
+
+
 @not_on("uvloop", reason="uvloop #228")
 def test_datagrams_of_plain_sockets(new_loop: NewLoop) -> None:
     """``sock_recvfrom``, ``sock_recvfrom_into`` and ``sock_sendto`` are missing: uvloop #228."""

@@ -151,6 +151,19 @@ print(treadle.run(main()), treadle.new_event_loop().close())
     assert python(program) == "1 None\n"
 
 
+def test_free_threaded_builds_are_told_what_is_missing() -> None:
+    program = """\
+import sys
+sys.abiflags += "t"
+import treadle
+try:
+    treadle.EventLoop
+except ImportError as error:
+    print(error)
+"""
+    assert "free-threaded builds are not supported yet" in python(program)
+
+
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="module 'treadle' has no attribute 'absent'"):
         treadle.absent  # type: ignore[attr-defined]  # noqa: B018

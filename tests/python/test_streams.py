@@ -521,7 +521,9 @@ def test_reads_are_coroutines_in_all_but_type() -> None:
             connection.peer.sendall(b"x")
             task = asyncio.get_running_loop().create_task(read)
             assert "StreamReader.read()" in repr(task)
+            assert task.get_stack() == []
             assert await task == b"x"
+            assert inspect.getcoroutinestate(read) == inspect.CORO_CLOSED
             with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
                 await read
 

@@ -50,6 +50,11 @@ pub(crate) fn parse(family: Family, object: &Object) -> Option<Address> {
 
 /// What Python's `recvfrom` would give for an address. Of another family there is nothing to be said.
 pub(crate) fn to_object(address: &Address) -> Result<Object> {
+    to_object_or(address, &Object::none())
+}
+
+/// The same with something else for the address of a socket that has none.
+pub(crate) fn to_object_or(address: &Address, unnamed: &Object) -> Result<Object> {
     match address {
         Address::Inet(address) => {
             Object::tuple([Object::text(&address.ip().to_string())?, Object::integer(address.port().into())?])
@@ -61,7 +66,7 @@ pub(crate) fn to_object(address: &Address) -> Result<Object> {
             Object::integer(address.scope_id().into())?,
         ]),
         Address::Unix(path) => from_path(path),
-        Address::Unnamed | Address::Other => Ok(Object::none()),
+        Address::Unnamed | Address::Other => Ok(unnamed.clone()),
     }
 }
 
@@ -95,7 +100,7 @@ fn from_path(path: &[u8]) -> Result<Object> {
     match std::str::from_utf8(path) {
         _ if path.starts_with(b"\0") => Ok(bytes),
         Ok(text) if text.is_ascii() => Object::text(text),
-        _ => Object::import(c"os")?.attribute(&Object::interned(c"fsdecode")?)?.call([&bytes]),
+        _ => Object::import(c"os")?.member(c"fsdecode")?.call([&bytes]),
     }
 }
 

@@ -8,12 +8,11 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
-use crate::ffi::{Instance, Kind, Object, Raised, Result, Slot, Visit};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
@@ -30,7 +29,7 @@ const EVENTS: usize = 1024;
 
 /// What a closed loop has no more: its descriptors.
 pub(crate) struct Descriptors {
-    pub(crate) poll: Arc<Poll>,
+    pub(crate) poll: Poll,
     pub(crate) waker: Waker,
 }
 
@@ -61,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
     pub(crate) thread: Cell<Option<i64>>,
+    /// The lock at which other threads wait for a callback to end; see `guard`.
+    pub(crate) gate: Slot,
     /// The loop's object, weakly.
     event_loop: Slot,
     forks: u32,
@@ -68,7 +69,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new() -> io::Result<Rc<Self>> {
-        let poll = Arc::new(Poll::new()?);
+        let poll = Poll::new()?;
         let waker = Waker::new()?;
         let mut sources = Registry::new();
         sources.register(&poll, waker.fd(), Interest::READ, Source::Waker)?;
@@ -90,6 +91,7 @@ impl Core {
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
+            gate: Slot::default(),
             event_loop: Slot::default(),
             forks: FORKS.load(Ordering::Relaxed),
         }))
@@ -191,9 +193,14 @@ impl Core {
         self.ready.borrow_mut().push_back(handle);
     }
 
-    /// `call_soon` for native code, in a copy of the current context.
-    pub(crate) fn call_soon(self: &Rc<Self>, callback: &Object, arguments: &[Object]) -> Result<()> {
-        let context = crate::ffi::Context::copy_current()?;
+    /// `call_soon` for native code, by default in a copy of the current context.
+    pub(crate) fn call_soon(
+        self: &Rc<Self>,
+        callback: &Object,
+        arguments: &[Object],
+        context: Option<Object>,
+    ) -> Result<()> {
+        let context = context.map_or_else(Context::copy_current, Ok)?;
         self.push_ready(Handle::create(self, callback, arguments, context, None)?);
         Ok(())
     }

@@ -4,10 +4,10 @@
 //! never awaited says so, one that has ended cannot be awaited again, and all it holds is let go at its end. Where a work does not want to
 //! do what has come up, it hands over to a coroutine of Python's, which is driven from here on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use crate::ffi::{Args, Class, Instance, Kind, Object, Plain, Raised, Result, Spec, Step, Type, Visit, Weak};
-use crate::known::names;
+use crate::ffi::{Args, Class, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Step, Type, Visit, Weak};
+use crate::known::{known, names};
 
 /// What a coroutine does.
 pub(crate) trait Work: Sized + 'static {
@@ -17,8 +17,10 @@ pub(crate) trait Work: Sized + 'static {
     /// Goes on until the end or the next wait.
     fn advance(&self, is_first: bool) -> Result<Progress>;
 
-    /// What stands in the `finally` of a wait.
-    fn waited(&self) {}
+    /// What stands in the `finally` of a wait for this future.
+    fn waited(&self, _future: &Object) -> Result<()> {
+        Ok(())
+    }
 
     /// A wait has ended with an exception.
     fn failed(&self, raised: Raised) -> Result<Object> {
@@ -35,6 +37,8 @@ pub(crate) enum Progress {
     Done(Object),
     /// Wait for this future.
     Wait(Object),
+    /// Go on after others have had their turn.
+    Pause,
     /// Do what this coroutine of Python's does from its beginning.
     Delegate(Object),
     /// Do what it does from here on: it has yielded something.
@@ -42,10 +46,14 @@ pub(crate) enum Progress {
 }
 
 /// How far a coroutine is.
-enum State<W> {
-    New(W),
-    Waiting(W, Object),
-    Delegated(Object),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    New,
+    /// For the future that is kept.
+    Waiting,
+    Paused,
+    /// Python's coroutine is kept and driven; there is no work any more.
+    Delegated,
     Running,
     Done,
 }
@@ -53,35 +61,27 @@ enum State<W> {
 /// The value of a coroutine's object.
 pub(crate) struct Coroutine<W: Work> {
     name: &'static str,
-    state: Cell<State<W>>,
+    phase: Cell<Phase>,
+    /// Until the end. It is only exchanged by whoever has set the phase to `Running` or `Done`, so a step may go on while it is borrowed.
+    work: RefCell<Option<W>>,
+    /// A future, or the coroutine that it was delegated to.
+    awaited: Slot,
 }
 
 impl<W: Work> Class for Coroutine<W> {
     type Head = Plain;
     type Tail = Weak;
+    const FINALIZED: bool = true;
 
     fn traverse(&self, visit: &Visit<'_>) {
-        let state = self.state.replace(State::Running);
-        match &state {
-            State::New(work) => work.traverse(visit),
-            State::Waiting(work, future) => {
-                work.traverse(visit);
-                visit.object(future);
-            }
-            State::Delegated(coroutine) => visit.object(coroutine),
-            State::Running | State::Done => {}
+        if let Ok(Some(work)) = self.work.try_borrow().as_deref() {
+            work.traverse(visit);
         }
-        self.state.set(state);
+        self.awaited.traverse(visit);
     }
 
     fn clear(&self) {
-        self.give_up();
-    }
-}
-
-impl<W: Work> Drop for Coroutine<W> {
-    fn drop(&mut self) {
-        self.give_up();
+        self.end();
     }
 }
 
@@ -89,33 +89,40 @@ impl<W: Work> Coroutine<W> {
     /// A coroutine that has not begun.
     #[inline]
     pub(crate) fn create(class: &Type<Self>, work: W) -> Result<Object> {
-        let coroutine = Self { name: work.name(), state: Cell::new(State::New(work)) };
+        let coroutine = Self {
+            name: work.name(),
+            phase: Cell::new(Phase::New),
+            work: RefCell::new(Some(work)),
+            awaited: Slot::default(),
+        };
         class.instantiate(coroutine).map(Instance::into_object)
     }
 
-    /// Ends without being awaited to the end: nobody can any more.
-    fn give_up(&self) {
-        match self.state.replace(State::Done) {
-            State::New(work) => {
-                self.warn();
-                drop(work);
-            }
-            State::Waiting(work, future) => {
-                work.waited();
-                drop((work, future));
-            }
-            // Python's coroutine sees to itself.
-            State::Delegated(_) | State::Running | State::Done => {}
-        }
+    /// Lets go of everything.
+    fn end(&self) {
+        self.phase.set(Phase::Done);
+        let work = self.work.take();
+        self.awaited.store(None);
+        drop(work);
     }
 
-    #[cold]
-    fn warn(&self) {
-        let pending = Raised::set_aside();
-        if let Err(raised) = Kind::RuntimeWarning.warn(&format!("coroutine '{}' was never awaited", self.name)) {
-            raised.write_unraisable(&Object::none());
+    /// Asks the work, while there is one.
+    #[inline]
+    fn ask<T>(&self, question: impl FnOnce(&W) -> Result<T>) -> Result<T> {
+        self.work.borrow().as_ref().map_or_else(|| Err(refusal(Phase::Done)), question)
+    }
+
+    /// A wait is over, however it has ended.
+    fn end_wait(&self) -> Result<Option<Object>> {
+        let future = self.awaited.take();
+        if let Some(future) = &future {
+            self.ask(|work| work.waited(future))?;
         }
-        drop(pending);
+        Ok(future)
+    }
+
+    fn is_suspended(&self) -> bool {
+        matches!(self.phase.get(), Phase::Waiting | Phase::Paused | Phase::Delegated)
     }
 }
 
@@ -138,51 +145,51 @@ pub(crate) fn class<W: Work>(name: &'static std::ffi::CStr) -> Result<Type<Corou
         arguments.exactly::<0>("close")?;
         close(this).map(|()| Object::none())
     })
+    .finalize(give_up)
     .attribute(c"__name__", |this| Object::text(this.name.rsplit('.').next().unwrap_or(this.name)))
     .attribute(c"__qualname__", |this| Object::text(this.name))
-    .attribute(c"cr_running", |this| Ok(Object::bool(peek(this, |state| matches!(state, State::Running)))))
-    .attribute(c"cr_suspended", |this| {
-        Ok(Object::bool(peek(this, |state| matches!(state, State::Waiting(..) | State::Delegated(_)))))
-    })
+    .attribute(c"cr_running", |this| Ok(Object::bool(this.phase.get() == Phase::Running)))
+    .attribute(c"cr_suspended", |this| Ok(Object::bool(this.is_suspended())))
+    .attribute(c"cr_await", |this| Ok(this.awaited.load().unwrap_or_else(Object::none)))
+    .attribute(c"cr_frame", |_this| Ok(Object::none()))
+    .attribute(c"cr_code", |_this| Ok(Object::none()))
+    .attribute(c"cr_origin", |_this| Ok(Object::none()))
     .repr(|this| Object::text(&format!("<coroutine object {} at {:#x}>", this.name, this.object().address())))
     .create(None)
 }
 
-fn peek<W: Work>(this: &Instance<Coroutine<W>>, look: impl FnOnce(&State<W>) -> bool) -> bool {
-    let state = this.state.replace(State::Running);
-    let found = look(&state);
-    this.state.set(state);
-    found
-}
-
-/// `__await__`: itself, unless somebody awaits it already.
+/// `__await__`, and what `yield from` asks: itself, unless somebody awaits it already.
 fn awaited<W: Work>(this: &Instance<Coroutine<W>>) -> Result<Object> {
-    if peek(this, |state| matches!(state, State::Waiting(..) | State::Delegated(_))) {
+    if this.is_suspended() {
         return Err(Kind::RuntimeError.raise_static(c"coroutine is being awaited already"));
     }
     Ok(this.object().clone())
 }
 
 fn send<W: Work>(this: &Instance<Coroutine<W>>, value: &Object) -> Result<Step> {
-    match this.state.replace(State::Running) {
-        State::New(work) if value.is_none() => go_on(this, work, true),
-        State::New(work) => {
-            this.state.set(State::New(work));
-            Err(Kind::TypeError.raise_static(c"can't send non-None value to a just-started coroutine"))
+    let phase = this.phase.replace(Phase::Running);
+    let step = match phase {
+        Phase::New if !value.is_none() => {
+            this.phase.set(phase);
+            return Err(Kind::TypeError.raise_static(c"can't send non-None value to a just-started coroutine"));
         }
-        State::Waiting(work, future) => {
-            let result = future.method(&names().result, []).or_else(|raised| check_woken(&future, raised));
-            work.waited();
-            match result {
-                Ok(_) => go_on(this, work, false),
-                Err(raised) => {
-                    this.state.set(State::Done);
-                    work.failed(raised).map(Step::Return)
-                }
-            }
-        }
-        State::Delegated(coroutine) => drive(this, coroutine, value),
-        state @ (State::Running | State::Done) => Err(refuse(this, state)),
+        Phase::Running | Phase::Done => return Err(refuse(this, phase)),
+        Phase::New | Phase::Paused => go_on(this, phase == Phase::New),
+        Phase::Waiting => wake(this),
+        Phase::Delegated => drive(this, value),
+    };
+    if !matches!(step, Ok(Step::Yield(_))) {
+        this.end();
+    }
+    step
+}
+
+/// Takes up what was waited for.
+fn wake<W: Work>(this: &Instance<Coroutine<W>>) -> Result<Step> {
+    let future = this.end_wait()?.unwrap_or_else(Object::none);
+    match future.method(&names().result, []).or_else(|raised| check_woken(&future, raised)) {
+        Ok(_) => go_on(this, false),
+        Err(raised) => this.ask(|work| work.failed(raised)).map(Step::Return),
     }
 }
 
@@ -196,48 +203,56 @@ fn check_woken(future: &Object, raised: Raised) -> Result<Object> {
     Err(Kind::RuntimeError.raise_static(c"await wasn't used with future"))
 }
 
-fn go_on<W: Work>(this: &Instance<Coroutine<W>>, work: W, is_first: bool) -> Result<Step> {
-    match work.advance(is_first) {
-        Ok(Progress::Done(result)) => {
-            this.state.set(State::Done);
-            Ok(Step::Return(result))
-        }
-        Ok(Progress::Wait(future)) => {
+fn go_on<W: Work>(this: &Instance<Coroutine<W>>, is_first: bool) -> Result<Step> {
+    match this.ask(|work| work.advance(is_first))? {
+        Progress::Done(result) => Ok(Step::Return(result)),
+        Progress::Wait(future) => {
+            this.awaited.store(Some(future.clone()));
             if let Err(raised) = future.set_attribute(&names()._asyncio_future_blocking, &Object::bool(true)) {
-                work.waited();
-                this.state.set(State::Done);
-                return Err(raised);
+                let exception = raised.take();
+                this.end_wait()?;
+                return Err(Raised::restore(&exception));
             }
-            this.state.set(State::Waiting(work, future.clone()));
+            this.phase.set(Phase::Waiting);
             Ok(Step::Yield(future))
         }
-        Ok(Progress::Delegate(coroutine)) => {
-            drop(work);
-            drive(this, coroutine, &Object::none())
+        Progress::Pause => {
+            this.phase.set(Phase::Paused);
+            Ok(Step::Yield(Object::none()))
         }
-        Ok(Progress::Delegated(coroutine, yielded)) => {
-            this.state.set(State::Delegated(coroutine));
+        Progress::Delegate(coroutine) => {
+            delegate(this, coroutine);
+            drive(this, &Object::none())
+        }
+        Progress::Delegated(coroutine, yielded) => {
+            delegate(this, coroutine);
+            this.phase.set(Phase::Delegated);
             Ok(Step::Yield(yielded))
-        }
-        Err(raised) => {
-            this.state.set(State::Done);
-            Err(raised)
         }
     }
 }
 
-fn drive<W: Work>(this: &Instance<Coroutine<W>>, coroutine: Object, value: &Object) -> Result<Step> {
-    let step = coroutine.send(value);
-    this.state.set(if matches!(step, Ok(Step::Yield(_))) { State::Delegated(coroutine) } else { State::Done });
-    step
+fn delegate<W: Work>(this: &Instance<Coroutine<W>>, coroutine: Object) {
+    let work = this.work.take();
+    this.awaited.store(Some(coroutine));
+    drop(work);
 }
 
-/// Puts the state of a coroutine back that cannot go on, and says why.
+fn drive<W: Work>(this: &Instance<Coroutine<W>>, value: &Object) -> Result<Step> {
+    let step = this.awaited.load().unwrap_or_else(Object::none).send(value)?;
+    this.phase.set(Phase::Delegated);
+    Ok(step)
+}
+
+/// Puts the phase of a coroutine back that cannot go on, and says why.
 #[cold]
-fn refuse<W: Work>(this: &Instance<Coroutine<W>>, state: State<W>) -> Raised {
-    let is_running = matches!(state, State::Running);
-    this.state.set(state);
-    if is_running {
+fn refuse<W: Work>(this: &Instance<Coroutine<W>>, phase: Phase) -> Raised {
+    this.phase.set(phase);
+    refusal(phase)
+}
+
+fn refusal(phase: Phase) -> Raised {
+    if phase == Phase::Running {
         Kind::ValueError.raise_static(c"coroutine already executing")
     } else {
         Kind::RuntimeError.raise_static(c"cannot reuse already awaited coroutine")
@@ -251,53 +266,83 @@ fn throw<W: Work>(this: &Instance<Coroutine<W>>, exception: &Object) -> Result<O
         }
         Raised::restore(exception)
     };
-    match this.state.replace(State::Running) {
-        State::New(work) => {
-            this.state.set(State::Done);
-            drop(work);
-            Err(raise())
-        }
-        State::Waiting(work, future) => {
-            work.waited();
-            this.state.set(State::Done);
-            let value = work.failed(raise())?;
-            drop(future);
+    let phase = this.phase.replace(Phase::Running);
+    let thrown = match phase {
+        Phase::Running | Phase::Done => return Err(refuse(this, phase)),
+        Phase::New | Phase::Paused => Err(raise()),
+        Phase::Waiting => this.end_wait().and_then(|_future| {
+            let value = this.ask(|work| work.failed(raise()))?;
             Err(Raised::stop_iteration(&value))
+        }),
+        Phase::Delegated => {
+            let coroutine = this.awaited.load().unwrap_or_else(Object::none);
+            coroutine.method(&names().throw, [exception])
         }
-        State::Delegated(coroutine) => {
-            let thrown = coroutine.method(&names().throw, [exception]);
-            this.state.set(if thrown.is_ok() { State::Delegated(coroutine) } else { State::Done });
-            thrown
-        }
-        state @ (State::Running | State::Done) => Err(refuse(this, state)),
+    };
+    if thrown.is_ok() {
+        this.phase.set(Phase::Delegated);
+    } else {
+        this.end();
     }
+    thrown
 }
 
-/// The exception that `throw` was called with: itself, or a class with a value; the traceback is the exception's own.
+/// The exception that `throw` was called with: itself, or a class with a value, and a traceback.
 fn thrown(arguments: Args<'_>) -> Result<Object> {
     let (first, rest) = match arguments.positional() {
         [first, rest @ ..] if rest.len() < 3 && !arguments.has_keywords() => (first, rest),
         _ => return Err(Kind::TypeError.raise_static(c"throw() takes from 1 to 3 positional arguments")),
     };
-    let exception = match rest.first().filter(|value| !value.is_none()) {
+    let value = rest.first().filter(|value| !value.is_none());
+    let exception = match value {
         None if first.is_exception_class() => first.call([])?,
-        Some(value) if first.is_exception_class() && !value.is_exception() => first.call([value])?,
-        Some(value) if first.is_exception_class() => value.clone(),
-        _ => first.clone(),
+        None => first.clone(),
+        Some(value) if first.is_exception_class() && value.is_of(first) => value.clone(),
+        Some(value) if first.is_exception_class() => first.call([value])?,
+        Some(_) if first.is_exception() => {
+            return Err(Kind::TypeError.raise_static(c"instance exception may not have a separate value"));
+        }
+        Some(_) => first.clone(),
     };
-    if exception.is_exception() {
-        Ok(exception)
-    } else {
-        Err(exception.unexpected("exceptions must be classes or instances deriving from BaseException"))
+    if !exception.is_exception() {
+        return Err(exception.unexpected("exceptions must be classes or instances deriving from BaseException"));
+    }
+    match rest.get(1).filter(|traceback| !traceback.is_none()) {
+        Some(traceback) => exception.method(&names().with_traceback, [traceback]),
+        None => Ok(exception),
     }
 }
 
 fn close<W: Work>(this: &Instance<Coroutine<W>>) -> Result<()> {
-    match this.state.replace(State::Done) {
-        State::Waiting(work, _) => work.waited(),
-        State::Delegated(coroutine) => drop(coroutine.method(&names().close, [])?),
-        State::Running => return Err(refuse(this, State::Running)),
-        State::New(_) | State::Done => {}
-    }
-    Ok(())
+    let phase = this.phase.replace(Phase::Running);
+    let closed = match phase {
+        Phase::Running => return Err(refuse(this, phase)),
+        Phase::Waiting => this.end_wait().map(drop),
+        Phase::Delegated => {
+            let coroutine = this.awaited.load().unwrap_or_else(Object::none);
+            coroutine.method(&names().close, []).map(drop)
+        }
+        Phase::New | Phase::Paused | Phase::Done => Ok(()),
+    };
+    this.end();
+    closed
+}
+
+/// Nobody has it any more, so nobody can await it to the end. A coroutine that it was delegated to sees to itself.
+fn give_up<W: Work>(this: &Instance<Coroutine<W>>) -> Result<()> {
+    let given_up = match this.phase.get() {
+        Phase::New => warn(this),
+        Phase::Waiting => this.end_wait().map(drop),
+        Phase::Paused | Phase::Delegated | Phase::Running | Phase::Done => return Ok(()),
+    };
+    this.end();
+    given_up
+}
+
+/// Warns of a coroutine that has not begun, as Python does of its own.
+#[cold]
+fn warn<W: Work>(this: &Instance<Coroutine<W>>) -> Result<()> {
+    let message = Object::text(&format!("coroutine '{}' was never awaited", this.name))?;
+    let names = Object::tuple([names().source.clone()])?;
+    known().warn.call_named([&message, &Kind::RuntimeWarning.class(), this.object()], &names, 1).map(drop)
 }

@@ -17,7 +17,7 @@ pub(crate) struct Loop {
     pub(crate) core: Rc<Core>,
     task_factory: Slot,
     /// `{"loop": self}`, with which futures are made.
-    future_keywords: Slot,
+    own_keywords: Slot,
 }
 
 impl Class for Loop {
@@ -26,20 +26,20 @@ impl Class for Loop {
     const SUBCLASSED: bool = true;
 
     fn new() -> Result<Self> {
-        Ok(Self { core: Core::new()?, task_factory: Slot::default(), future_keywords: Slot::default() })
+        Ok(Self { core: Core::new()?, task_factory: Slot::default(), own_keywords: Slot::default() })
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
-        visit.cell(&self.task_factory);
-        visit.cell(&self.core.listener);
-        visit.cell(&self.future_keywords);
+        self.task_factory.traverse(visit);
+        self.core.listener.traverse(visit);
+        self.own_keywords.traverse(visit);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
         self.core.set_listener(None);
-        self.future_keywords.store(None);
+        self.own_keywords.store(None);
         self.core.close();
     }
 }
@@ -61,11 +61,15 @@ pub(crate) fn class() -> Result<Type<Loop>> {
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
     spec.method(c"call_soon", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
-        this.call(callback, rest, context, "call_soon").map(Instance::into_object)
+        this.core.check_open()?;
+        let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
         let (callback, rest, context) = handle::parse(arguments, "call_soon_threadsafe", 0)?;
-        let handle = this.call(callback, rest, context, "call_soon_threadsafe")?;
+        this.core.check_open()?;
+        let handle = Handle::create_shared(&this.core, &callback[0], rest, context)?;
+        let handle = this.enqueue(handle, &callback[0], "call_soon_threadsafe")?;
         this.core.wake();
         Ok(handle.into_object())
     })
@@ -127,7 +131,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
     })
     .method(c"_release", |this, arguments| {
         arguments.exactly::<0>("_release")?;
-        this.future_keywords.store(None);
+        this.own_keywords.store(None);
         this.core.close();
         Ok(Object::none())
     })
@@ -202,17 +206,9 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 
 impl Instance<Loop> {
     #[inline]
-    fn call(
-        &self,
-        callback: &[Object],
-        arguments: &[Object],
-        context: Object,
-        function: &str,
-    ) -> Result<Instance<Handle>> {
-        self.core.check_open()?;
-        let handle = Handle::create(&self.core, &callback[0], arguments, context, None)?;
+    fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
-            self.check_in_debug_mode(&handle, &callback[0], function)?;
+            self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.push_ready(handle.clone());
         Ok(handle)
@@ -246,15 +242,19 @@ impl Instance<Loop> {
     }
 }
 
-/// `create_future`. The class takes a dict of keywords; one that is made once saves a tenth of a future, see benches/loops.
 fn create_future(this: &Instance<Loop>) -> Result<Object> {
-    if let Some(keywords) = this.future_keywords.load() {
-        return known().future.call_by_keywords(&keywords);
+    known().future.load()?.call_by_keywords([], &own_keywords(this)?)
+}
+
+/// `{"loop": self}`. Futures and tasks take a dict of keywords; one that is made once saves a tenth of each, see benches/loops.
+fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
+    if let Some(keywords) = this.own_keywords.load() {
+        return Ok(keywords);
     }
     let keywords = Object::dict()?;
     keywords.set_item(&known().loop_name.item(0)?, this.object())?;
-    this.future_keywords.store(Some(keywords.clone()));
-    known().future.call_by_keywords(&keywords)
+    this.own_keywords.store(Some(keywords.clone()));
+    Ok(keywords)
 }
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
@@ -263,12 +263,17 @@ fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
-    let Some(names) = arguments.names() else {
-        return known().task.call_named([coroutine, this.object()], &known().loop_name, 1);
+    let Some(names) = arguments.names().filter(|names| !is_unnamed(names, arguments.values())) else {
+        return known().task.load()?.call_by_keywords([coroutine], &own_keywords(this)?);
     };
     let all: SmallVec<[Object; 5]> =
         [coroutine, this.object()].into_iter().chain(arguments.values()).cloned().collect();
-    known().task.call_with_names(&all, &task_names(names)?, 1)
+    known().task.load()?.call_with_names(&all, &task_names(names)?, 1)
+}
+
+/// Whether all that is said is that there is no name, as `asyncio.create_task` says it.
+fn is_unnamed(given: &Object, values: &[Object]) -> bool {
+    values.len() == 1 && values[0].is_none() && given.item(0).is_ok_and(|given| given.is(&names().name))
 }
 
 /// The names of `Task(coroutine, loop=…, **keywords)`. Callers hand over the same tuple each time, so the last is remembered.

@@ -2,29 +2,48 @@
 //!
 //! `isinstance(handle, asyncio.Handle)` holds by `__class__`: a true subclass would be tracked by the garbage collector and carry nine slots.
 //! Cycles cannot outlive the callback, because a handle lets go of everything once it has run or is cancelled.
+//! What `call_soon_threadsafe` gives has a [`Guard`] from Python 3.14 on.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Result, Slot, Spec, Type, Visit,
-    Weak,
+    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type,
+    Visit, Weak,
 };
+use crate::guard::Guard;
 use crate::known::{known, names};
 
-/// The state of a handle of either class.
+/// What a handle is for, which its class says too.
+enum Role {
+    Plain,
+    /// Due at this time of the loop, in seconds.
+    Timer(f64),
+    /// Other threads may cancel it.
+    Shared(Guard),
+}
+
+/// How a handle is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Running lets go of the callback.
+    Once,
+    /// Again and again, as readers and writers are, so that what is called stays known.
+    Repeating,
+    /// Once, while other threads that cancel it wait.
+    Guarded,
+}
+
+/// The state of a handle of any class.
 pub(crate) struct Handle {
     call: Cell<Option<Call>>,
     context: Slot,
     cancelled: Cell<bool>,
     /// In the heap of timers.
     scheduled: Cell<bool>,
-    /// Runs again and again, as readers and writers do, so running does not let go of the callback.
-    repeats: Cell<bool>,
-    /// The loop's time at which it is due, in seconds; only timers have one.
-    /// NaN for those that have none.
-    when: f64,
+    manner: Cell<Manner>,
+    role: Role,
     core: Rc<Core>,
     /// In debug mode only.
     debug: OnceCell<Box<Debug>>,
@@ -60,17 +79,42 @@ impl Handle {
         context: Object,
         when: Option<f64>,
     ) -> Result<Instance<Self>> {
-        let class = if when.is_some() { &known().timer_handle } else { &known().handle };
-        class.instantiate_in_place(|| Self {
+        match when {
+            None => known().handle.instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Plain)),
+            Some(when) => known()
+                .timer_handle
+                .instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Timer(when))),
+        }
+    }
+
+    /// Makes a handle for `call_soon_threadsafe`: a plain one where asyncio makes a plain one.
+    #[inline]
+    pub(crate) fn create_shared(
+        core: &Rc<Core>,
+        callback: &Object,
+        arguments: &[Object],
+        context: Object,
+    ) -> Result<Instance<Self>> {
+        let Some(shared) = &known().shared_handle else {
+            return Self::create(core, callback, arguments, context, None);
+        };
+        let role = Role::Shared(Guard::default());
+        shared.class.instantiate_in_place(|| Self::new(core, callback, arguments, context, role))
+    }
+
+    #[inline]
+    fn new(core: &Rc<Core>, callback: &Object, arguments: &[Object], context: Object, role: Role) -> Self {
+        let manner = if matches!(role, Role::Shared(_)) { Manner::Guarded } else { Manner::Once };
+        Self {
             call: Cell::new(Some(Call::new(callback, arguments))),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
-            scheduled: Cell::new(when.is_some()),
-            repeats: Cell::new(false),
-            when: when.unwrap_or(f64::NAN),
+            scheduled: Cell::new(matches!(role, Role::Timer(_))),
+            manner: Cell::new(manner),
+            role,
             core: Rc::clone(core),
             debug: OnceCell::new(),
-        })
+        }
     }
 
     #[inline]
@@ -83,7 +127,7 @@ impl Handle {
     }
 
     pub(crate) fn set_repeating(&self) {
-        self.repeats.set(true);
+        self.manner.set(Manner::Repeating);
     }
 
     pub(crate) fn set_source_traceback(&self, stack: Object) {
@@ -95,7 +139,7 @@ impl Handle {
         if handle.object().reference_count() != 1 {
             return;
         }
-        visit.cell(&handle.context);
+        handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
         call.traverse(visit);
         handle.call.set(Some(call));
@@ -105,9 +149,15 @@ impl Handle {
     /// exception handler.
     #[inline]
     pub(crate) fn run(handle: &Instance<Self>) -> Result<()> {
-        if handle.repeats.get() {
-            return Self::run_keeping(handle);
+        match handle.manner.get() {
+            Manner::Once => Self::run_once(handle),
+            Manner::Repeating => Self::run_keeping(handle),
+            Manner::Guarded => handle.guarded(|| Self::run_once(handle)),
         }
+    }
+
+    #[inline]
+    fn run_once(handle: &Instance<Self>) -> Result<()> {
         let (Some(call), Some(context)) = (handle.call.take(), handle.context.take()) else {
             return Ok(());
         };
@@ -133,6 +183,17 @@ impl Handle {
             Ok(_) => Ok(()),
             Err(raised) => handle.core.report_failed_call(handle, &raised.take()),
         }
+    }
+
+    /// Runs what other threads must not cancel meanwhile.
+    #[inline]
+    fn guarded(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        if let Role::Shared(guard) = &self.role { guard.run(&self.core, run) } else { run() }
+    }
+
+    /// Returns when no other thread runs this, where that makes a difference.
+    fn wait(&self) -> Result<()> {
+        if let Role::Shared(guard) = &self.role { guard.wait(&self.core) } else { Ok(()) }
     }
 
     /// Does nothing to a handle that has run.
@@ -167,24 +228,31 @@ impl Handle {
         self.debug.get().and_then(|debug| which(debug).load()).unwrap_or_else(Object::none)
     }
 
-    fn is_timer(&self) -> bool {
-        !self.when.is_nan()
+    fn asyncio_class(&self) -> &'static Object {
+        match (&self.role, &known().shared_handle) {
+            (Role::Timer(_), _) => &known().asyncio_timer_handle,
+            (Role::Shared(_), Some(shared)) => &shared.asyncio,
+            _ => &known().asyncio_handle,
+        }
     }
 
-    fn asyncio_class(&self) -> &'static Object {
-        if self.is_timer() { &known().asyncio_timer_handle } else { &known().asyncio_handle }
+    /// The loop's time at which a timer is due.
+    fn when(&self) -> f64 {
+        if let Role::Timer(when) = self.role { when } else { 0.0 }
     }
 }
 
-/// What both classes have.
+/// What all classes have.
 fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Handle> {
     Spec::new(name, doc)
         .method(c"cancel", |this, arguments| {
             arguments.exactly::<0>("cancel")?;
+            Handle::wait(this)?;
             Handle::cancel(this).map(|()| Object::none())
         })
         .method(c"cancelled", |this, arguments| {
             arguments.exactly::<0>("cancelled")?;
+            Handle::wait(this)?;
             Ok(Object::bool(this.cancelled.get()))
         })
         .method(c"get_context", |this, arguments| {
@@ -193,11 +261,11 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
         })
         .method(c"_run", |this, arguments| {
             arguments.exactly::<0>("_run")?;
-            Handle::run_keeping(this).map(|()| Object::none())
+            Handle::guarded(this, || Handle::run_keeping(this)).map(|()| Object::none())
         })
         .method(c"_repr_info", |this, arguments| {
             arguments.exactly::<0>("_repr_info")?;
-            this.asyncio_class().attribute(&Object::interned(c"_repr_info")?)?.call([this.object()])
+            this.asyncio_class().member(c"_repr_info")?.call([this.object()])
         })
         .attribute(c"__class__", |this| Ok(this.asyncio_class().clone()))
         .attribute(c"_callback", |this| Ok(this.call().map_or_else(Object::none, |call| call.callable().clone())))
@@ -211,7 +279,7 @@ fn spec(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Spec<Han
             this.debug.get_or_init(Box::default).source_traceback.store((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
-        .repr(|this| this.asyncio_class().attribute(&Object::interned(c"__repr__")?)?.call([this.object()]))
+        .repr(|this| this.asyncio_class().member(c"__repr__")?.call([this.object()]))
 }
 
 /// The class of handles without a time.
@@ -219,14 +287,32 @@ pub(crate) fn plain_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.Handle", c"A callback that waits for its turn; `asyncio.Handle` describes it.").create(None)
 }
 
+/// The class of handles that other threads may cancel, and which of asyncio's they say they are.
+pub(crate) struct SharedHandle {
+    class: Type<Handle>,
+    asyncio: Object,
+}
+
+impl SharedHandle {
+    /// `None` where asyncio has no such class, before Python 3.14.
+    pub(crate) fn new() -> Result<Option<Self>> {
+        let events = Object::import(c"asyncio.events")?;
+        let Ok(asyncio) = events.member(c"_ThreadSafeHandle").map_err(Raised::forget) else {
+            return Ok(None);
+        };
+        let doc = c"A callback that waits for its turn; other threads that cancel it wait while it runs.";
+        Ok(Some(Self { class: spec(c"treadle._native.ThreadSafeHandle", doc).create(None)?, asyncio }))
+    }
+}
+
 /// The class of handles with a time.
 pub(crate) fn timer_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.TimerHandle", c"A callback that waits for its time; `asyncio.TimerHandle` describes it.")
         .method(c"when", |this, arguments| {
             arguments.exactly::<0>("when")?;
-            Object::float(this.when)
+            Object::float(this.when())
         })
-        .attribute(c"_when", |this| Object::float(this.when))
+        .attribute(c"_when", |this| Object::float(this.when()))
         .attribute(c"_scheduled", |this| Ok(Object::bool(this.scheduled.get())))
         .compare(compare)
         .create(None)
@@ -236,7 +322,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 #[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
-    let (mine, theirs) = (this.when, other.when);
+    let (mine, theirs) = (this.when(), other.when());
     let same = this.is(&other);
     Ok(Some(match comparison {
         Comparison::Less => mine < theirs,

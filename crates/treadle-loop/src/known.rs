@@ -1,9 +1,10 @@
 //! The Python objects that native code needs all the time: names, classes, functions. Looked up once, kept for ever.
 
+use crate::coroutine::{self, Coroutine};
 use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, SharedHandle};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
@@ -59,18 +60,15 @@ names! {
     _finish_connecting
     _loop
     _native_state
-    _never_awaited
     _paused
     _process_signal
     _protocol
     _reader
     _run_in_debug_mode
     _send_rest
-    _show_transport
     _sockets
     _start_shutdown
     _stream_reader_wr
-    _task_factory
     _transport
     _transport_failed
     _transport_ran
@@ -78,6 +76,8 @@ names! {
     _write_after_end
     _write_after_loss
     accept
+    acquire
+    allocate_lock
     at_eof
     buffer_updated
     call_exception_handler
@@ -106,6 +106,7 @@ names! {
     job
     lost
     message
+    name
     pause_reading
     pause_writing
     peername
@@ -121,6 +122,7 @@ names! {
     recv_into
     recvfrom
     recvfrom_into
+    release
     result
     resume_reading
     resume_writing
@@ -130,6 +132,7 @@ names! {
     set_result
     socket
     sockname
+    source
     task
     throw
     time
@@ -143,17 +146,18 @@ pub(crate) struct Known {
     pub(crate) names: Names,
     pub(crate) handle: Type<Handle>,
     pub(crate) timer_handle: Type<Handle>,
+    pub(crate) shared_handle: Option<SharedHandle>,
     pub(crate) stream: Type<Stream>,
     pub(crate) datagram: Type<Datagram>,
     pub(crate) read_pipe: Type<ReadPipe>,
     pub(crate) write_pipe: Type<WritePipe>,
-    pub(crate) operation: Type<Operation>,
+    pub(crate) operation: Type<Coroutine<Operation>>,
     pub(crate) sock: sock::Facts,
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
-    pub(crate) future: Object,
-    pub(crate) task: Object,
+    pub(crate) future: Variable,
+    pub(crate) task: Variable,
     /// The names `("loop",)` of a call.
     pub(crate) loop_name: Object,
     /// The names `("context",)` that a caller has used last.
@@ -169,8 +173,31 @@ pub(crate) struct Known {
     pub(crate) servers_know_clients: bool,
     /// How `loop.sendfile` treats a transport: by the kernel's call, if it works.
     pub(crate) try_native: Object,
+    /// `warnings.warn`.
+    pub(crate) warn: Object,
     /// `bytearray` and `memoryview`.
     pub(crate) mutable_bytes: Object,
+}
+
+/// A variable of a module that is looked up each time, because a program may put something else there.
+pub(crate) struct Variable {
+    module: Object,
+    variables: Object,
+    name: Object,
+}
+
+impl Variable {
+    fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
+        let module = Object::import(module)?;
+        let variables = module.member(c"__dict__")?;
+        Ok(Self { module, variables, name: Object::interned(name)? })
+    }
+
+    /// From the module's dict: `getattr` would search the type of modules first.
+    #[inline]
+    pub(crate) fn load(&self) -> Result<Object> {
+        self.variables.entry(&self.name)?.map_or_else(|| self.module.attribute(&self.name), Ok)
+    }
 }
 
 static KNOWN: Shared<Known> = Shared::new();
@@ -190,37 +217,38 @@ pub(crate) fn names() -> &'static Names {
 /// Looks everything up and makes the classes, once.
 pub(crate) fn load() -> Result<&'static Known> {
     if KNOWN.get().is_none() {
-        let text = |name| Object::interned(name);
         let asyncio = Object::import(c"asyncio")?;
-        let modes = Object::import(c"asyncio.constants")?.attribute(&text(c"_SendfileMode")?)?;
+        let modes = Object::import(c"asyncio.constants")?.member(c"_SendfileMode")?;
         let builtins = Object::import(c"builtins")?;
-        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.attribute(&text(name)?));
-        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.attribute(&text(name)?));
+        let [bytearray, memoryview] = [c"bytearray", c"memoryview"].map(|name| builtins.member(name));
+        let [transport, datagram] = [c"Transport", c"DatagramTransport"].map(|name| asyncio.member(name));
         let datagram_bases = Object::tuple([transport?, datagram?]);
         KNOWN.set(Known {
             names: Names::new()?,
             handle: handle::plain_class()?,
             timer_handle: handle::timer_class()?,
+            shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
-            future: asyncio.attribute(&text(c"Future")?)?,
-            task: asyncio.attribute(&text(c"Task")?)?,
+            future: Variable::new(c"asyncio.futures", c"Future")?,
+            task: Variable::new(c"asyncio.tasks", c"Task")?,
             context_names: Slot::default(),
             keyword_names: Slot::default(),
             task_names: Slot::default(),
-            loop_name: Object::tuple([text(c"loop")?])?,
-            operation: sock::class()?,
+            loop_name: Object::tuple([Object::interned(c"loop")?])?,
+            operation: coroutine::class(c"treadle._native.SocketOperation")?,
             sock: sock::Facts::new()?,
-            stream: stream::class(&asyncio.attribute(&text(c"Transport")?)?)?,
+            stream: stream::class(&asyncio.member(c"Transport")?)?,
             datagram: datagram::class(&datagram_bases?)?,
-            read_pipe: pipe::read_class(&asyncio.attribute(&text(c"ReadTransport")?)?)?,
-            write_pipe: pipe::write_class(&asyncio.attribute(&text(c"WriteTransport")?)?)?,
+            read_pipe: pipe::read_class(&asyncio.member(c"ReadTransport")?)?,
+            write_pipe: pipe::write_class(&asyncio.member(c"WriteTransport")?)?,
             tls: tls::class()?,
             streams: Streams::new()?,
-            asyncio_handle: asyncio.attribute(&text(c"Handle")?)?,
-            asyncio_timer_handle: asyncio.attribute(&text(c"TimerHandle")?)?,
-            servers_know_clients: asyncio.attribute(&text(c"Server")?)?.has_attribute(&text(c"close_clients")?),
-            buffered_protocol: asyncio.attribute(&text(c"BufferedProtocol")?)?,
-            try_native: modes.attribute(&text(c"TRY_NATIVE")?)?,
+            asyncio_handle: asyncio.member(c"Handle")?,
+            asyncio_timer_handle: asyncio.member(c"TimerHandle")?,
+            servers_know_clients: asyncio.member(c"Server")?.has_attribute(&Object::interned(c"close_clients")?),
+            buffered_protocol: asyncio.member(c"BufferedProtocol")?,
+            try_native: modes.member(c"TRY_NATIVE")?,
+            warn: Object::import(c"warnings")?.member(c"warn")?,
             mutable_bytes: Object::tuple([bytearray?, memoryview?])?,
         });
     }

@@ -18,6 +18,7 @@ mod event_loop;
 #[expect(unsafe_code, reason = "the border to CPython")]
 mod ffi;
 mod flow;
+mod guard;
 mod handle;
 mod known;
 mod listener;

@@ -5,10 +5,10 @@ use std::cell::{Cell, RefCell};
 use treadle_reactor::{Kind as Descriptor, Outgoing, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result};
+use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result, Spec};
 use crate::flow::{self, Flow, Flows};
 use crate::source::Source;
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use crate::watch;
 
 /// With more than this waiting, gathering gains nothing any more and only holds memory: see benches/loops.
@@ -125,6 +125,20 @@ impl<T: Writes> Flows for T {
     fn send_gathered(this: &Instance<Self>) -> Result<()> {
         flush_gathered(this)
     }
+}
+
+/// What transports with an outbox have.
+pub(crate) fn methods<T: Writes>(spec: Spec<T>) -> Spec<T> {
+    flow::methods(spec)
+        .method(c"can_write_eof", |_this, arguments| {
+            arguments.exactly::<0>("can_write_eof")?;
+            Ok(Object::bool(true))
+        })
+        .method(c"close", |this, arguments| {
+            arguments.exactly::<0>("close")?;
+            close(this).map(|()| Object::none())
+        })
+        .method(c"abort", transport::abort)
 }
 
 /// `write(data)`.

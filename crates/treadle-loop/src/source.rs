@@ -48,10 +48,7 @@ impl Source {
                 callbacks.reader.iter().chain(&callbacks.writer).for_each(|watcher| watcher.traverse(visit));
                 callbacks.socket.iter().for_each(|socket| visit.object(socket));
             }
-            Self::Stream(stream) => visit.object(stream.object()),
-            Self::Datagram(datagram) => visit.object(datagram.object()),
-            Self::ReadPipe(pipe) => visit.object(pipe.object()),
-            Self::WritePipe(pipe) => visit.object(pipe.object()),
+            _ => self.transport().into_iter().for_each(|transport| visit.object(transport)),
         }
     }
 

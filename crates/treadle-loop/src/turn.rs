@@ -97,9 +97,9 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
+    let timeout = timeout(core)?;
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
-    let timeout = timeout(core)?;
     let polled = if timeout == Some(Duration::ZERO) {
         descriptors.poll.wait(&mut events, timeout)
     } else {
@@ -163,7 +163,9 @@ fn collect_due_timers(core: &Core) -> Result<()> {
     loop {
         let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
         handle.set_unscheduled();
-        if !handle.is_cancelled() {
+        if handle.is_cancelled() {
+            core.timers.borrow_mut().note_cancelled_popped();
+        } else {
             core.push_ready(handle);
         }
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::sys::{EventBuffer, Selector};
-use crate::{Event, Interest, RawFd, Token};
+use crate::{Event, Interest, Token};
 
 /// The kernel's readiness queue. Level-triggered: a descriptor is reported for as long as it is ready, unless [`Interest::EDGE`] is asked for.
 #[derive(Debug)]
@@ -19,11 +19,6 @@ impl Poll {
     /// A new queue, closed on `exec`.
     pub fn new() -> io::Result<Self> {
         Ok(Self { selector: Selector::new()? })
-    }
-
-    /// The queue's own descriptor, which is readable while there are events.
-    pub fn raw_fd(&self) -> RawFd {
-        self.selector.raw_fd()
     }
 
     /// Blocks until something is ready, or `timeout` has passed (`None`: for ever), and never returns empty before that.

@@ -50,22 +50,12 @@ impl<T> Timers<T> {
         self.heap.peek().map(|entry| entry.deadline)
     }
 
-    /// The first that will be due, and when.
-    pub fn peek(&self) -> Option<(u64, &T)> {
-        self.heap.peek().map(|entry| (entry.deadline, &entry.item))
-    }
-
-    /// Takes the first, due or not.
-    pub fn pop(&mut self) -> Option<(u64, T)> {
-        self.heap.pop().map(|entry| (entry.deadline, entry.item))
-    }
-
     /// Takes the first if it is due at `now`.
     pub fn pop_due(&mut self, now: u64) -> Option<T> {
         if self.next_deadline()? > now {
             return None;
         }
-        self.pop().map(|(_, item)| item)
+        self.heap.pop().map(|entry| entry.item)
     }
 
     /// How many there are, cancelled ones included.
@@ -141,7 +131,7 @@ mod tests {
         let mut timers = Timers::new();
         timers.push(10, "late");
         timers.push(5, "early");
-        assert_eq!((timers.next_deadline(), timers.peek()), (Some(5), Some((5, &"early"))));
+        assert_eq!(timers.next_deadline(), Some(5));
         assert_eq!(timers.pop_due(4), None);
         assert_eq!(timers.pop_due(5), Some("early"));
         assert_eq!(timers.pop_due(9), None);

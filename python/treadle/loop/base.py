@@ -12,8 +12,7 @@ import sys
 import threading
 import warnings
 from asyncio import base_events, events, format_helpers
-from asyncio.log import logger
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from traceback import StackSummary
 from typing import Any
 
@@ -44,7 +43,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         super().__init__()
         self._attach()
         self._look_at_clock()
-        self._wakeup_sockets: tuple[Any, Any] | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute. Tests put clocks of their own in the place of ``time``, and timers go by them."""
@@ -69,7 +67,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         self._look_at_clock()
         self._set_coroutine_origin_tracking(self._debug)
         hooks = sys.get_asyncgen_hooks()
-        restore_wakeup = self._watch_signals()
         self._thread_id = threading.get_ident()
         try:
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
@@ -81,7 +78,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(enabled=False)
             sys.set_asyncgen_hooks(*hooks)
-            restore_wakeup()
 
     def close(self) -> None:
         """Close the loop: callbacks that wait are dropped, the default executor is told to end.
@@ -92,7 +88,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         if self.is_closed():
             return
         super().close()
-        self._close_wakeup()
         self._release()
 
     def run_in_executor(  # type: ignore[override]  # Its types are asyncio's, too long to repeat.
@@ -105,31 +100,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
     def _look_at_clock(self) -> None:
         """Notice whether ``time`` is still the native one."""
         self._has_own_clock = "time" in vars(self) or type(self).time is not native.Loop.time
-
-    # What ends a sleep when a signal arrives.
-
-    def _watch_signals(self) -> Callable[[], None]:
-        """Have signals wake the loop while it runs; return what undoes that."""
-        if threading.current_thread() is not threading.main_thread():
-            return _nothing
-        descriptor = self._wakeup_descriptor()
-        before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-        if before == descriptor:
-            return _nothing
-        if before != -1:
-            # Somebody else's, and theirs it remains.
-            signal.set_wakeup_fd(before)
-            return _nothing
-        return self._unwatch_signals
-
-    def _unwatch_signals(self) -> None:
-        """Stop being woken, unless handlers of ours wait for signals."""
-
-    def _wakeup_descriptor(self) -> int:
-        raise NotImplementedError
-
-    def _close_wakeup(self) -> None:
-        raise NotImplementedError
 
     # What native code calls.
 
@@ -151,13 +121,9 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """Return the stack of whoever schedules a callback."""
         return format_helpers.extract_stack(sys._getframe(1))
 
-    def _create_task(self, coro: Coroutine[Any, Any, Any], **keywords: Any) -> asyncio.Task[Any]:
-        """Make a task where native code does not: with a factory, in debug mode, on a closed loop."""
-        task: Any = asyncio.BaseEventLoop.create_task(self, coro, **keywords)
-        if self._task_factory is None and task._source_traceback:
-            # The program's line comes last; asyncio takes away its own by itself.
-            del task._source_traceback[-1]
-        return task  # type: ignore[no-any-return]
+    # Makes tasks where native code does not: with a factory, in debug mode, on a closed loop. Not through a function of
+    # our own, because what made a task is looked for that many frames up.
+    _create_task = asyncio.BaseEventLoop.create_task
 
     def _run_in_debug_mode(self, handle: asyncio.Handle) -> None:
         """Run a callback and complain if it takes long."""
@@ -181,20 +147,20 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
             return
         while (above := getattr(protocol, "_app_protocol", None)) is not None:
             protocol = above
-        logger.warning("Executing %r of %r took %.3f seconds", protocol, transport, took)
+        _loop_module.logger.warning("Executing %r of %r took %.3f seconds", protocol, transport, took)
 
     def _transport_failed(self, transport: object, protocol: object, exception: BaseException, message: str) -> None:
         """Report an error that ends a connection; those of the network are ordinary."""
         if isinstance(exception, OSError):
             if self._debug:
-                logger.debug("%r: %s", transport, message, exc_info=exception)
+                _loop_module.logger.debug("%r: %s", transport, message, exc_info=exception)
             return
         self.call_exception_handler(
             {"message": message, "exception": exception, "transport": transport, "protocol": protocol}
         )
 
     def _write_after_loss(self, warning: str) -> None:
-        logger.warning(warning)
+        _loop_module.logger.warning(warning)
 
     def _detach_server(self, server: Any, transport: object) -> None:
         """Tell a server that one of its connections is gone."""
@@ -207,7 +173,3 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         """Warn of a transport that nobody closed, and close its socket or file."""
         warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
         file.close()
-
-
-def _nothing() -> None:
-    pass

@@ -1,9 +1,11 @@
 """Sending files without reading them: ``sendfile`` of the kernel."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
+import sys
 from asyncio import exceptions
 from typing import IO, Any
 
@@ -11,6 +13,9 @@ from treadle.loop.sockets import Sockets
 
 # As much as is read at a time where the kernel cannot send a file itself.
 _BLOCK = 1 << 16
+
+# From Python 3.14 on a file is read from `offset` whatever its position is, and left there if nothing was sent.
+_ALWAYS_SEEKS = sys.version_info >= (3, 14)
 
 # As much as one call of the system may send: it does not return before, and the loop stands still meanwhile.
 _CHUNK = 1 << 20
@@ -46,10 +51,14 @@ class Files(Sockets):
         finally:
             if sent > 0:
                 os.lseek(descriptor, start + sent, os.SEEK_SET)
+            elif _ALWAYS_SEEKS:
+                # What cannot be sent natively may not be seekable either.
+                with contextlib.suppress(OSError):
+                    os.lseek(descriptor, start, os.SEEK_SET)
         return sent
 
     async def _sendfile_fallback(self, transp: Any, file: IO[bytes], offset: int, count: int | None) -> int:
-        if offset:
+        if hasattr(file, "seek") if _ALWAYS_SEEKS else offset:
             file.seek(offset)
         buffer = bytearray(min(count, _BLOCK) if count else _BLOCK)
         sent = 0

@@ -1,6 +1,11 @@
 """The native classes of the loop. Importing this imports ``asyncio``, which the analyser's users never need."""
 
+import sys
 from types import ModuleType
+
+if "t" in sys.abiflags:
+    # Objects lie differently in memory there, and the loop counts on the GIL.
+    raise ImportError("treadle's event loop needs a Python with the GIL: free-threaded builds are not supported yet")
 
 from treadle import _native
 

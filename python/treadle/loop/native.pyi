@@ -96,6 +96,7 @@ class Loop:
         waiter: asyncio.Future[None] | None,
         extra: dict[str, Any],
         server: Any,
+        context: Context | None,
         /,
     ) -> asyncio.Transport: ...
     def _open_datagram(

@@ -7,7 +7,7 @@ import ssl
 import sys
 from asyncio import base_events, constants, trsock
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 from treadle.loop import clients, streams, tls
@@ -31,7 +31,7 @@ class Serving(Signals):
             await begin_serving(server)
         return server
 
-    # `context` came with Python 3.15: the protocol is called in a copy of it.
+    # `context` came with Python 3.15: everything of the connection runs in it.
     def _make_socket_transport(  # noqa: PLR0913 -- the signature is asyncio's.
         self,
         sock: socket.socket,
@@ -47,10 +47,7 @@ class Serving(Signals):
         if not self._set_up_socket(sock, extra):
             describe_socket(extra, sock)
             _loop_module._set_nodelay(sock)
-        if context is None:
-            transport = self._open_stream(sock, protocol, waiter, extra, server)
-        else:
-            transport = context.copy().run(self._open_stream, sock, protocol, waiter, extra, server)
+        transport = self._open_stream(sock, protocol, waiter, extra, server, context)
         if server is not None:
             attach(server, transport)
         return transport
@@ -136,16 +133,16 @@ class Serving(Signals):
         context: Context | None,
         *timeouts: float | None,
     ) -> None:
-        """Accept what is there, at most as many connections as the backlog holds."""
+        """Accept what is there, at most as many connections as the backlog holds, and the one that the system adds."""
         try:
             if sslcontext is None:
                 welcome = protocol_factory, context, server
-                if not self._accept_streams(sock, backlog, *welcome):
-                    self._accept_slowly(sock, backlog, self._welcome_in, *welcome)
+                if not self._accept_streams(sock, backlog + 1, *welcome):
+                    self._accept_slowly(sock, backlog + 1, self._welcome_in, *welcome)
             else:
                 welcome_tls = self._shake_hands, protocol_factory, context, server, sslcontext, *timeouts
-                if not self._accept_connections(sock, backlog, *welcome_tls):
-                    self._accept_slowly(sock, backlog, *welcome_tls)
+                if not self._accept_connections(sock, backlog + 1, *welcome_tls):
+                    self._accept_slowly(sock, backlog + 1, *welcome_tls)
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
@@ -153,10 +150,10 @@ class Serving(Signals):
             self._wait_for_resources(error, protocol_factory, sock, *options)
 
     def _accept_slowly(
-        self, sock: socket.socket, backlog: int, welcome: Callable[..., None], factory: _Factory, *options: Any
+        self, sock: socket.socket, count: int, welcome: Callable[..., None], factory: _Factory, *options: Any
     ) -> None:
         """Accept from what only looks like a socket of Python's."""
-        for _ in range(backlog):
+        for _ in range(count):
             try:
                 connection, address = sock.accept()
                 connection.setblocking(False)  # noqa: FBT003 -- the method takes no names.
@@ -184,19 +181,22 @@ class Serving(Signals):
     def _welcome_in(
         self, factory: _Factory, connection: socket.socket, peername: Any, context: Context | None, server: Any
     ) -> None:
-        """Make the transport of an accepted connection, in a copy of the server's context if that has one."""
+        """Make the transport of an accepted connection, in a context of its own."""
         if context is None:
-            self._welcome(factory, connection, peername, server)
+            copy_context().run(self._welcome, factory, connection, peername, server, None)
         else:
-            context.copy().run(self._welcome, factory, connection, peername, server)
+            own = context.copy()
+            own.run(self._welcome, factory, connection, peername, server, own)
 
-    def _welcome(self, factory: _Factory, connection: socket.socket, peername: Any, server: Any) -> None:
+    def _welcome(
+        self, factory: _Factory, connection: socket.socket, peername: Any, server: Any, context: Context | None
+    ) -> None:
         """Make the transport of an accepted connection."""
         protocol = transport = None
         extra = {"peername": peername}
         try:
             protocol = factory()
-            transport = self._make_socket_transport(connection, protocol, extra=extra, server=server)
+            transport = self._make_socket_transport(connection, protocol, extra=extra, server=server, context=context)
         except (SystemExit, KeyboardInterrupt):
             connection.close()
             raise
@@ -208,15 +208,17 @@ class Serving(Signals):
         self, factory: _Factory, connection: socket.socket, peername: Any, context: Context | None, *options: Any
     ) -> None:
         """Begin to make the transport of an accepted connection, which takes a handshake."""
+        own = None if context is None else context.copy()
         # Task factories of before Python 3.15 need not know the word.
-        keywords = {} if context is None else {"context": context.copy()}
-        self.create_task(self._welcome_tls(factory, connection, peername, *options), **keywords)
+        keywords = {} if own is None else {"context": own}
+        self.create_task(self._welcome_tls(factory, connection, peername, own, *options), **keywords)
 
     async def _welcome_tls(  # noqa: PLR0913, PLR0917 -- all that the handshake takes.
         self,
         factory: _Factory,
         connection: socket.socket,
         peername: Any,
+        context: Context | None,
         server: Any,
         sslcontext: ssl.SSLContext,
         handshake_timeout: float | None,
@@ -238,11 +240,14 @@ class Serving(Signals):
                 server=server,
                 ssl_handshake_timeout=handshake_timeout,
                 ssl_shutdown_timeout=shutdown_timeout,
+                context=context,
             )
             try:
                 await waiter
             except BaseException:
                 transport.close()
+                # Its exception leads to this frame.
+                del waiter
                 raise
         except (SystemExit, KeyboardInterrupt):
             raise

@@ -5,6 +5,7 @@ import inspect
 import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ class Signals(Base):
     def __init__(self) -> None:
         """Make a loop without handlers."""
         self._signal_handlers: dict[int, asyncio.Handle] = {}
+        self._wakeup_sockets: tuple[socket.socket, socket.socket] | None = None
         super().__init__()
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
@@ -83,6 +85,7 @@ class Signals(Base):
             for sig in list(self._signal_handlers):
                 self.remove_signal_handler(sig)
         super().close()
+        self._close_wakeup()
 
     def _check_signal(self, sig: int) -> None:
         if not isinstance(sig, int):
@@ -100,6 +103,29 @@ class Signals(Base):
         else:
             self._push_ready(handle)
 
+    # What ends a sleep when a signal arrives.
+
+    def _run_turns(self) -> None:
+        restore_wakeup = self._watch_signals()
+        try:
+            super()._run_turns()
+        finally:
+            restore_wakeup()
+
+    def _watch_signals(self) -> Callable[[], None]:
+        """Have signals wake the loop while it runs; return what undoes that."""
+        if threading.current_thread() is not threading.main_thread():
+            return _nothing
+        descriptor = self._wakeup_descriptor()
+        before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        if before == descriptor:
+            return _nothing
+        if before != -1:
+            # Somebody else's, and theirs it remains.
+            signal.set_wakeup_fd(before)
+            return _nothing
+        return self._unwatch_signals
+
     def _wakeup_descriptor(self) -> int:
         if self._wakeup_sockets is None:
             reader, writer = socket.socketpair()
@@ -108,9 +134,10 @@ class Signals(Base):
             self._poll_signals(reader.fileno())
             self._wakeup_sockets = reader, writer
         writer = self._wakeup_sockets[1]
-        return int(writer.fileno())
+        return writer.fileno()
 
     def _unwatch_signals(self) -> None:
+        """Stop being woken, unless handlers of ours wait for signals."""
         if self._signal_handlers or self._wakeup_sockets is None:
             return
         try:
@@ -128,6 +155,10 @@ class Signals(Base):
         for side in self._wakeup_sockets:
             side.close()
         self._wakeup_sockets = None
+
+
+def _nothing() -> None:
+    pass
 
 
 def _written_elsewhere(sig: int, frame: object) -> None:

@@ -1,7 +1,6 @@
 """The Python half of the ``sock_*`` methods, which are native: what is unusual, and names that are looked up."""
 
 import socket
-import warnings
 from asyncio import base_events
 from typing import Any
 
@@ -48,8 +47,3 @@ class Sockets(Serving):
         """Send what is left of data, by the socket's own method."""
         with memoryview(data) as view, view.cast("B") as rest:
             return sock.send(rest[sent:])
-
-    def _never_awaited(self, operation: Any) -> None:
-        """Warn of a coroutine that has not begun, as Python does of its own."""
-        message = f"coroutine '{operation.__qualname__}' was never awaited"
-        warnings.warn(message, RuntimeWarning, stacklevel=2, source=operation)

@@ -107,6 +107,8 @@ async def start(
         transport.close()
         made.cancel()
         resumed.cancel()
+        # Its exception leads to this frame.
+        del waiter
         raise
     return tls._app_transport
 

@@ -2,15 +2,15 @@
 //!
 //! The instances hold no Rust value: functions get them as objects. CPython's descriptors check the type of what they are called with.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::CStr;
 
-use pyo3::ffi::{self, Py_ssize_t, PyObject};
+use pyo3::ffi;
 
 use super::call::Args;
-use super::class::Item;
 use super::error::{Raised, Result};
 use super::object::Object;
-use super::trampolines::{answer, borrowed, borrowed_slice, guarded};
+use super::spec::method_definition;
+use super::trampolines::{getter, setter};
 
 /// A class that is being added to.
 pub(crate) struct Addition<'a>(&'a Object);
@@ -26,19 +26,12 @@ impl<'a> Addition<'a> {
     where
         F: Fn(&Object, Args<'_>) -> Result<Object> + Copy + 'static,
     {
-        let definition = Box::leak(Box::new(ffi::PyMethodDef {
-            ml_name: name.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<F> },
-            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            ml_doc: std::ptr::null(),
-        }));
+        let definition = Box::leak(Box::new(method_definition::<Object, F>(name)));
         self.check_class()?;
         // SAFETY: a type, as just seen, alive (L1); the definition lives for ever.
         let descriptor = unsafe { ffi::PyDescr_NewMethod(self.0.pointer().cast(), definition) };
         // SAFETY: the result is new (L4).
-        let descriptor = unsafe { Object::from_new(descriptor) }?;
-        self.0.set_attribute(&Object::interned(name)?, &descriptor)?;
-        Ok(self)
+        self.put(name, unsafe { Object::from_new(descriptor) })
     }
 
     /// Adds an attribute that can be read and set; deleting it sets None.
@@ -49,16 +42,19 @@ impl<'a> Addition<'a> {
     {
         let definition = Box::leak(Box::new(ffi::PyGetSetDef {
             name: name.as_ptr(),
-            get: Some(getter::<G>),
-            set: Some(setter::<S>),
+            get: Some(getter::<Object, G>),
+            set: Some(setter::<Object, S>),
             ..Default::default()
         }));
         self.check_class()?;
         // SAFETY: as above.
         let descriptor = unsafe { ffi::PyDescr_NewGetSet(self.0.pointer().cast(), definition) };
         // SAFETY: the result is new (L4).
-        let descriptor = unsafe { Object::from_new(descriptor) }?;
-        self.0.set_attribute(&Object::interned(name)?, &descriptor)?;
+        self.put(name, unsafe { Object::from_new(descriptor) })
+    }
+
+    fn put(self, name: &'static CStr, descriptor: Result<Object>) -> Result<Self> {
+        self.0.set_attribute(&Object::interned(name)?, &descriptor?)?;
         Ok(self)
     }
 
@@ -99,47 +95,4 @@ impl Object {
         // SAFETY: not null, and alive: nothing has run since the dict gave it.
         Ok(Some(unsafe { Self::from_borrowed(found) }))
     }
-}
-
-unsafe extern "C" fn method<F>(
-    this: *mut PyObject,
-    arguments: *const *mut PyObject,
-    count: Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject
-where
-    F: Fn(&Object, Args<'_>) -> Result<Object> + Copy + 'static,
-{
-    let count = count.unsigned_abs();
-    // SAFETY: null, or a tuple that the caller holds.
-    let names = if names.is_null() { None } else { Some(unsafe { borrowed(&names) }) };
-    let named = names.and_then(Object::tuple_length).unwrap_or(0);
-    // SAFETY: vectorcall's protocol: positional arguments, then those with names.
-    let all = unsafe { borrowed_slice(arguments, count + named) };
-    let (positional, values) = all.split_at(count);
-    // SAFETY: the caller holds it.
-    let this = unsafe { borrowed(&this) };
-    answer(guarded(|| F::item()(this, Args { positional, names, values })))
-}
-
-unsafe extern "C" fn getter<G>(this: *mut PyObject, _closure: *mut c_void) -> *mut PyObject
-where
-    G: Fn(&Object) -> Result<Object> + Copy + 'static,
-{
-    // SAFETY: the caller holds it.
-    let this = unsafe { borrowed(&this) };
-    answer(guarded(|| G::item()(this)))
-}
-
-unsafe extern "C" fn setter<S>(this: *mut PyObject, value: *mut PyObject, _closure: *mut c_void) -> c_int
-where
-    S: Fn(&Object, &Object) -> Result<()> + Copy + 'static,
-{
-    // SAFETY: reads the address of a static.
-    let value = if value.is_null() { unsafe { ffi::Py_None() } } else { value };
-    // SAFETY: the caller holds it.
-    let this = unsafe { borrowed(&this) };
-    // SAFETY: likewise.
-    let value = unsafe { borrowed(&value) };
-    guarded(|| S::item()(this, value)).map_or(-1, |()| 0)
 }

@@ -24,11 +24,6 @@ impl Object {
         Some(unsafe { ffi::PyByteArray_Size(self.pointer()) }.unsigned_abs())
     }
 
-    /// The number of things in memory.
-    pub(crate) fn count(count: usize) -> Result<Object> {
-        Self::integer(count.cast_signed() as i64)
-    }
-
     /// `del self[:count]`.
     pub(crate) fn delete_front(&self, count: usize) -> Result<()> {
         // SAFETY: alive (L1) and attached (L2); what is no sequence is an exception.
@@ -37,20 +32,5 @@ impl Object {
             // SAFETY: anything else is an exception (L4).
             _ => Err(unsafe { Raised::is_set() }),
         }
-    }
-
-    /// Whether this is an integer, not of a subclass.
-    #[inline]
-    pub(crate) fn is_exactly_integer(&self) -> bool {
-        // SAFETY: alive (L1).
-        unsafe { ffi::PyLong_CheckExact(self.pointer()) != 0 }
-    }
-
-    /// Whether this is `True` itself, or `False` itself, as asked.
-    #[inline]
-    pub(crate) fn is_exactly(&self, value: bool) -> bool {
-        // SAFETY: both live for ever; their addresses are read.
-        let (yes, no) = (unsafe { ffi::Py_True() }, unsafe { ffi::Py_False() });
-        self.pointer() == if value { yes } else { no }
     }
 }

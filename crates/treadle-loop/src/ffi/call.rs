@@ -52,11 +52,15 @@ impl Object {
         unsafe { Self::from_new(new) }
     }
 
-    /// `self(**keywords)`.
-    pub(crate) fn call_by_keywords(&self, keywords: &Object) -> Result<Object> {
-        let nothing = Object::tuple([])?;
+    /// `self(*arguments, **keywords)`.
+    pub(crate) fn call_by_keywords<const N: usize>(
+        &self,
+        arguments: [&Object; N],
+        keywords: &Object,
+    ) -> Result<Object> {
+        let arguments = Object::tuple(arguments.map(Object::clone))?;
         // SAFETY: the callable, a tuple and a dict are alive (L1) and this thread is attached (L2); what is no dict is an exception.
-        let result = unsafe { pyo3::ffi::PyObject_Call(self.pointer(), nothing.pointer(), keywords.pointer()) };
+        let result = unsafe { pyo3::ffi::PyObject_Call(self.pointer(), arguments.pointer(), keywords.pointer()) };
         // SAFETY: the result is new (L4).
         unsafe { Self::from_new(result) }
     }

@@ -4,20 +4,22 @@ use std::ffi::c_void;
 
 use pyo3::ffi;
 
-use super::class::{Class, Instance, Spec, Step};
+use super::class::{Class, Instance};
 use super::error::{Raised, Result};
 use super::object::Object;
+use super::spec::{Spec, Step};
 use super::trampolines::{next, send, unary};
 
 impl<T: Class> Spec<T> {
-    /// Makes instances what `async def` gives: `awaited` answers `__await__` with an iterator, `resumed` answers `send(value)`. They are not
-    /// iterable.
+    /// Makes instances what `async def` gives: `awaited` answers `__await__` with an iterator, and also `yield from`, whose generator takes
+    /// Python's own without asking; `resumed` answers `send(value)`.
     pub(crate) fn awaitable<A, F>(self, _awaited: A, _resumed: F) -> Self
     where
         A: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
         F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
     {
         self.slot(ffi::Py_am_await, unary::<T, A> as *mut c_void)
+            .slot(ffi::Py_tp_iter, unary::<T, A> as *mut c_void)
             .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
             .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
     }

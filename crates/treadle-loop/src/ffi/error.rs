@@ -74,15 +74,11 @@ impl Kind {
         Raised(())
     }
 
-    /// Warns; a filter may make an exception of it.
-    pub(crate) fn warn(self, message: &str) -> Result<()> {
-        let message = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
-        // SAFETY: class and text are alive and this thread is attached (L2).
-        match unsafe { ffi::PyErr_WarnEx(self.pointer(), message.as_ptr(), 1) } {
-            0 => Ok(()),
-            // SAFETY: anything else is an exception (L4).
-            _ => Err(unsafe { Raised::is_set() }),
-        }
+    /// The class itself.
+    pub(crate) fn class(self) -> Object {
+        let pointer = self.pointer();
+        // SAFETY: not null, and alive: a class that lives for ever.
+        unsafe { Object::from_borrowed(pointer) }
     }
 
     /// Whether an exception is of this class.
@@ -105,10 +101,7 @@ impl Raised {
 
     /// Sets `StopIteration(value)`.
     pub(crate) fn stop_iteration(value: &Object) -> Self {
-        let pointer = Kind::StopIteration.pointer();
-        // SAFETY: not null, and alive.
-        let class = unsafe { Object::from_borrowed(pointer) };
-        match class.call([value]) {
+        match Kind::StopIteration.class().call([value]) {
             Ok(exception) => Self::restore(&exception),
             Err(raised) => raised,
         }
@@ -191,9 +184,5 @@ impl From<io::Error> for Raised {
 pub(crate) fn os_error(number: i32) -> Result<Object> {
     let text = io::Error::from_raw_os_error(number).to_string();
     let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
-    // SAFETY: a class that lives for ever.
-    let pointer = Kind::OSError.pointer();
-    // SAFETY: not null, and alive.
-    let class = unsafe { Object::from_borrowed(pointer) };
-    class.call([&Object::integer(i64::from(number))?, &Object::text(text)?])
+    Kind::OSError.class().call([&Object::integer(i64::from(number))?, &Object::text(text)?])
 }

@@ -6,13 +6,13 @@
 //!   reference, a `&Object` stands for a reference that somebody else holds for at least that lifetime.
 //! - **L2** This crate's code runs on threads that are attached to the interpreter. The wrappers are neither `Send` nor `Sync`; the only code
 //!   that runs detached is the closure of [`detached`], which can hold none of them.
-//! - **L3** An [`Instance<T>`] points to an object whose type, or a base of it, was made by [`class::create`] for `T`, and whose value was
+//! - **L3** An [`Instance<T>`] points to an object whose type, or a base of it, was made by [`Spec::create`] for `T`, and whose value was
 //!   written before anybody else saw the object. So a `T` lies behind the head, from creation until deallocation.
 //! - **L4** A call of the C API that fails returns null or -1 with an exception set, which becomes [`Raised`] on the spot.
 //! - **L5** There is one interpreter in the process (the module refuses to be imported by a second one) and it has a GIL.
 //! - **L6** `ob_refcnt` is the first word of an object, and reaching zero is answered by `_Py_Dealloc`: the stable ABI has frozen both for
 //!   builds with a GIL. An object whose lower half of that word is negative is immortal and keeps its count (3.12 and later).
-//! - **L7** What a [`class::FreeList`] holds is the memory of dead, untracked instances of one layout, each at most once.
+//! - **L7** What a [`FreeList`] holds is the memory of dead, untracked instances of one layout, each at most once.
 //!
 //! The functions of the C API used here belong to the stable ABI of 3.11, or have been exported with the same signature by each version
 //! since 3.9 (see `raw`).
@@ -21,15 +21,18 @@ mod addition;
 mod buffer;
 mod bytearray;
 mod call;
-pub(crate) mod class;
+mod class;
 mod context;
 mod coroutine;
 mod error;
+mod free_list;
+mod layout;
 mod number;
 mod object;
 mod pending;
 mod raw;
 mod shared;
+mod spec;
 mod text;
 mod thread;
 mod trampolines;
@@ -37,12 +40,13 @@ mod trampolines;
 pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
-pub(crate) use class::{
-    Class, Comparison, FreeList, Instance, Nothing, Plain, Spec, Step, TransportHead, Type, Weak, WeakAndDict,
-};
+pub(crate) use class::{Class, Instance, Type};
 pub(crate) use context::Context;
 pub(crate) use error::{Kind, Raised, Result};
+pub(crate) use free_list::FreeList;
+pub(crate) use layout::{Nothing, Plain, TransportHead, Weak, WeakAndDict};
 pub(crate) use object::{Object, Slot, Visit};
 pub(crate) use pending::Call;
 pub(crate) use shared::Shared;
-pub(crate) use thread::{check_signals, detached};
+pub(crate) use spec::{Comparison, Spec, Step};
+pub(crate) use thread::{check_signals, detached, thread_identifier};

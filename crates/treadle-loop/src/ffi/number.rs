@@ -58,6 +58,21 @@ impl Object {
         unsafe { ffi::PyLong_Check(self.pointer()) != 0 }
     }
 
+    /// Whether this is an integer, not of a subclass.
+    #[inline]
+    pub(crate) fn is_exactly_integer(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyLong_CheckExact(self.pointer()) != 0 }
+    }
+
+    /// Whether this is `True` itself, or `False` itself, as asked.
+    #[inline]
+    pub(crate) fn is_exactly(&self, value: bool) -> bool {
+        // SAFETY: both live for ever; their addresses are read.
+        let (yes, no) = (unsafe { ffi::Py_True() }, unsafe { ffi::Py_False() });
+        self.pointer() == if value { yes } else { no }
+    }
+
     /// A tuple of these.
     pub(crate) fn tuple<const N: usize>(items: [Object; N]) -> Result<Object> {
         // SAFETY: this thread is attached (L2) and the result is new (L4).

@@ -194,6 +194,11 @@ impl Object {
         self.attribute(name).map_err(Raised::forget).is_ok()
     }
 
+    /// `getattr(self, name)`, for what is looked up once.
+    pub(crate) fn member(&self, name: &std::ffi::CStr) -> Result<Object> {
+        self.attribute(&Object::interned(name)?)
+    }
+
     /// `setattr(self, name, value)`.
     pub(crate) fn set_attribute(&self, name: &Object, value: &Object) -> Result<()> {
         // SAFETY: all three are alive (L1) and this thread is attached (L2).
@@ -209,11 +214,7 @@ impl Object {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
         let new = unsafe { ffi::PyObject_Repr(self.pointer()) };
         // SAFETY: the result is new, or null with an exception set (L4).
-        let shown = unsafe { Self::from_new(new) };
-        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
-            raised.forget();
-            "<unprintable>".to_owned()
-        })
+        shown(unsafe { Self::from_new(new) })
     }
 
     /// `str(self)`, or a stand-in if that fails.
@@ -221,11 +222,7 @@ impl Object {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).
         let new = unsafe { ffi::PyObject_Str(self.pointer()) };
         // SAFETY: the result is new, or null with an exception set (L4).
-        let shown = unsafe { Self::from_new(new) };
-        shown.and_then(|shown| shown.to_text()).unwrap_or_else(|raised| {
-            raised.forget();
-            "<unprintable>".to_owned()
-        })
+        shown(unsafe { Self::from_new(new) })
     }
 
     /// `self is other or self == other`.
@@ -285,6 +282,13 @@ impl Object {
     }
 }
 
+fn shown(text: Result<Object>) -> String {
+    text.and_then(|text| text.to_text()).unwrap_or_else(|raised| {
+        raised.forget();
+        "<unprintable>".to_owned()
+    })
+}
+
 /// What a class hands its references to while the garbage collector looks for cycles.
 pub(crate) struct Visit<'a> {
     pub(super) function: ffi::visitproc,
@@ -300,11 +304,6 @@ impl Visit<'_> {
             // SAFETY: function and argument are the collector's own, passed on unchanged; the object is alive (L1).
             self.status.set(unsafe { (self.function)(object.pointer(), self.argument) });
         }
-    }
-
-    /// Shows the reference in a cell, if there is one.
-    pub(crate) fn cell(&self, cell: &Slot) {
-        cell.with(|object| self.object(object));
     }
 }
 
@@ -335,6 +334,18 @@ impl Slot {
         self.0.take()
     }
 
+    pub(crate) fn clear(&self) {
+        self.store(None);
+    }
+
+    /// Shows the collector what is here.
+    pub(crate) fn traverse(&self, visit: &Visit<'_>) {
+        // SAFETY: the collector's visits run no code that could exchange the content.
+        if let Some(object) = unsafe { &*self.0.as_ptr() } {
+            visit.object(object);
+        }
+    }
+
     #[inline]
     pub(crate) fn is_some(&self) -> bool {
         // SAFETY: a look at whether the pointer is null; nothing else runs.
@@ -346,13 +357,5 @@ impl Slot {
     pub(crate) fn holds(&self, object: &Object) -> bool {
         // SAFETY: two pointers are compared; nothing else runs.
         unsafe { (*self.0.as_ptr()).as_ref().is_some_and(|held| held.is(object)) }
-    }
-
-    /// Shows what is here to a function that only looks at its address or hands it to the collector.
-    fn with(&self, function: impl FnOnce(&Object)) {
-        // SAFETY: the collector's visits run no code that could exchange the content.
-        if let Some(object) = unsafe { &*self.0.as_ptr() } {
-            function(object);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Threads and signals.
 
+use std::num::NonZeroUsize;
+
 use pyo3::ffi;
 
 use super::error::{Raised, Result};
@@ -27,4 +29,11 @@ pub(crate) fn check_signals() -> Result<()> {
         // SAFETY: a handler has raised (L4).
         _ => Err(unsafe { Raised::is_set() }),
     }
+}
+
+/// What `threading.get_ident()` gives in this thread.
+#[inline]
+pub(crate) fn thread_identifier() -> NonZeroUsize {
+    // SAFETY: needs nothing; 0 stands for no thread.
+    NonZeroUsize::new(unsafe { ffi::PyThread_get_thread_ident() } as usize).unwrap_or(NonZeroUsize::MAX)
 }

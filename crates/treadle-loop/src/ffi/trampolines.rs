@@ -9,10 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pyo3::ffi::{self, Py_ssize_t, PyObject, PyTypeObject};
 
 use super::call::Args;
-use super::class::{Class, Comparison, Instance, Item, Layout, Step, Tail, allocate};
+use super::class::{Class, Instance, allocate};
 use super::error::{Kind, Raised, Result};
+use super::layout::{Layout, Tail};
 use super::object::{Object, Visit};
 use super::raw;
+use super::spec::{Comparison, Item, Step};
 
 /// Calls Rust from C: a panic becomes an exception.
 #[inline]
@@ -52,6 +54,31 @@ pub(super) unsafe fn borrowed(object: &*mut PyObject) -> &Object {
     unsafe { &*(&raw const *object).cast() }
 }
 
+/// What functions take as `self`: an object, or an instance of a class of ours.
+pub(super) trait Receiver: 'static {
+    /// What C calls a function of.
+    ///
+    /// # Safety
+    /// `object` points to a variable that holds a living object; for an [`Instance`] one of a class made for it.
+    unsafe fn of(object: &*mut PyObject) -> &Self;
+}
+
+impl Receiver for Object {
+    #[inline]
+    unsafe fn of(object: &*mut PyObject) -> &Self {
+        // SAFETY: the caller vouches for it.
+        unsafe { borrowed(object) }
+    }
+}
+
+impl<T: Class> Receiver for Instance<T> {
+    #[inline]
+    unsafe fn of(object: &*mut PyObject) -> &Self {
+        // SAFETY: the caller vouches for it.
+        unsafe { instance(object) }
+    }
+}
+
 /// A table of borrowed objects that C hands over.
 ///
 /// # Safety
@@ -65,15 +92,15 @@ pub(super) unsafe fn borrowed_slice<'a>(first: *const *mut PyObject, length: usi
     unsafe { std::slice::from_raw_parts(first.cast(), length) }
 }
 
-pub(super) unsafe extern "C" fn method<T, F>(
+pub(super) unsafe extern "C" fn method<R, F>(
     this: *mut PyObject,
     arguments: *const *mut PyObject,
     count: Py_ssize_t,
     names: *mut PyObject,
 ) -> *mut PyObject
 where
-    T: Class,
-    F: Fn(&Instance<T>, Args<'_>) -> Result<Object> + Copy + 'static,
+    R: Receiver,
+    F: Fn(&R, Args<'_>) -> Result<Object> + Copy + 'static,
 {
     let count = count.unsigned_abs();
     // SAFETY: null, or a tuple that the caller holds.
@@ -83,7 +110,7 @@ where
     let all = unsafe { borrowed_slice(arguments, count + named) };
     let (positional, values) = all.split_at(count);
     // SAFETY: methods are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
+    let this = unsafe { R::of(&this) };
     answer(guarded(|| F::item()(this, Args { positional, names, values })))
 }
 
@@ -111,25 +138,25 @@ where
     drop(raised);
 }
 
-pub(super) unsafe extern "C" fn getter<T, F>(this: *mut PyObject, _closure: *mut c_void) -> *mut PyObject
+pub(super) unsafe extern "C" fn getter<R, F>(this: *mut PyObject, _closure: *mut c_void) -> *mut PyObject
 where
-    T: Class,
-    F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+    R: Receiver,
+    F: Fn(&R) -> Result<Object> + Copy + 'static,
 {
     // SAFETY: descriptors are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
+    let this = unsafe { R::of(&this) };
     answer(guarded(|| F::item()(this)))
 }
 
-pub(super) unsafe extern "C" fn setter<T, F>(this: *mut PyObject, value: *mut PyObject, _closure: *mut c_void) -> c_int
+pub(super) unsafe extern "C" fn setter<R, F>(this: *mut PyObject, value: *mut PyObject, _closure: *mut c_void) -> c_int
 where
-    T: Class,
-    F: Fn(&Instance<T>, &Object) -> Result<()> + Copy + 'static,
+    R: Receiver,
+    F: Fn(&R, &Object) -> Result<()> + Copy + 'static,
 {
     // SAFETY: reads the address of a static.
     let value = if value.is_null() { unsafe { ffi::Py_None() } } else { value };
     // SAFETY: descriptors are called with an instance of their class.
-    let this = unsafe { instance::<T>(&this) };
+    let this = unsafe { R::of(&this) };
     // SAFETY: the caller holds the value.
     let value = unsafe { borrowed(&value) };
     guarded(|| F::item()(this, value)).map_or(-1, |()| 0)
@@ -169,11 +196,6 @@ where
 /// Identity is what is hashed, as for any object without a value.
 pub(super) unsafe extern "C" fn hash(this: *mut PyObject) -> ffi::Py_hash_t {
     (this as usize >> 4) as ffi::Py_hash_t
-}
-
-pub(super) unsafe extern "C" fn itself(this: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller holds it.
-    unsafe { Object::from_borrowed(this) }.into_pointer()
 }
 
 pub(super) unsafe extern "C" fn send<T, F>(

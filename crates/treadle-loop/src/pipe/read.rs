@@ -1,16 +1,15 @@
 //! The reading end. An exception of the protocol's goes to the exception handler, and reading goes on, as in asyncio.
 
 use std::io;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use treadle_reactor::{Interest, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Instance, Object, Raised, Result, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::ffi::{Args, Instance, Object, Raised, Result, Spec, Type};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::transport::{self, Endpoint, Transport};
+use crate::transport::{self, Endpoint, Transport, endpoint_class};
 
 /// `EIO`: the other end of a terminal is closed.
 const HUNG_UP: i32 = 5;
@@ -20,28 +19,7 @@ pub(crate) struct ReadPipe {
     endpoint: Endpoint,
 }
 
-impl Class for ReadPipe {
-    type Head = TransportHead;
-    type Tail = WeakAndDict;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.endpoint.traverse(visit);
-    }
-
-    fn clear(&self) {
-        self.endpoint.clear();
-    }
-}
-
-impl Deref for ReadPipe {
-    type Target = Endpoint;
-
-    #[inline]
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
+endpoint_class!(ReadPipe);
 
 impl Transport for ReadPipe {
     fn source(this: &Instance<Self>) -> Source {
@@ -72,7 +50,7 @@ pub(crate) fn on_ready(this: &Instance<ReadPipe>) -> Result<()> {
 
 fn on_eof(this: &Instance<ReadPipe>) -> Result<()> {
     this.is_closing.set(true);
-    this.core.call_soon(&this.protocol().attribute(&names().eof_received)?, &[])?;
+    this.core.call_soon(&this.protocol().attribute(&names().eof_received)?, &[], None)?;
     ReadPipe::lose(this, &Object::none())
 }
 

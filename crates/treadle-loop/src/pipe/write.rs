@@ -1,18 +1,16 @@
 //! The writing end. Pipes and sockets are watched for their reader's going away.
 
 use std::io;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use treadle_reactor::{Interest, Kind as Descriptor};
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Instance, Object, Raised, Result, Spec, TransportHead, Type, Visit, WeakAndDict};
-use crate::flow;
+use crate::ffi::{Args, Instance, Object, Raised, Result, Spec, Type};
 use crate::known::known;
 use crate::outbox::{self, Outbox, Writes};
 use crate::source::Source;
-use crate::transport::{Endpoint, Transport};
+use crate::transport::{Endpoint, Transport, endpoint_class};
 
 /// `EPIPE`: nobody reads any more.
 const NO_READER: i32 = 32;
@@ -25,28 +23,7 @@ pub(crate) struct WritePipe {
     shows_loss: bool,
 }
 
-impl Class for WritePipe {
-    type Head = TransportHead;
-    type Tail = WeakAndDict;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.endpoint.traverse(visit);
-    }
-
-    fn clear(&self) {
-        self.endpoint.clear();
-    }
-}
-
-impl Deref for WritePipe {
-    type Target = Endpoint;
-
-    #[inline]
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
+endpoint_class!(WritePipe);
 
 impl Transport for WritePipe {
     fn source(this: &Instance<Self>) -> Source {
@@ -106,27 +83,15 @@ fn on_loss(this: &Instance<WritePipe>) -> Result<()> {
 /// The class of transports that write to pipes, below `asyncio.WriteTransport`.
 pub(crate) fn class(base: &Object) -> Result<Type<WritePipe>> {
     let spec = Spec::new(c"treadle._native.WritePipeTransport", c"The transport of a pipe's writing end.");
-    flow::methods(super::methods(spec))
+    outbox::methods(super::methods(spec))
         .method(c"write", |this, arguments| {
             let [data] = arguments.exactly("write")?;
             outbox::write(this, data).map(|()| Object::none())
-        })
-        .method(c"can_write_eof", |_this, arguments| {
-            arguments.exactly::<0>("can_write_eof")?;
-            Ok(Object::bool(true))
         })
         // Closing is the only end of file that a pipe knows.
         .method(c"write_eof", |this, arguments| {
             arguments.exactly::<0>("write_eof")?;
             outbox::close(this).map(|()| Object::none())
-        })
-        .method(c"close", |this, arguments| {
-            arguments.exactly::<0>("close")?;
-            outbox::close(this).map(|()| Object::none())
-        })
-        .method(c"abort", |this, arguments| {
-            arguments.exactly::<0>("abort")?;
-            WritePipe::abort(this, &Object::none()).map(|()| Object::none())
         })
         .create(Some(base))
 }

@@ -6,8 +6,9 @@ use treadle_reactor::io_calls::{self, Connecting};
 use treadle_reactor::{Address, RawFd};
 
 use super::{Operation, What, connection};
+use crate::address;
 use crate::core::READ_SIZE;
-use crate::ffi::{Instance, Kind, Object, Raised, Readable, Result, Writable};
+use crate::ffi::{Kind, Object, Raised, Readable, Result, Writable};
 use crate::known::{known, names};
 
 /// Pieces of big data sent in one step, before others have their turn.
@@ -30,31 +31,29 @@ enum Native {
 }
 
 /// Begins the operation, or goes on with it.
-pub(super) fn advance(this: &Instance<Operation>) -> Result<Attempt> {
-    let Some(socket) = this.socket.load() else { return Ok(Attempt::Done(Object::none())) };
+pub(super) fn advance(this: &Operation) -> Result<Attempt> {
+    let socket = &this.socket;
     if !this.has_begun.get() {
-        begin(this, &socket)?;
+        begin(this, socket)?;
     }
     if this.is_plain.get() {
-        match native(this, &socket)? {
+        match native(this, socket)? {
             Native::Known(attempt) => return Ok(attempt),
             Native::Unusual => {}
         }
     }
-    match by_method(this, &socket) {
+    match by_method(this, socket) {
         Ok(Some(result)) => Ok(Attempt::Done(result)),
         Ok(None) => Ok(Attempt::Blocked),
-        Err(raised) => would_block(this, &socket, raised).map(|()| Attempt::Blocked),
+        Err(raised) => would_block(this, socket, raised).map(|()| Attempt::Blocked),
     }
 }
 
 /// Checks the socket, the first time.
-fn begin(this: &Instance<Operation>, socket: &Object) -> Result<()> {
+fn begin(this: &Operation, socket: &Object) -> Result<()> {
     let facts = &known().sock;
-    if (!socket.has_type(facts.class()) || this.core.is_debug())
-        && let Some(event_loop) = this.event_loop.load()
-    {
-        event_loop.method(&names()._check_socket, [socket])?;
+    if !socket.has_type(facts.class()) || this.core.is_debug() {
+        this.event_loop.method(&names()._check_socket, [socket])?;
     }
     this.is_plain.set(is_plain(this.what, socket)?);
     this.has_begun.set(this.what != What::Connect);
@@ -80,7 +79,7 @@ pub(super) fn is_plain(what: What, socket: &Object) -> Result<bool> {
     }
 }
 
-fn native(this: &Instance<Operation>, socket: &Object) -> Result<Native> {
+fn native(this: &Operation, socket: &Object) -> Result<Native> {
     // Each time anew: the program may have closed the socket meanwhile, and its number may be somebody else's.
     let fd = known().sock.descriptor(socket)?;
     this.fd.set(fd);
@@ -129,7 +128,7 @@ fn recvfrom(this: &Operation, fd: RawFd) -> Result<Native> {
             Err(error) => Err(error),
         }
     };
-    outcome(received, |(data, address)| Object::tuple([data, known().sock.to_python(&address, &Object::none())?]))
+    outcome(received, |(data, address)| Object::tuple([data, address::to_object(&address)?]))
 }
 
 /// The buffer to receive into. What is none is left to the method, whose words are Python's.
@@ -155,9 +154,7 @@ fn recvfrom_into(this: &Operation, fd: RawFd) -> Result<Native> {
     let Some(bytes) = bytes.get_mut(..wanted).filter(|bytes| !bytes.is_empty()) else { return Ok(Native::Unusual) };
     let received = io_calls::recvfrom(fd, bytes);
     drop(writable);
-    outcome(received, |(count, address)| {
-        Object::tuple([Object::size(count)?, known().sock.to_python(&address, &Object::none())?])
-    })
+    outcome(received, |(count, address)| Object::tuple([Object::size(count)?, address::to_object(&address)?]))
 }
 
 /// Sends until all is sent, or the kernel takes no more: only then is it sure to tell when it does again.
@@ -206,7 +203,7 @@ fn connect(this: &Operation, socket: &Object, fd: RawFd) -> Result<Native> {
             Some(error) => Err(connect_failed(this, &error, &address)),
         };
     }
-    let Some(numbers) = facts.to_kernel(socket, &address)? else { return Ok(Native::Unusual) };
+    let Some(numbers) = facts.numbers(socket, &address)? else { return Ok(Native::Unusual) };
     facts.audit_connect(socket, &address)?;
     let mut state = io_calls::connect(fd, &numbers)?;
     if state == Connecting::InProgress {
@@ -238,16 +235,14 @@ fn is_loopback(address: &Address) -> bool {
 #[cold]
 fn connect_failed(this: &Operation, error: &io::Error, address: &Object) -> Raised {
     let number = Object::integer(i64::from(error.raw_os_error().unwrap_or(0)));
-    let told =
-        this.event_loop.load().map(|event_loop| event_loop.method(&names()._connect_failed, [&number?, address]));
-    match told {
-        Some(Err(raised)) => raised,
-        _ => Kind::OSError.raise("the connection failed"),
+    match number.and_then(|number| this.event_loop.method(&names()._connect_failed, [&number, address])) {
+        Err(raised) => raised,
+        Ok(_) => Kind::OSError.raise("the connection failed"),
     }
 }
 
 /// By the socket's method, which raises where it would block. `None`: not all is done.
-fn by_method(this: &Instance<Operation>, socket: &Object) -> Result<Option<Object>> {
+fn by_method(this: &Operation, socket: &Object) -> Result<Option<Object>> {
     let [first, second] = &this.arguments;
     let (first, second) = (first.load().unwrap_or_else(Object::none), second.load());
     let Some((name, _)) = this.what.method() else {
@@ -257,8 +252,7 @@ fn by_method(this: &Instance<Operation>, socket: &Object) -> Result<Option<Objec
     match this.what {
         What::SendAll => return send_rest(this, socket, &first),
         What::Connect if this.has_begun.get() => {
-            let Some(event_loop) = this.event_loop.load() else { return Ok(None) };
-            return event_loop.method(&names()._finish_connecting, [socket, &first]).map(Some);
+            return this.event_loop.method(&names()._finish_connecting, [socket, &first]).map(Some);
         }
         What::Accept => socket.method(name, []),
         What::RecvFromInto if second.is_none() => socket.method(name, [&first, &Object::integer(0)?]),
@@ -269,22 +263,21 @@ fn by_method(this: &Instance<Operation>, socket: &Object) -> Result<Option<Objec
 }
 
 /// Sends what is left; whole is `bytes` or the like, and what follows a part is taken by Python.
-fn send_rest(this: &Instance<Operation>, socket: &Object, data: &Object) -> Result<Option<Object>> {
+fn send_rest(this: &Operation, socket: &Object, data: &Object) -> Result<Option<Object>> {
     let length = Readable::of(data)?.as_ref().len();
     let sent = this.sent.get();
-    let count = match (sent, this.event_loop.load()) {
-        (1.., Some(event_loop)) => {
-            hold(this, data)?;
-            event_loop.method(&names()._send_rest, [socket, data, &Object::size(sent)?])?
-        }
-        _ => socket.method(&names().send, [data])?,
+    let count = if sent == 0 {
+        socket.method(&names().send, [data])?
+    } else {
+        hold(this, data)?;
+        this.event_loop.method(&names()._send_rest, [socket, data, &Object::size(sent)?])?
     };
     this.sent.set(sent + usize::try_from(count.to_integer()?).unwrap_or(0));
     Ok((this.sent.get() >= length).then(Object::none))
 }
 
 /// Forgets the exception that says that a call would block; others come back.
-fn would_block(this: &Instance<Operation>, socket: &Object, raised: Raised) -> Result<()> {
+fn would_block(this: &Operation, socket: &Object, raised: Raised) -> Result<()> {
     let exception = raised.take();
     if !Kind::BlockingIOError.matches(&exception) && !Kind::InterruptedError.matches(&exception) {
         return Err(Raised::restore(&exception));

@@ -3,23 +3,23 @@
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd};
 
-use treadle_reactor::{RawFd, io_calls};
+use treadle_reactor::{Address, RawFd, io_calls};
 
-use super::facts::Facts;
+use super::form::Form;
+use crate::address::{self, Family};
 use crate::event_loop::Loop;
 use crate::ffi::{Args, Instance, Kind, Object, Result};
 use crate::known::{known, names};
 
 /// A connection that waits at a listening socket: its socket object, which does not block, and the peer's address.
 pub(super) fn accept(listener: &Object, fd: RawFd) -> io::Result<Result<(Object, Object)>> {
-    let facts = &known().sock;
-    let (descriptor, address) = io_calls::accept_from(fd)?;
+    let (descriptor, address) = io_calls::accept(fd)?;
     let made = || {
         // The descriptor is closed on the way out, unless the socket object has come to be and owns it.
-        let socket = facts.accepted(listener, descriptor.as_raw_fd())?;
+        let socket = Form::of(listener)?.socket(Some(descriptor.as_raw_fd()))?;
         let _ = descriptor.into_raw_fd();
-        facts.unblock(&socket)?;
-        Ok((socket, facts.to_python(&address, &Object::text("")?)?))
+        known().sock.unblock(&socket)?;
+        Ok((socket, address::to_object_or(&address, &Object::text("")?)?))
     };
     Ok(made())
 }
@@ -30,7 +30,7 @@ pub(super) fn accept_all(_this: &Instance<Loop>, arguments: Args<'_>) -> Result<
     let [listener, count, welcome, factory, options @ ..] = arguments.positional() else {
         return Err(Kind::TypeError.raise_static(c"_accept_connections() takes a socket, a number and two functions"));
     };
-    if !super::attempt::is_plain(super::What::Accept, listener)? || !known().sock.is_known_family(listener)? {
+    if Form::of_listener(listener)?.is_none() {
         return Ok(Object::bool(false));
     }
     for _ in 0..count.to_integer()? {
@@ -61,16 +61,20 @@ pub(crate) fn is_over(error: &io::Error) -> bool {
 pub(super) fn set_up(_this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let [socket, extra] = arguments.exactly("_set_up_socket")?;
     let facts = &known().sock;
-    if !socket.has_type(facts.class()) || !facts.is_known_family(socket)? {
+    if !socket.has_type(facts.class()) {
+        return Ok(Object::bool(false));
+    }
+    let form = Form::of(socket)?;
+    if form.family == Family::Other {
         return Ok(Object::bool(false));
     }
     let fd = facts.descriptor(socket)?;
     extra.set_item(&names().socket, &facts.shown(socket)?)?;
-    extra.set_item(&names().sockname, &address(facts, socket, io_calls::sock_name(fd))?)?;
+    extra.set_item(&names().sockname, &address(form, io_calls::sock_name(fd))?)?;
     if extra.method(&names().get, [&names().peername])?.is_none() {
-        extra.set_item(&names().peername, &address(facts, socket, io_calls::peer_name(fd))?)?;
+        extra.set_item(&names().peername, &address(form, io_calls::peer_name(fd))?)?;
     }
-    if !facts.is_unix(socket)? && facts.is_stream(socket)? {
+    if form.has_nagle() {
         // Other protocols than TCP have no such algorithm.
         let _ = io_calls::set_nodelay(fd);
     }
@@ -78,7 +82,7 @@ pub(super) fn set_up(_this: &Instance<Loop>, arguments: Args<'_>) -> Result<Obje
 }
 
 /// An address, or `None` if there is none.
-fn address(facts: &Facts, socket: &Object, address: io::Result<treadle_reactor::Address>) -> Result<Object> {
-    let unnamed = if facts.is_unix(socket)? { Object::text("")? } else { Object::none() };
-    address.map_or_else(|_| Ok(Object::none()), |address| facts.to_python(&address, &unnamed))
+fn address(form: Form, address: io::Result<Address>) -> Result<Object> {
+    let unnamed = form.unnamed()?;
+    address.map_or_else(|_| Ok(Object::none()), |address| address::to_object_or(&address, &unnamed))
 }

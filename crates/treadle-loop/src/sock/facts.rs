@@ -1,9 +1,8 @@
-//! What is known of Python's sockets: their methods, by which a subclass that overrides one is told apart, and their addresses.
-
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+//! What is known of Python's sockets: their methods, by which a subclass that overrides one is told apart, and their families.
 
 use treadle_reactor::{Address, RawFd};
 
+use crate::address::{self, Family};
 use crate::ffi::{Object, Result};
 use crate::known::{known, names};
 
@@ -28,36 +27,34 @@ pub(crate) struct Facts {
     pub(super) nonblocking: i64,
     inet: i64,
     inet6: i64,
-    pub(super) unix: i64,
+    unix: i64,
     pub(super) stream: i64,
     setblocking: Object,
     pub(super) memoryview: Object,
-    fsdecode: Object,
     audit: Object,
     connecting: Object,
 }
 
 impl Facts {
     pub(crate) fn new() -> Result<Self> {
-        let text = |name| Object::interned(name);
         let module = Object::import(c"socket")?;
-        let class = module.attribute(&text(c"socket")?)?;
+        let class = module.member(c"socket")?;
         // The methods in C, also where somebody has wrapped the class's.
-        let native = Object::import(c"_socket")?.attribute(&text(c"socket")?)?;
-        let number = |name| module.attribute(&Object::interned(name)?)?.to_integer();
+        let native = Object::import(c"_socket")?.member(c"socket")?;
+        let number = |name| module.member(name)?.to_integer();
         Ok(Self {
-            recv: native.attribute(&text(c"recv")?)?,
-            recv_into: native.attribute(&text(c"recv_into")?)?,
-            recvfrom: native.attribute(&text(c"recvfrom")?)?,
-            recvfrom_into: native.attribute(&text(c"recvfrom_into")?)?,
-            send: native.attribute(&text(c"send")?)?,
-            sendto: native.attribute(&text(c"sendto")?)?,
-            accept: class.attribute(&text(c"accept")?)?,
-            connect: native.attribute(&text(c"connect")?)?,
-            fileno: native.attribute(&text(c"fileno")?)?,
-            family: native.attribute(&text(c"family")?)?,
-            kind: native.attribute(&text(c"type")?)?,
-            protocol: native.attribute(&text(c"proto")?)?,
+            recv: native.member(c"recv")?,
+            recv_into: native.member(c"recv_into")?,
+            recvfrom: native.member(c"recvfrom")?,
+            recvfrom_into: native.member(c"recvfrom_into")?,
+            send: native.member(c"send")?,
+            sendto: native.member(c"sendto")?,
+            accept: class.member(c"accept")?,
+            connect: native.member(c"connect")?,
+            fileno: native.member(c"fileno")?,
+            family: native.member(c"family")?,
+            kind: native.member(c"type")?,
+            protocol: native.member(c"proto")?,
             nonblocking: number(c"SOCK_NONBLOCK").unwrap_or_else(|raised| {
                 raised.forget();
                 0
@@ -66,12 +63,11 @@ impl Facts {
             inet6: number(c"AF_INET6")?,
             unix: number(c"AF_UNIX")?,
             stream: number(c"SOCK_STREAM")?,
-            setblocking: native.attribute(&text(c"setblocking")?)?,
-            memoryview: Object::import(c"builtins")?.attribute(&text(c"memoryview")?)?,
-            fsdecode: Object::import(c"os")?.attribute(&text(c"fsdecode")?)?,
-            audit: Object::import(c"sys")?.attribute(&text(c"audit")?)?,
-            connecting: text(c"socket.connect")?,
-            shown: Object::import(c"asyncio.trsock")?.attribute(&text(c"TransportSocket")?)?,
+            setblocking: native.member(c"setblocking")?,
+            memoryview: Object::import(c"builtins")?.member(c"memoryview")?,
+            audit: Object::import(c"sys")?.member(c"audit")?,
+            connecting: Object::interned(c"socket.connect")?,
+            shown: Object::import(c"asyncio.trsock")?.member(c"TransportSocket")?,
             class,
         })
     }
@@ -95,36 +91,26 @@ impl Facts {
 
     /// Whether addresses of the socket's family are known here.
     pub(super) fn is_known_family(&self, socket: &Object) -> Result<bool> {
-        let family = self.family(socket)?.to_integer()?;
-        Ok([self.inet, self.inet6, self.unix].contains(&family))
+        Ok(self.family(socket)? != Family::Other)
     }
 
     pub(super) fn is_unix(&self, socket: &Object) -> Result<bool> {
-        Ok(self.family(socket)?.to_integer()? == self.unix)
-    }
-
-    pub(super) fn is_stream(&self, socket: &Object) -> Result<bool> {
-        Ok(self.kind.method(&names().__get__, [socket])?.to_integer()? == self.stream)
+        Ok(self.family(socket)? == Family::Unix)
     }
 
     /// Family, kind and protocol of a socket.
-    pub(super) fn form(&self, socket: &Object) -> Result<[i32; 3]> {
-        let number = |attribute: &Object| -> Result<i32> {
-            Ok(attribute.method(&names().__get__, [socket])?.to_integer()? as i32)
-        };
+    pub(super) fn numbers_of(&self, socket: &Object) -> Result<[i64; 3]> {
+        let number = |attribute: &Object| attribute.method(&names().__get__, [socket])?.to_integer();
         Ok([number(&self.family)?, number(&self.kind)?, number(&self.protocol)?])
     }
 
-    fn family(&self, socket: &Object) -> Result<Object> {
-        self.family.method(&names().__get__, [socket])
+    fn family(&self, socket: &Object) -> Result<Family> {
+        Ok(self.family_of(self.family.method(&names().__get__, [socket])?.to_integer()?))
     }
 
-    /// A socket object for a connection that `listener` has accepted, which does not block. If that fails, the descriptor is still the caller's.
-    pub(super) fn accepted(&self, listener: &Object, fd: RawFd) -> Result<Object> {
-        let kind = self.kind.method(&names().__get__, [listener])?.to_integer()?;
-        let protocol = self.protocol.method(&names().__get__, [listener])?;
-        let (kind, fd) = (Object::integer(kind | self.nonblocking)?, Object::integer(i64::from(fd))?);
-        self.class.call([&self.family(listener)?, &kind, &protocol, &fd])
+    pub(super) fn family_of(&self, number: i64) -> Family {
+        let families = [(self.inet, Family::Inet), (self.inet6, Family::Inet6), (self.unix, Family::Unix)];
+        families.into_iter().find(|(known, _)| *known == number).map_or(Family::Other, |(_, family)| family)
     }
 
     /// Tells a new socket object that it does not block, where it could not be made so.
@@ -140,56 +126,10 @@ impl Facts {
         self.audit.call([&self.connecting, socket, address]).map(drop)
     }
 
-    /// An address as Python has it; `unnamed` if there is none.
-    pub(crate) fn to_python(&self, address: &Address, unnamed: &Object) -> Result<Object> {
-        match address {
-            Address::Inet(address) => {
-                Object::tuple([Object::text(&address.ip().to_string())?, Object::integer(i64::from(address.port()))?])
-            }
-            Address::Inet6(address) => Object::tuple([
-                Object::text(&ipv6_text(*address.ip()))?,
-                Object::integer(i64::from(address.port()))?,
-                Object::integer(i64::from(address.flowinfo()))?,
-                Object::integer(i64::from(address.scope_id()))?,
-            ]),
-            Address::Unix(path) if path.first() == Some(&0) => Object::bytes(path),
-            Address::Unix(path) => self.fsdecode.call([&Object::bytes(path)?]),
-            Address::Unnamed | Address::Other => Ok(unnamed.clone()),
-        }
-    }
-
     /// A host and port in numbers, of the socket's family.
-    pub(super) fn to_kernel(&self, socket: &Object, address: &Object) -> Result<Option<Address>> {
-        let Some(length @ 2..=4) = address.tuple_length() else { return Ok(None) };
-        let (host, port) = (address.item(0)?, address.item(1)?);
-        if !host.is_text() || !port.is_integer() {
-            return Ok(None);
-        }
-        let family = self.family(socket)?.to_integer()?;
-        let Ok(port) = u16::try_from(port.to_integer()?) else { return Ok(None) };
-        let host = host.to_text()?;
-        if family == self.inet && length == 2 {
-            return Ok(host.parse::<Ipv4Addr>().ok().map(|host| Address::Inet(SocketAddrV4::new(host, port))));
-        }
-        if family != self.inet6 {
-            return Ok(None);
-        }
-        let rest = |index| if index < length { address.item(index)?.to_integer() } else { Ok(0) };
-        let (Ok(flow), Ok(scope)) = (u32::try_from(rest(2)?), u32::try_from(rest(3)?)) else { return Ok(None) };
-        // Python refuses flows of more than 20 bits.
-        if flow >= 1 << 20 {
-            return Ok(None);
-        }
-        let host = host.parse::<Ipv6Addr>().ok();
-        Ok(host.map(|host| Address::Inet6(SocketAddrV6::new(host, port, flow, scope))))
-    }
-}
-
-/// As C's `inet_ntop` writes it, which shows the long-forgotten IPv4-compatible addresses in dots.
-fn ipv6_text(host: Ipv6Addr) -> String {
-    match host.octets() {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b) != (0, 0) => format!("::{a}.{b}.{c}.{d}"),
-        _ => host.to_string(),
+    pub(super) fn numbers(&self, socket: &Object, address: &Object) -> Result<Option<Address>> {
+        let family = self.family(socket)?;
+        Ok(if family == Family::Unix { None } else { address::parse(family, address) })
     }
 }
 
@@ -199,5 +139,5 @@ pub(super) fn is_resolved(socket: &Object, address: &Object) -> Result<bool> {
     if !socket.is_of(&facts.class) {
         return Ok(false);
     }
-    Ok(facts.is_unix(socket)? || facts.to_kernel(socket, address)?.is_some())
+    Ok(facts.is_unix(socket)? || facts.numbers(socket, address)?.is_some())
 }

@@ -4,50 +4,50 @@ use treadle_reactor::RawFd;
 
 use super::What;
 use super::attempt::is_plain;
+use crate::address::Family;
 use crate::ffi::{Object, Result};
 use crate::known::known;
 
 /// Family, kind and protocol of a socket.
 #[derive(Clone, Copy)]
 pub(crate) struct Form {
-    family: i32,
-    kind: i32,
-    protocol: i32,
+    numbers: [i32; 3],
+    pub(super) family: Family,
 }
 
 impl Form {
-    /// That of the connections that a socket accepts, if it is one of Python's own and addresses of its family are known here.
-    pub(crate) fn of_listener(listener: &Object) -> Result<Option<Self>> {
-        let facts = &known().sock;
-        if !is_plain(What::Accept, listener)? || !facts.is_known_family(listener)? {
-            return Ok(None);
-        }
-        let [family, kind, protocol] = facts.form(listener)?;
-        Ok(Some(Self { family, kind, protocol }))
+    /// That of a socket, which is one of Python's.
+    pub(super) fn of(socket: &Object) -> Result<Self> {
+        let numbers = known().sock.numbers_of(socket)?;
+        Ok(Self { numbers: numbers.map(|number| number as i32), family: known().sock.family_of(numbers[0]) })
     }
 
-    pub(crate) fn is_unix(self) -> bool {
-        i64::from(self.family) == known().sock.unix
+    /// That of the connections that a socket accepts, if it is one of Python's own and addresses of its family are known here.
+    pub(crate) fn of_listener(listener: &Object) -> Result<Option<Self>> {
+        if !is_plain(What::Accept, listener)? {
+            return Ok(None);
+        }
+        Ok(Some(Self::of(listener)?).filter(|form| form.family != Family::Other))
     }
 
     /// Whether small segments may be held back.
     pub(crate) fn has_nagle(self) -> bool {
-        !self.is_unix() && i64::from(self.kind) == known().sock.stream
+        self.family != Family::Unix && i64::from(self.numbers[1]) == known().sock.stream
     }
 
     /// How an address that is none is shown.
     pub(crate) fn unnamed(self) -> Result<Object> {
-        if self.is_unix() { Object::text("") } else { Ok(Object::none()) }
+        if self.family == Family::Unix { Object::text("") } else { Ok(Object::none()) }
     }
 
     /// A socket object: a new one, or the owner of a descriptor that does not block, which is still the caller's if that fails.
     pub(crate) fn socket(self, fd: Option<RawFd>) -> Result<Object> {
         let facts = &known().sock;
-        let kind = i64::from(self.kind) | facts.nonblocking;
-        let number = |number: i32| Object::integer(i64::from(number));
-        let [family, kind, protocol] = [number(self.family)?, Object::integer(kind)?, number(self.protocol)?];
+        let [family, kind, protocol] = self.numbers.map(i64::from);
+        let kind = Object::integer(kind | facts.nonblocking)?;
+        let (family, protocol) = (Object::integer(family)?, Object::integer(protocol)?);
         match fd {
-            Some(fd) => facts.class().call([&family, &kind, &protocol, &number(fd)?]),
+            Some(fd) => facts.class().call([&family, &kind, &protocol, &Object::integer(fd.into())?]),
             None => facts.class().call([&family, &kind, &protocol]),
         }
     }

@@ -6,7 +6,6 @@
 
 mod attempt;
 mod connection;
-mod coroutine;
 mod facts;
 mod form;
 
@@ -16,9 +15,13 @@ use std::rc::Rc;
 use treadle_reactor::{Interest, RawFd};
 
 use crate::core::Core;
+use crate::coroutine::{Coroutine, Progress, Work};
 use crate::event_loop::Loop;
-use crate::ffi::{Args, Class, Instance, Object, Plain, Result, Slot, Spec, Type, Visit, Weak};
+use crate::ffi::{Args, Instance, Object, Result, Slot, Spec, Visit};
 use crate::known::{known, names};
+use crate::readiness;
+use crate::source::Watcher;
+use attempt::Attempt;
 pub(crate) use connection::is_over;
 pub(crate) use facts::Facts;
 pub(crate) use form::Form;
@@ -38,23 +41,13 @@ pub(crate) enum What {
     Write,
 }
 
-/// How far an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    New,
-    Running,
-    Waiting,
-    Done,
-}
-
-/// The value of an operation's object.
+/// An operation.
 pub(crate) struct Operation {
     core: Rc<Core>,
     /// The loop's object, as the frame of a method would hold it.
-    event_loop: Slot,
+    event_loop: Object,
     what: What,
-    phase: Cell<Phase>,
-    socket: Slot,
+    socket: Object,
     /// What the socket's method is called with.
     arguments: [Slot; 2],
     /// The socket is one of Python's own, with its own method: the descriptor may be used in its place, and its registration be kept.
@@ -62,52 +55,44 @@ pub(crate) struct Operation {
     /// A connection has begun; what is left is to ask how it has ended.
     has_begun: Cell<bool>,
     sent: Cell<usize>,
-    /// What is waited by, and for which number.
-    future: Slot,
+    /// The number that is waited for.
     fd: Cell<RawFd>,
 }
 
-impl Class for Operation {
-    type Head = Plain;
-    type Tail = Weak;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        let [first, second] = &self.arguments;
-        for slot in [&self.event_loop, &self.socket, &self.future, first, second] {
-            visit.cell(slot);
-        }
+impl Work for Operation {
+    fn name(&self) -> &'static str {
+        self.what.name()
     }
 
-    fn clear(&self) {
-        self.release();
+    fn advance(&self, _is_first: bool) -> Result<Progress> {
+        Ok(match attempt::advance(self)? {
+            Attempt::Done(result) => Progress::Done(result),
+            Attempt::Blocked => Progress::Wait(self.wait()?),
+            Attempt::Again => Progress::Pause,
+        })
+    }
+
+    fn waited(&self, future: &Object) -> Result<()> {
+        readiness::stop_waiting(&self.core, self.fd.get(), self.what.interest(), future)
+    }
+
+    fn traverse(&self, visit: &Visit<'_>) {
+        visit.object(&self.event_loop);
+        visit.object(&self.socket);
+        self.arguments.iter().for_each(|argument| argument.traverse(visit));
     }
 }
 
 impl Operation {
-    fn create(this: &Instance<Loop>, what: What, socket: &Object, arguments: [Option<Object>; 2]) -> Result<Object> {
-        let operation = known().operation.instantiate(Self {
-            core: Rc::clone(&this.core),
-            event_loop: Slot::new(Some(this.object().clone())),
-            what,
-            phase: Cell::new(Phase::New),
-            socket: Slot::new(Some(socket.clone())),
-            arguments: arguments.map(Slot::new),
-            is_plain: Cell::new(false),
-            has_begun: Cell::new(false),
-            sent: Cell::new(0),
-            future: Slot::default(),
-            fd: Cell::new(-1),
-        })?;
-        Ok(operation.into_object())
-    }
-
-    /// Lets go of everything, at the end.
-    fn release(&self) {
-        let [first, second] = &self.arguments;
-        for slot in [&self.event_loop, &self.socket, &self.future, first, second] {
-            slot.store(None);
-        }
+    /// A future of the loop that is done when the socket is ready.
+    fn wait(&self) -> Result<Object> {
+        let future = self.event_loop.method(&names().create_future, [])?;
+        let is_plain = self.is_plain.get();
+        let fd = if is_plain { self.fd.get() } else { crate::event_loop::descriptor(&self.socket)? };
+        let watcher = Watcher::Future(future.clone());
+        readiness::watch(&self.core, fd, self.what.interest(), watcher, is_plain.then_some(&self.socket))?;
+        self.fd.set(fd);
+        Ok(future)
     }
 }
 
@@ -198,12 +183,16 @@ fn create(
     socket: Option<&Object>,
     arguments: [Option<&Object>; 2],
 ) -> Result<Object> {
-    let none = Object::none();
-    Operation::create(this, what, socket.unwrap_or(&none), arguments.map(Option::<&Object>::cloned))
-}
-
-/// The class of operations.
-pub(crate) fn class() -> Result<Type<Operation>> {
-    coroutine::methods(Spec::new(c"treadle._native.SocketOperation", c"A coroutine that waits for a socket."))
-        .create(None)
+    let operation = Operation {
+        core: Rc::clone(&this.core),
+        event_loop: this.object().clone(),
+        what,
+        socket: socket.map_or_else(Object::none, Object::clone),
+        arguments: arguments.map(|argument| Slot::new(argument.cloned())),
+        is_plain: Cell::new(false),
+        has_begun: Cell::new(false),
+        sent: Cell::new(0),
+        fd: Cell::new(-1),
+    };
+    Coroutine::create(&known().operation, operation)
 }

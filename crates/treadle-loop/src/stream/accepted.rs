@@ -10,6 +10,7 @@ use std::rc::Rc;
 use treadle_reactor::{Address, io_calls};
 
 use super::Stream;
+use crate::address;
 use crate::core::Core;
 use crate::event_loop::Loop;
 use crate::ffi::{Args, Context, Instance, Kind, Object, Result};
@@ -46,7 +47,7 @@ pub(crate) fn accept(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Objec
             // A connection's factory has closed the server.
             break;
         }
-        match io_calls::accept_from(fd) {
+        match io_calls::accept(fd) {
             Ok((descriptor, peer)) => reception.welcome(descriptor, peer)?,
             Err(error) if sock::is_over(&error) => break,
             Err(error) => return Err(error.into()),
@@ -63,7 +64,9 @@ impl Reception<'_> {
         let welcomed = Context::run(&own, || {
             let protocol = protocol.insert(self.factory.call([])?);
             self.check_open()?;
-            let transport = transport.insert(self.connect(descriptor, peer, protocol)?);
+            // From Python 3.15 on everything of the connection runs in this very context.
+            let context = if self.context.is_none() { self.context } else { &own };
+            let transport = transport.insert(self.connect(descriptor, peer, protocol, context)?);
             self.attach(transport)?;
             Stream::open(transport, &Object::none())
         });
@@ -87,7 +90,13 @@ impl Reception<'_> {
         Ok(())
     }
 
-    fn connect(&self, descriptor: OwnedFd, peer: Address, protocol: &Object) -> Result<Instance<Stream>> {
+    fn connect(
+        &self,
+        descriptor: OwnedFd,
+        peer: Address,
+        protocol: &Object,
+        context: &Object,
+    ) -> Result<Instance<Stream>> {
         let core: &Rc<Core> = &self.event_loop.core;
         core.check_open()?;
         if self.form.has_nagle() {
@@ -96,7 +105,7 @@ impl Reception<'_> {
         }
         let name = io_calls::sock_name(descriptor.as_raw_fd()).ok();
         let accepted = Accepted { form: self.form, peer, name };
-        let endpoint = Endpoint::of_descriptor(core, descriptor, protocol)?;
+        let endpoint = Endpoint::of_descriptor(core, descriptor, protocol)?.in_context(context);
         let server = (!self.server.is_none()).then(|| self.server.clone());
         Stream::create(endpoint, protocol, server, Some(Box::new(accepted)))
     }
@@ -137,11 +146,12 @@ impl Accepted {
 
     /// What `get_extra_info` knows.
     pub(super) fn extra(&self, socket: &Object) -> Result<Object> {
-        let (extra, facts) = (Object::dict()?, &known().sock);
+        let extra = Object::dict()?;
         let unnamed = self.form.unnamed()?;
-        extra.set_item(&names().peername, &facts.to_python(&self.peer, &unnamed)?)?;
-        extra.set_item(&names().socket, &facts.shown(socket)?)?;
-        let name = self.name.as_ref().map_or_else(|| Ok(Object::none()), |name| facts.to_python(name, &unnamed))?;
+        extra.set_item(&names().peername, &address::to_object_or(&self.peer, &unnamed)?)?;
+        extra.set_item(&names().socket, &known().sock.shown(socket)?)?;
+        let name =
+            self.name.as_ref().map_or_else(|| Ok(Object::none()), |name| address::to_object_or(name, &unnamed))?;
         extra.set_item(&names().sockname, &name)?;
         Ok(extra)
     }

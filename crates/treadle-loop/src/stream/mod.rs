@@ -5,19 +5,18 @@ mod read;
 mod write;
 
 use std::cell::Cell;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use treadle_reactor::Interest;
 
 use crate::core::Core;
-use crate::ffi::{Args, Class, Instance, Kind, Object, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict};
+use crate::ffi::{Args, Instance, Kind, Object, Result, Slot, Spec, Type};
 use crate::known::{known, names};
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::streams;
 use crate::tls::Tls;
-use crate::transport::{self, Endpoint, Transport};
+use crate::transport::{self, Endpoint, Transport, endpoint_class};
 use accepted::Accepted;
 pub(crate) use accepted::accept;
 pub(crate) use write::{flush_later, write};
@@ -40,32 +39,7 @@ pub(crate) struct Stream {
     accepted: Option<Box<Accepted>>,
 }
 
-impl Class for Stream {
-    type Head = TransportHead;
-    type Tail = WeakAndDict;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.endpoint.traverse(visit);
-        visit.cell(&self.server);
-        visit.cell(&self.drained);
-    }
-
-    fn clear(&self) {
-        self.endpoint.clear();
-        self.server.store(None);
-        self.drained.store(None);
-    }
-}
-
-impl Deref for Stream {
-    type Target = Endpoint;
-
-    #[inline]
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
+endpoint_class!(Stream, server, drained);
 
 impl Transport for Stream {
     fn source(this: &Instance<Self>) -> Source {
@@ -184,18 +158,7 @@ pub(crate) fn on_ready(this: &Instance<Stream>, is_readable: bool, is_writable: 
 pub(crate) fn class(base: &Object) -> Result<Type<Stream>> {
     let spec = Spec::new(c"treadle._native.StreamTransport", c"The transport of a stream socket.");
     let spec = transport::reading(transport::methods(spec));
-    write::methods(internals(connection(spec))).create(Some(base))
-}
-
-fn connection(spec: Spec<Stream>) -> Spec<Stream> {
-    spec.method(c"close", |this, arguments| {
-        arguments.exactly::<0>("close")?;
-        outbox::close(this).map(|()| Object::none())
-    })
-    .method(c"abort", |this, arguments| {
-        arguments.exactly::<0>("abort")?;
-        Stream::abort(this, &Object::none()).map(|()| Object::none())
-    })
+    write::methods(internals(spec)).create(Some(base))
 }
 
 /// What the Python half uses; the names are asyncio's where its standard library looks for them.
@@ -229,10 +192,11 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
 
 /// `socket_transport(...)` of the Python half: makes the transport and schedules its beginning.
 pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
-    let [socket, protocol, waiter, extra, server] = arguments.exactly("_open_stream")?;
+    let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
     let server = (!server.is_none()).then(|| server.clone());
-    let this = Stream::create(Endpoint::new(core, socket, protocol, extra)?, protocol, server, None)?;
+    let endpoint = Endpoint::new(core, socket, protocol, extra)?.in_context(context);
+    let this = Stream::create(endpoint, protocol, server, None)?;
     Stream::open(&this, waiter)?;
     if this.fd < 0 {
         return Err(Kind::ValueError.raise_static(c"the socket is closed"));

@@ -70,7 +70,7 @@ fn read_into_protocol(this: &Instance<Stream>) -> Result<()> {
     };
     match received {
         Received::Count(count) => {
-            let count = Object::integer(count as i64)?;
+            let count = Object::size(count)?;
             Stream::call_protocol(this, &names().buffer_updated, [&count]).map(drop)
         }
         other => finish(this, other),

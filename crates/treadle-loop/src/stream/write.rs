@@ -3,11 +3,10 @@
 use std::io;
 
 use treadle_reactor::Kind as Descriptor;
-use treadle_reactor::io_calls::{self, Shutdown};
+use treadle_reactor::io_calls;
 
 use super::Stream;
-use crate::ffi::{Instance, Kind, Object, Result, Spec};
-use crate::flow;
+use crate::ffi::{Context, Instance, Kind, Object, Result, Spec};
 use crate::known::names;
 use crate::outbox::{self, Outbox, Writes};
 use crate::tls;
@@ -23,7 +22,7 @@ impl Writes for Stream {
     }
 
     fn before_flush(this: &Instance<Self>) -> Result<()> {
-        this.tls().map_or(Ok(()), |tls| tls::flush(&tls))
+        this.tls().map_or(Ok(()), |tls| Context::run(&this.context, || tls::flush(&tls)))
     }
 
     fn on_empty(this: &Instance<Self>) -> Result<()> {
@@ -44,7 +43,7 @@ impl Writes for Stream {
 }
 
 pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
-    flow::methods(spec)
+    outbox::methods(spec)
         .method(c"write", |this, arguments| {
             let [data] = arguments.exactly("write")?;
             write(this, data).map(|()| Object::none())
@@ -59,10 +58,6 @@ pub(super) fn methods(spec: Spec<Stream>) -> Spec<Stream> {
         .method(c"write_eof", |this, arguments| {
             arguments.exactly::<0>("write_eof")?;
             write_eof(this).map(|()| Object::none())
-        })
-        .method(c"can_write_eof", |_this, arguments| {
-            arguments.exactly::<0>("can_write_eof")?;
-            Ok(Object::bool(true))
         })
         // For sending files, which must come after what was written.
         .method(c"_make_empty_waiter", |this, arguments| {
@@ -136,7 +131,7 @@ impl Stream {
     }
 
     fn shut_down(&self) -> Result<()> {
-        match io_calls::shutdown(self.fd, Shutdown::Write) {
+        match io_calls::shutdown_write(self.fd) {
             // The peer may be gone already; reading will say so.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error.into()),
             _ => Ok(()),

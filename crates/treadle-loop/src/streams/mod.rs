@@ -56,26 +56,25 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new() -> Result<Self> {
-        let text = |name| Object::interned(name);
         let module = Object::import(c"asyncio.streams")?;
-        let protocol_class = module.attribute(&text(c"StreamReaderProtocol")?)?;
-        let reader_class = module.attribute(&text(c"StreamReader")?)?;
-        let writer_class = module.attribute(&text(c"StreamWriter")?)?;
+        let protocol_class = module.member(c"StreamReaderProtocol")?;
+        let reader_class = module.member(c"StreamReader")?;
+        let writer_class = module.member(c"StreamWriter")?;
         Ok(Self {
-            data_received: protocol_class.attribute(&text(c"data_received")?)?,
-            drain_helper: protocol_class.attribute(&text(c"_drain_helper")?)?,
-            feed_data: reader_class.attribute(&text(c"feed_data")?)?,
-            at_eof: reader_class.attribute(&text(c"at_eof")?)?,
-            read: reader_class.attribute(&text(c"read")?)?,
-            readline: reader_class.attribute(&text(c"readline")?)?,
-            readuntil: reader_class.attribute(&text(c"readuntil")?)?,
-            readexactly: reader_class.attribute(&text(c"readexactly")?)?,
-            anext: reader_class.attribute(&text(c"__anext__")?)?,
-            write: writer_class.attribute(&text(c"write")?)?,
-            drain: writer_class.attribute(&text(c"drain")?)?,
-            incomplete: Object::import(c"asyncio")?.attribute(&text(c"IncompleteReadError")?)?,
-            overrun: Object::import(c"asyncio")?.attribute(&text(c"LimitOverrunError")?)?,
-            reference_class: Object::import(c"weakref")?.attribute(&text(c"ref")?)?,
+            data_received: protocol_class.member(c"data_received")?,
+            drain_helper: protocol_class.member(c"_drain_helper")?,
+            feed_data: reader_class.member(c"feed_data")?,
+            at_eof: reader_class.member(c"at_eof")?,
+            read: reader_class.member(c"read")?,
+            readline: reader_class.member(c"readline")?,
+            readuntil: reader_class.member(c"readuntil")?,
+            readexactly: reader_class.member(c"readexactly")?,
+            anext: reader_class.member(c"__anext__")?,
+            write: writer_class.member(c"write")?,
+            drain: writer_class.member(c"drain")?,
+            incomplete: Object::import(c"asyncio")?.member(c"IncompleteReadError")?,
+            overrun: Object::import(c"asyncio")?.member(c"LimitOverrunError")?,
+            reference_class: Object::import(c"weakref")?.member(c"ref")?,
             newline: Object::bytes(b"\n")?,
             native_reader: Slot::default(),
             reader: reader::class()?,

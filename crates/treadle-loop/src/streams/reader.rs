@@ -36,7 +36,7 @@ impl Class for Reader {
     type Tail = Nothing;
 
     fn traverse(&self, visit: &Visit<'_>) {
-        self.slots().into_iter().for_each(|slot| visit.cell(slot));
+        self.slots().into_iter().for_each(|slot| slot.traverse(visit));
     }
 
     fn clear(&self) {

@@ -58,8 +58,9 @@ impl Work for Read {
         }
     }
 
-    fn waited(&self) {
+    fn waited(&self, _future: &Object) -> Result<()> {
         self.value.end_to_wait();
+        Ok(())
     }
 
     /// `readline` makes a line, or another exception, of those that `readuntil` raises; also if somebody else has thrown or set them.
@@ -137,7 +138,7 @@ impl Read {
         if is_first {
             return self.delegate(is_first);
         }
-        let exception = known().streams.overrun.call([&Object::text(message)?, &Object::count(consumed)?])?;
+        let exception = known().streams.overrun.call([&Object::text(message)?, &Object::size(consumed)?])?;
         self.failed(Raised::restore(&exception)).map(Progress::Done)
     }
 

@@ -83,7 +83,7 @@ impl Class for Tls {
     }
 
     fn traverse(&self, visit: &Visit<'_>) {
-        self.slots().into_iter().for_each(|slot| visit.cell(slot));
+        self.slots().into_iter().for_each(|slot| slot.traverse(visit));
         // `bytes` refer to nothing, so the backlog cannot be part of a cycle.
     }
 

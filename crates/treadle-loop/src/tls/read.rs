@@ -129,7 +129,7 @@ fn read_into_protocol(this: &Instance<Tls>) -> Result<()> {
         }
     }
     if filled > 0 {
-        protocol.method(&names().buffer_updated, [&Object::integer(filled.cast_signed() as i64)?])?;
+        protocol.method(&names().buffer_updated, [&Object::size(filled)?])?;
     }
     if has_ended { end(this) } else { Ok(()) }
 }
@@ -159,7 +159,7 @@ impl Instance<Tls> {
 
     /// Up to `size` bytes; none if more has to arrive first, and empty `bytes` at the end.
     fn read(&self, size: usize) -> Result<Option<Object>> {
-        let size_wanted = Object::integer(size.cast_signed() as i64)?;
+        let size_wanted = Object::size(size)?;
         match load(&self.decrypt).call([&size_wanted]) {
             Ok(piece) => {
                 if piece.as_bytes().is_some_and(|bytes| bytes.len() == size) {

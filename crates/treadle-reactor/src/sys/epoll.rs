@@ -9,14 +9,17 @@ use std::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use super::Descriptor;
-use crate::{Event, Interest, RawFd, Token};
+use super::{Descriptor, EventBuffer};
+use crate::{Event, Interest, Token};
 
 /// Set by the first `epoll_pwait2` (Linux 5.11) that is refused, for the whole process.
 static LACKS_NANOSECONDS: AtomicBool = AtomicBool::new(false);
 
 // R4: `epoll_pwait2` is told to fill a buffer of these.
 const _: () = assert!(size_of::<epoll::Event>() == size_of::<libc::epoll_event>());
+
+/// What the kernel tells of one event.
+pub(super) type Entry = epoll::Event;
 
 /// An epoll instance.
 #[derive(Debug)]
@@ -27,10 +30,6 @@ pub(crate) struct Selector {
 impl Selector {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
-    }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
     }
 
     /// A number that is known already belongs to a registration that was lost track of; the new one takes its place.
@@ -120,38 +119,13 @@ fn round_up(timeout: Duration) -> i32 {
     timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(i32::MAX)
 }
 
-/// What the kernel filled in.
-pub(crate) struct EventBuffer {
-    entries: Vec<epoll::Event>,
-}
-
-// SAFETY: plain data but for the datum, which is no pointer (R5).
-unsafe impl Send for EventBuffer {}
-
-// SAFETY: as above, and shared buffers are only read (R5).
-unsafe impl Sync for EventBuffer {}
-
-impl EventBuffer {
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity) }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
-    }
-
-    /// Errors and hang-ups come unasked, and count as both directions.
-    pub(crate) fn get(&self, index: usize) -> Option<Event> {
-        let epoll::Event { flags, data, .. } = *self.entries.get(index)?;
-        Some(Event {
-            token: Token::from_bits(data.u64()),
-            readable: flags.intersects(epoll::EventFlags::OUT.complement()),
-            writable: flags.intersects(epoll::EventFlags::IN.complement()),
-        })
+/// Errors and hang-ups come unasked, and count as both directions.
+pub(super) fn event(entry: &Entry) -> Event {
+    let epoll::Event { flags, data, .. } = *entry;
+    Event {
+        token: Token::from_bits(data.u64()),
+        readable: flags.intersects(epoll::EventFlags::OUT.complement()),
+        writable: flags.intersects(epoll::EventFlags::IN.complement()),
     }
 }
 

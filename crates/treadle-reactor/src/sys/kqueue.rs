@@ -4,7 +4,7 @@
 //! both when the descriptor is closed. Adding a filter that is there replaces its token.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr;
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use rustix::event::Timespec;
 use rustix::event::kqueue::{Event as Kevent, EventFilter, EventFlags, kevent_timespec, kqueue};
 use rustix::io::Errno;
 
-use crate::{Event, Interest, RawFd, Token};
+use super::EventBuffer;
+use crate::{Event, Interest, Token};
 
 // A token travels in what the kernel declares as a pointer.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>());
+
+/// What the kernel tells of one event.
+pub(super) type Entry = Kevent;
 
 /// A kqueue.
 #[derive(Debug)]
@@ -28,10 +32,6 @@ impl Selector {
         let queue = kqueue()?;
         rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
         Ok(Self { queue })
-    }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.queue.as_raw_fd()
     }
 
     pub(crate) fn add(&self, token: Token, interest: Interest) -> io::Result<()> {
@@ -93,39 +93,13 @@ impl Selector {
     }
 }
 
-/// What the kernel filled in.
-pub(crate) struct EventBuffer {
-    entries: Vec<Kevent>,
-}
-
-// SAFETY: plain data but for the datum, which is no pointer (R5).
-unsafe impl Send for EventBuffer {}
-
-// SAFETY: as above, and shared buffers are only read (R5).
-unsafe impl Sync for EventBuffer {}
-
-impl EventBuffer {
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity) }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
-    }
-
-    /// Errors and the peer's end come as events of each filter that was asked for, so whoever waits for a direction is told by its
-    /// own. An event that reports an error instead of a filter counts as both.
-    pub(crate) fn get(&self, index: usize) -> Option<Event> {
-        let event = self.entries.get(index)?;
-        let is_error = event.flags().contains(EventFlags::ERROR);
-        Some(Event {
-            token: Token::from_bits(event.udata().addr() as u64),
-            readable: is_error || matches!(event.filter(), EventFilter::Read(_)),
-            writable: is_error || matches!(event.filter(), EventFilter::Write(_)),
-        })
+/// Errors and the peer's end come as events of each filter that was asked for, so whoever waits for a direction is told by its
+/// own. An event that reports an error instead of a filter counts as both.
+pub(super) fn event(entry: &Entry) -> Event {
+    let is_error = entry.flags().contains(EventFlags::ERROR);
+    Event {
+        token: Token::from_bits(entry.udata().addr() as u64),
+        readable: is_error || matches!(entry.filter(), EventFilter::Read(_)),
+        writable: is_error || matches!(entry.filter(), EventFilter::Write(_)),
     }
 }

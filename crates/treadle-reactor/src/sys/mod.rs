@@ -15,23 +15,27 @@
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
-pub(crate) use epoll::{EventBuffer, Selector};
+pub(crate) use epoll::Selector;
+#[cfg(target_os = "linux")]
+use epoll::{Entry, event};
 
 #[cfg(target_vendor = "apple")]
 mod apple;
 #[cfg(target_vendor = "apple")]
 mod kqueue;
 #[cfg(target_vendor = "apple")]
-pub(crate) use apple::{sendfile, uptime};
+pub(crate) use apple::uptime;
 #[cfg(target_vendor = "apple")]
-pub(crate) use kqueue::{EventBuffer, Selector};
+pub(crate) use kqueue::Selector;
+#[cfg(target_vendor = "apple")]
+use kqueue::{Entry, event};
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::SocketAddrAny;
 
-use crate::RawFd;
+use crate::{Event, RawFd};
 
 /// A descriptor's number on its way into one call.
 #[derive(Clone, Copy)]
@@ -48,6 +52,35 @@ impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the number is not negative, and the borrow ends with the call it is made for (R1).
         unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+/// What the kernel filled in.
+pub(crate) struct EventBuffer {
+    entries: Vec<Entry>,
+}
+
+// SAFETY: plain data but for the datum, which is no pointer (R5).
+unsafe impl Send for EventBuffer {}
+
+// SAFETY: as above, and shared buffers are only read (R5).
+unsafe impl Sync for EventBuffer {}
+
+impl EventBuffer {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<Event> {
+        self.entries.get(index).map(event)
     }
 }
 

@@ -3,23 +3,23 @@
 //! Errors of the network go to `error_received` and end nothing. What is sent goes out at once, or waits in a queue until the kernel takes it.
 //! Addresses are converted here, unless a name must be looked up or the family is an exotic one; then Python's socket does that datagram.
 
+mod peers;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Deref;
 use std::rc::Rc;
 
-use treadle_reactor::{Address, Interest, io_calls};
+use treadle_reactor::{Interest, io_calls};
 
 use crate::address::{self, Family};
 use crate::core::{Core, READ_SIZE};
-use crate::ffi::{
-    Args, Class, Instance, Kind, Object, Raised, Readable, Result, Slot, Spec, TransportHead, Type, Visit, WeakAndDict,
-};
+use crate::ffi::{Args, Instance, Kind, Object, Raised, Readable, Result, Slot, Spec, Type};
 use crate::flow::{self, Flow, Flows};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::transport::{self, Endpoint, Transport};
+use crate::transport::{self, Endpoint, Transport, endpoint_class};
+use peers::{Recent, Senders};
 
 /// So many datagrams of one socket are received before others get their turn. With 1, an echo with fifty peers takes 15 % longer; from 16 on it is
 /// about the same.
@@ -43,7 +43,6 @@ pub(crate) struct Datagram {
     queued: Cell<usize>,
     flow: Flow,
     senders: Senders,
-    /// The address that was sent to last.
     receiver: Recent,
 }
 
@@ -53,31 +52,7 @@ struct Packet {
     address: Object,
 }
 
-impl Class for Datagram {
-    type Head = TransportHead;
-    type Tail = WeakAndDict;
-    const FINALIZED: bool = true;
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.endpoint.traverse(visit);
-        visit.cell(&self.remote);
-        self.receiver.traverse(visit);
-    }
-
-    fn clear(&self) {
-        self.endpoint.clear();
-        drop(self.receiver.0.take());
-    }
-}
-
-impl Deref for Datagram {
-    type Target = Endpoint;
-
-    #[inline]
-    fn deref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
+endpoint_class!(Datagram, remote, receiver);
 
 impl Transport for Datagram {
     fn source(this: &Instance<Self>) -> Source {
@@ -108,95 +83,6 @@ impl Flows for Datagram {
 
     fn unsent(&self) -> usize {
         self.queued.get()
-    }
-}
-
-/// An address in both forms, remembered because the next datagram is often for the same peer.
-#[derive(Default)]
-struct Recent(Cell<Option<(Address, Object)>>);
-
-impl Recent {
-    /// Looks at it; nothing of Python's runs in `look`.
-    fn with<T>(&self, look: impl FnOnce(&Address, &Object) -> Option<T>) -> Option<T> {
-        let recent = self.0.take()?;
-        let found = look(&recent.0, &recent.1);
-        self.0.set(Some(recent));
-        found
-    }
-
-    fn traverse(&self, visit: &Visit<'_>) {
-        self.with(|_, object| {
-            visit.object(object);
-            None::<()>
-        });
-    }
-
-    fn address_of(&self, object: &Object) -> Option<Address> {
-        self.with(|address, known| known.is(object).then(|| address.clone()))
-    }
-
-    fn remember(&self, address: Address, object: Object) {
-        let old = self.0.replace(Some((address, object)));
-        drop(old);
-    }
-}
-
-/// The addresses of those who have sent something lately, whose objects are used again: making one is 11 % of an echo
-/// with fifty peers, see benches/loops.
-#[derive(Default)]
-struct Senders {
-    /// One place for the only sender there was, or [`Self::PLACES`].
-    known: RefCell<Vec<Option<(Address, Object)>>>,
-    /// The place of the last one.
-    last: Cell<usize>,
-}
-
-impl Senders {
-    /// How many are remembered.
-    const PLACES: usize = 256;
-
-    fn object_of(&self, address: Address) -> Result<Object> {
-        if let Some(object) = self.find(&address) {
-            return Ok(object);
-        }
-        let object = address::to_object(&address)?;
-        let mut known = self.known.borrow_mut();
-        let places = if known.is_empty() { 1 } else { Self::PLACES };
-        known.resize_with(places, || None);
-        let place = Self::place(&address, places);
-        let old = known[place].replace((address, object.clone()));
-        drop(known);
-        drop(old);
-        self.last.set(place);
-        Ok(object)
-    }
-
-    fn find(&self, address: &Address) -> Option<Object> {
-        let known = self.known.borrow();
-        let place = Self::place(address, known.len());
-        let (_, object) = known.get(place)?.as_ref().filter(|(sender, _)| sender == address)?;
-        self.last.set(place);
-        Some(object.clone())
-    }
-
-    /// The address of the last one, if the object is that one's.
-    fn address_of(&self, object: &Object) -> Option<Address> {
-        let known = self.known.borrow();
-        let (address, _) = known.get(self.last.get())?.as_ref().filter(|(_, sender)| sender.is(object))?;
-        Some(address.clone())
-    }
-
-    /// The place of an address among so many, a power of two.
-    fn place(address: &Address, places: usize) -> usize {
-        let port = match address {
-            Address::Inet(address) => address.port() ^ (u32::from(*address.ip()) as u16),
-            Address::Inet6(address) => address.port() ^ address.ip().segments()[7],
-            Address::Unix(path) => {
-                path.iter().rev().take(8).fold(0_u16, |sum, byte| sum.wrapping_mul(31) ^ u16::from(*byte))
-            }
-            Address::Unnamed | Address::Other => 0,
-        };
-        usize::from(port.wrapping_mul(0x9e37) >> 8) & places.saturating_sub(1)
     }
 }
 
@@ -462,10 +348,7 @@ pub(crate) fn class(bases: &Object) -> Result<Type<Datagram>> {
         arguments.exactly::<0>("close")?;
         close(this).map(|()| Object::none())
     })
-    .method(c"abort", |this, arguments| {
-        arguments.exactly::<0>("abort")?;
-        Datagram::abort(this, &Object::none()).map(|()| Object::none())
-    })
+    .method(c"abort", transport::abort)
     .attribute(c"_address", |this| Ok(this.remote.load().unwrap_or_else(Object::none)))
     .attribute(c"_sock", |this| Ok(this.file.load().unwrap_or_else(Object::none)))
     .attribute(c"_sock_fd", |this| Object::integer(i64::from(this.fd)))

@@ -4,20 +4,23 @@
 //! and closes it then, once. States: open → closing (nothing is read any more, what was written goes out) → lost (`connection_lost` is
 //! scheduled) → closed (file and protocol are gone). What differs between kinds of transports they say by [`Transport`].
 
+mod methods;
+
 use std::cell::Cell;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::slice;
 
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Spec, Visit};
-use crate::handle::Handle;
+use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Visit};
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
 use crate::source::Source;
+pub(crate) use methods::{abort, file, methods, reading};
 
 /// After so many writes to a lost connection the log says so, as in asyncio.
 const WRITES_BEFORE_WARNING: u32 = 5;
@@ -38,6 +41,8 @@ pub(crate) struct Endpoint {
     pub(crate) extra: Slot,
     /// In which the protocol is called: as it was when the transport was made, like the context of asyncio's reader.
     pub(crate) context: Object,
+    /// Also the beginning and the end run in this very context, from Python 3.15 on.
+    has_one_context: bool,
     pub(crate) is_reading_paused: Cell<bool>,
     pub(crate) is_closing: Cell<bool>,
     /// Writes after the connection was lost, the loss itself included; nobody reads or writes any more once it is not 0.
@@ -70,16 +75,22 @@ impl Endpoint {
             protocol: Slot::new(Some(protocol.clone())),
             extra: Slot::default(),
             context: Context::copy_current()?,
+            has_one_context: false,
             is_reading_paused: Cell::new(false),
             is_closing: Cell::new(false),
             lost: Cell::new(0),
         })
     }
 
+    /// Everything of the connection runs in the context given, if there is one.
+    pub(crate) fn in_context(self, context: &Object) -> Self {
+        if context.is_none() { self } else { Self { context: context.clone(), has_one_context: true, ..self } }
+    }
+
     pub(crate) fn traverse(&self, visit: &Visit<'_>) {
-        visit.cell(&self.file);
-        visit.cell(&self.protocol);
-        visit.cell(&self.extra);
+        self.file.traverse(visit);
+        self.protocol.traverse(visit);
+        self.extra.traverse(visit);
         visit.object(&self.context);
     }
 
@@ -137,6 +148,38 @@ impl Endpoint {
     }
 }
 
+/// Makes a struct the value of a transport's class, by its field `endpoint`. The other fields that are named hold references too.
+macro_rules! endpoint_class {
+    ($name:ident $(, $field:ident)*) => {
+        impl $crate::ffi::Class for $name {
+            type Head = $crate::ffi::TransportHead;
+            type Tail = $crate::ffi::WeakAndDict;
+            const FINALIZED: bool = true;
+
+            fn traverse(&self, visit: &$crate::ffi::Visit<'_>) {
+                self.endpoint.traverse(visit);
+                $(self.$field.traverse(visit);)*
+            }
+
+            fn clear(&self) {
+                self.endpoint.clear();
+                $(self.$field.clear();)*
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = $crate::transport::Endpoint;
+
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                &self.endpoint
+            }
+        }
+    };
+}
+
+pub(crate) use endpoint_class;
+
 /// A kind of transports. It is an endpoint with something more.
 pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     /// The owner of the registration.
@@ -169,9 +212,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        this.core
-            .call_soon(&this.protocol().attribute(&names().connection_made)?, std::slice::from_ref(this.object()))?;
-        this.core.call_soon(&this.object().attribute(&names()._begin)?, std::slice::from_ref(waiter))
+        let own = this.has_one_context.then(|| this.context.clone());
+        let connection_made = this.protocol().attribute(&names().connection_made)?;
+        this.core.call_soon(&connection_made, slice::from_ref(this.object()), own.clone())?;
+        this.core.call_soon(&this.object().attribute(&names()._begin)?, slice::from_ref(waiter), own)
     }
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
@@ -216,13 +260,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             return Self::finish(this, &Object::none());
         }
         let callback = this.object().attribute(&names()._call_connection_lost)?;
-        if !this.core.is_outside.get() {
-            return this.core.call_soon(&callback, std::slice::from_ref(exception));
-        }
-        // No callback of the program's runs, so there is no current context to copy.
-        let context = this.context.clone();
-        this.core.push_ready(Handle::create(&this.core, &callback, std::slice::from_ref(exception), context, None)?);
-        Ok(())
+        // If no callback of the program's runs, there is no current context to copy.
+        let is_own = this.has_one_context || this.core.is_outside.get();
+        let context = is_own.then(|| this.context.clone());
+        this.core.call_soon(&callback, slice::from_ref(exception), context)
     }
 
     /// Calls `connection_lost`, then closes the descriptor and lets go of everything, whatever the protocol has done.
@@ -300,88 +341,4 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
             }
         }
     }
-}
-
-/// What every transport has. The names with an underscore are asyncio's where its standard library looks for them.
-pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
-    spec.method(c"get_extra_info", |this, arguments| {
-        let [name, default] = arguments.named("get_extra_info", ["name", "default"], 1)?;
-        let none = Object::none();
-        extra(this)?.method(&names().get, [name.unwrap_or(&none), default.unwrap_or(&none)])
-    })
-    .method(c"set_protocol", |this, arguments| {
-        let [protocol] = arguments.exactly("set_protocol")?;
-        T::set_protocol(this, protocol).map(|()| Object::none())
-    })
-    .method(c"get_protocol", |this, arguments| {
-        arguments.exactly::<0>("get_protocol")?;
-        Ok(this.protocol())
-    })
-    .method(c"is_closing", |this, arguments| {
-        arguments.exactly::<0>("is_closing")?;
-        Ok(Object::bool(this.is_closing.get()))
-    })
-    .method(c"_begin", |this, arguments| {
-        let [waiter] = arguments.exactly("_begin")?;
-        T::begin(this, waiter).map(|()| Object::none())
-    })
-    .method(c"_call_connection_lost", |this, arguments| {
-        let [exception] = arguments.exactly("_call_connection_lost")?;
-        T::finish(this, exception).map(|()| Object::none())
-    })
-    .attribute(c"_loop", |this| Ok(this.core.event_loop().unwrap_or_else(Object::none)))
-    .attribute(c"_protocol", |this| Ok(this.protocol()))
-    .attribute(c"_extra", extra)
-    .settable(|_this, _value| Ok(()))
-    .attribute(c"_closing", |this| Ok(Object::bool(this.is_closing.get())))
-    .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
-    .repr(|this| Object::text(&show(this)))
-    .finalize(|this| match this.core.event_loop().filter(|_| this.is_open()) {
-        Some(event_loop) => event_loop.method(&names()._unclosed_transport, [this.object(), &file(this)?]).map(drop),
-        None => Ok(()),
-    })
-}
-
-/// What `get_extra_info` knows.
-fn extra<T: Transport>(this: &Instance<T>) -> Result<Object> {
-    T::materialize(this)?;
-    Ok(this.extra.load().unwrap_or_else(Object::none))
-}
-
-/// The socket or file, or `None` if it is closed.
-pub(crate) fn file<T: Transport>(this: &Instance<T>) -> Result<Object> {
-    T::materialize(this)?;
-    Ok(this.file.load().unwrap_or_else(Object::none))
-}
-
-/// What transports that read have.
-pub(crate) fn reading<T: Transport>(spec: Spec<T>) -> Spec<T> {
-    spec.method(c"is_reading", |this, arguments| {
-        arguments.exactly::<0>("is_reading")?;
-        Ok(Object::bool(this.is_reading()))
-    })
-    .method(c"pause_reading", |this, arguments| {
-        arguments.exactly::<0>("pause_reading")?;
-        pause_reading(this, true)
-    })
-    .method(c"resume_reading", |this, arguments| {
-        arguments.exactly::<0>("resume_reading")?;
-        pause_reading(this, false)
-    })
-    .attribute(c"_paused", |this| Ok(Object::bool(this.is_reading_paused.get())))
-}
-
-fn pause_reading<T: Transport>(this: &Instance<T>, pause: bool) -> Result<Object> {
-    if !this.is_closing.get() && this.is_reading_paused.replace(pause) != pause {
-        this.update_interest()?;
-    }
-    Ok(Object::none())
-}
-
-fn show<T: Transport>(this: &Instance<T>) -> String {
-    let class = this.object().type_name();
-    let is_open = this.is_open();
-    let state = if is_open { if this.is_closing.get() { " closing" } else { "" } } else { " closed" };
-    let rest = if is_open { this.describe() } else { String::new() };
-    format!("<{class}{state} fd={}{rest}>", this.fd)
 }
