@@ -99,18 +99,22 @@ knowledge: .venv/made
 	target/knowledge/bin/python -m pip install --quiet --requirement tests/knowledge/requirements.txt
 	target/knowledge/bin/python tests/knowledge/verify.py
 
-# CPython's own tests of asyncio on the loop, on the versions that are here, beside asyncio and uvloop; writes
-# docs/conformance.md.
+# CPython's own tests of asyncio and those of libraries that live on asyncio, on the versions that are here, beside
+# asyncio and uvloop; writes docs/conformance.md and docs/suites.md.
 conformance: .venv/tools
 	rm -rf target/conformance/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
-	tests/run-conformance target/conformance/wheel/*.whl 3.11 3.12 3.13 3.14 3.15
+	status=0; \
+	tests/run-conformance target/conformance/wheel/*.whl 3.11 3.12 3.13 3.14 3.15 || status=$$?; \
+	tests/run-foreign target/conformance/wheel/*.whl 3.11 3.13 || status=$$?; \
+	exit $$status
 
-# The modules that take a loop most, on this loop alone.
+# The modules that take a loop most and the suites that take a minute, on this loop alone.
 conformance-quick: .venv/tools
 	rm -rf target/conformance/wheel
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
 	tests/run-conformance --quick target/conformance/wheel/*.whl 3.11 3.13 3.15
+	tests/run-foreign --quick target/conformance/wheel/*.whl 3.13
 
 clean:
 	cargo clean

@@ -8,7 +8,8 @@ The doors are replaced before any test module is imported, but for the two that 
     outlives ``set_event_loop_policy(None)``, which every test module calls when it is done.
 ``asyncio.SelectorEventLoop``
     What most ``create_event_loop()`` and ``setUp`` methods of the tests call, some with a selector. The stand-in closes
-    the selector and makes the loop under test. ``isinstance`` and ``issubclass`` ask about the loop under test.
+    the selector and makes the loop under test, from which a subclass of it inherits. ``isinstance`` and ``issubclass``
+    ask about the loop under test.
 ``asyncio.EventLoop`` (3.13)
     Another name of the same.
 ``test.test_asyncio.test_runners.BaseTest.new_loop``
@@ -102,7 +103,7 @@ def contender(name: str) -> Contender:
 def replace(name: str, board: Board) -> Contender:
     """Put a loop behind all doors, watched by the board."""
     chosen = contender(name)
-    _watch(chosen.loop_class, board)
+    watch(chosen.loop_class, board)
     if name != "asyncio":
         asyncio.DefaultEventLoopPolicy._loop_factory = staticmethod(chosen.make)  # type: ignore[attr-defined]
         stand_in = _stand_in(chosen)
@@ -150,10 +151,16 @@ def _forgiving_clean_up() -> None:
     helpers.TestCase.close_loop = forgiving
 
 
-def _stand_in(chosen: Contender) -> type:
+def _stand_in(chosen: Contender) -> Any:
     """Make what stands for ``asyncio.SelectorEventLoop``: calling it makes the chosen loop."""
 
     class Door(type):
+        def __new__(cls, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> Any:
+            # A subclass is one of the loop under test, and no door.
+            if not bases:
+                return super().__new__(cls, name, bases, names)
+            return type(name, tuple(chosen.loop_class if isinstance(base, Door) else base for base in bases), names)
+
         def __call__(cls, selector: Any = None) -> Any:
             if selector is not None:
                 selector.close()
@@ -168,7 +175,7 @@ def _stand_in(chosen: Contender) -> type:
     return Door("SelectorEventLoop", (), {"__doc__": "Stands for the loop under test."})
 
 
-def _watch(loop_class: Any, board: Board) -> None:
+def watch(loop_class: Any, board: Board) -> None:
     """Note on the board when a loop of the class is made and when it runs."""
     watched = (("__init__", Taken.MADE), ("run_forever", Taken.RUN), ("run_until_complete", Taken.RUN))
     for name, taken in watched:

@@ -124,6 +124,20 @@ def test_what_is_written_is_read_and_the_end_is_seen(new_loop: NewLoop) -> None:
     run(new_loop, main())
 
 
+@not_on("uvloop", reason="its transports of pipes are below no class of asyncio")
+def test_a_writer_is_a_transport_that_refuses_to_read(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        read, write = pipe()
+        far = await writer(write)
+        assert isinstance(far.transport, asyncio.Transport)
+        with pytest.raises(NotImplementedError):
+            far.transport.pause_reading()
+        await far.closed()
+        read.close()
+
+    run(new_loop, main())
+
+
 def test_a_fifo_is_a_pipe(new_loop: NewLoop, tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "fifo"

@@ -225,6 +225,14 @@ impl Core {
         }
     }
 
+    /// Has the next turn look at the clock: a timer that is due already runs in it, as in asyncio.
+    #[inline]
+    pub(crate) fn want_poll_if(&self, is_due: bool) {
+        if is_due {
+            self.is_poll_wanted.set(true);
+        }
+    }
+
     /// Puts a timer into the heap.
     pub(crate) fn schedule(&self, handle: Instance<Handle>, when: f64) {
         self.timers.borrow_mut().push(deadline(when), handle);

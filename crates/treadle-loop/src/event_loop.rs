@@ -7,7 +7,7 @@ use treadle_reactor::Interest;
 
 use crate::core::Core;
 use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Result, Slot, Spec, Type, Visit};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
 use crate::{datagram, listener, pipe, readiness, sock, stream, turn};
@@ -78,14 +78,19 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
-        this.call_at(this.core.clock_seconds()? + first[0].to_float()?, &first[1], rest, context, "call_later")
+        let delay = first[0].to_float()?;
+        this.core.want_poll_if(delay <= 0.0);
+        let when = this.core.clock_seconds()? + delay;
+        this.call_at(when.into(), &first[1], rest, context, "call_later")
     })
     .method(c"call_at", |this, arguments| {
         let (first, rest, context) = handle::parse(arguments, "call_at", 1)?;
         if first[0].is_none() {
             return Err(Kind::TypeError.raise_static(c"when cannot be None"));
         }
-        this.call_at(first[0].to_float()?, &first[1], rest, context, "call_at")
+        let when = Due::given(&first[0])?;
+        this.core.want_poll_if(when.seconds <= Core::time());
+        this.call_at(when, &first[1], rest, context, "call_at")
     })
     .method(c"create_future", |this, arguments| {
         arguments.exactly::<0>("create_future")?;
@@ -217,7 +222,7 @@ impl Instance<Loop> {
     #[inline]
     fn call_at(
         &self,
-        when: f64,
+        when: Due,
         callback: &Object,
         arguments: &[Object],
         context: Object,
@@ -228,7 +233,7 @@ impl Instance<Loop> {
         if self.core.is_debug() {
             self.check_in_debug_mode(&handle, callback, function)?;
         }
-        self.core.schedule(handle.clone(), when);
+        self.core.schedule(handle.clone(), when.seconds);
         Ok(handle.into_object())
     }
 

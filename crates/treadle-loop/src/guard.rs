@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 use crate::core::Core;
-use crate::ffi::{Object, Raised, Result, thread_identifier};
+use crate::ffi::{Object, Result, finally, thread_identifier};
 use crate::known::names;
 
 /// Who runs a callback.
@@ -61,13 +61,5 @@ fn closed_gate() -> Result<Object> {
 /// Lets all go on that wait. Those whose callback runs still will make another gate.
 #[cold]
 fn open(core: &Core, result: Result<()>) -> Result<()> {
-    let result = result.map_err(Raised::take);
-    let opened = core.gate.take().map_or(Ok(()), |gate| gate.method(&names().release, []).map(drop));
-    match result {
-        Ok(()) => opened,
-        Err(exception) => {
-            let _ = opened.map_err(Raised::forget);
-            Err(Raised::restore(&exception))
-        }
-    }
+    finally(result, || core.gate.take().map_or(Ok(()), |gate| gate.method(&names().release, []).map(drop)))
 }

@@ -19,7 +19,7 @@ use crate::known::{known, names};
 enum Role {
     Plain,
     /// Due at this time of the loop, in seconds.
-    Timer(f64),
+    Timer(Due),
     /// Other threads may cancel it.
     Shared(Guard),
 }
@@ -58,6 +58,33 @@ struct Debug {
     shown: Slot,
 }
 
+/// When a timer is due, in seconds of the loop's time. Who gave an integer gets one back, as from asyncio.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Due {
+    pub(crate) seconds: f64,
+    is_integer: bool,
+}
+
+impl Due {
+    #[inline]
+    pub(crate) fn given(when: &Object) -> Result<Self> {
+        Ok(Self { seconds: when.to_float()?, is_integer: when.is_integer() })
+    }
+
+    fn object(self) -> Result<Object> {
+        #[expect(clippy::cast_possible_truncation, reason = "it was an integer")]
+        let whole = self.seconds as i64;
+        if self.is_integer { Object::integer(whole) } else { Object::float(self.seconds) }
+    }
+}
+
+impl From<f64> for Due {
+    #[inline]
+    fn from(seconds: f64) -> Self {
+        Self { seconds, is_integer: false }
+    }
+}
+
 impl Class for Handle {
     type Head = Plain;
     type Tail = Weak;
@@ -77,7 +104,7 @@ impl Handle {
         callback: &Object,
         arguments: &[Object],
         context: Object,
-        when: Option<f64>,
+        when: Option<Due>,
     ) -> Result<Instance<Self>> {
         match when {
             None => known().handle.instantiate_in_place(|| Self::new(core, callback, arguments, context, Role::Plain)),
@@ -237,8 +264,8 @@ impl Handle {
     }
 
     /// The loop's time at which a timer is due.
-    fn when(&self) -> f64 {
-        if let Role::Timer(when) = self.role { when } else { 0.0 }
+    fn when(&self) -> Due {
+        if let Role::Timer(when) = self.role { when } else { Due::default() }
     }
 }
 
@@ -310,9 +337,9 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
     spec(c"treadle._native.TimerHandle", c"A callback that waits for its time; `asyncio.TimerHandle` describes it.")
         .method(c"when", |this, arguments| {
             arguments.exactly::<0>("when")?;
-            Object::float(this.when())
+            this.when().object()
         })
-        .attribute(c"_when", |this| Object::float(this.when()))
+        .attribute(c"_when", |this| this.when().object())
         .attribute(c"_scheduled", |this| Ok(Object::bool(this.scheduled.get())))
         .compare(compare)
         .create(None)
@@ -322,7 +349,7 @@ pub(crate) fn timer_class() -> Result<Type<Handle>> {
 #[expect(clippy::unnecessary_wraps, reason = "what a comparison returns")]
 fn compare(this: &Instance<Handle>, other: &Object, comparison: Comparison) -> Result<Option<bool>> {
     let Some(other) = known().timer_handle.cast(other) else { return Ok(None) };
-    let (mine, theirs) = (this.when(), other.when());
+    let (mine, theirs) = (this.when().seconds, other.when().seconds);
     let same = this.is(&other);
     Ok(Some(match comparison {
         Comparison::Less => mine < theirs,

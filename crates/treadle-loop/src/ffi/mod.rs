@@ -42,7 +42,7 @@ pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
 pub(crate) use class::{Class, Instance, Type};
 pub(crate) use context::Context;
-pub(crate) use error::{Kind, Raised, Result};
+pub(crate) use error::{Kind, Raised, Result, finally};
 pub(crate) use free_list::FreeList;
 pub(crate) use layout::{Nothing, Plain, TransportHead, Weak, WeakAndDict};
 pub(crate) use object::{Object, Slot, Visit};

@@ -80,7 +80,7 @@ fn on_loss(this: &Instance<WritePipe>) -> Result<()> {
     WritePipe::abort(this, &exception)
 }
 
-/// The class of transports that write to pipes, below `asyncio.WriteTransport`.
+/// The class of transports that write to pipes, below `asyncio.Transport`: asyncio's own can be asked to read, and refuses.
 pub(crate) fn class(base: &Object) -> Result<Type<WritePipe>> {
     let spec = Spec::new(c"treadle._native.WritePipeTransport", c"The transport of a pipe's writing end.");
     outbox::methods(super::methods(spec))

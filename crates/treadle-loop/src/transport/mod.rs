@@ -15,7 +15,7 @@ use std::slice;
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
-use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Visit};
+use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Visit, finally};
 use crate::known::names;
 use crate::listener;
 use crate::readiness;
@@ -270,15 +270,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     fn finish(this: &Instance<Self>, exception: &Object) -> Result<()> {
         let protocol = this.protocol.load().filter(|_| !this.core.closed.get());
         let told = protocol.map_or(Ok(()), |protocol| protocol.method(&names().connection_lost, [exception]).map(drop));
-        let told = told.map_err(Raised::take);
-        let released = Self::release(this);
-        match told {
-            Ok(()) => released,
-            Err(exception) => {
-                let _ = released.map_err(Raised::forget);
-                Err(Raised::restore(&exception))
-            }
-        }
+        finally(told, || Self::release(this))
     }
 
     fn release(this: &Instance<Self>) -> Result<()> {
@@ -287,13 +279,14 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         let (bare, file) = (this.bare.take(), this.file.take());
         let was_open = bare.is_some() || file.is_some();
         drop(bare);
-        if let Some(file) = file {
-            file.method(&names().close, [])?;
-        }
-        if this.core.is_watched() && was_open {
-            this.core.tell(listener::Event::Lost, this.object());
-        }
-        Self::on_closed(this)
+        let closed = file.map_or(Ok(()), |file| file.method(&names().close, []).map(drop));
+        // Who waits for the end hears of it also if closing has failed.
+        finally(closed, || {
+            if this.core.is_watched() && was_open {
+                this.core.tell(listener::Event::Lost, this.object());
+            }
+            Self::on_closed(this)
+        })
     }
 
     /// An error that ends the connection: reported unless it is an ordinary one of the network.

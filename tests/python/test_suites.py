@@ -1,0 +1,90 @@
+"""What the tests of other projects have found: see tests/foreign."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+from connections import sockets
+from loops import not_on, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connections import NewLoop
+
+
+@pytest.mark.parametrize("late", [0, -1])
+@not_on("uvloop", reason="timers of no delay wait for a tick of its clock")
+def test_a_timer_that_is_due_runs_in_the_next_turn(new_loop: NewLoop, late: float) -> None:
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        ran: list[str] = []
+        # Once the loop has asked the system it lets a few turns pass.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        loop.call_later(late, ran.append, "later")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loop.call_at(loop.time() + late, ran.append, "at")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return ran
+
+    assert run(new_loop, main()) == ["later", "at"]
+
+
+@not_on("uvloop", reason="gives a float")
+def test_a_timer_says_the_very_time_it_was_given(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for when in (int(loop.time()) + 3600, loop.time() + 3600.1):
+            timer = loop.call_at(when, print)
+            assert (timer.when(), type(timer.when())) == (when, type(when))
+            timer.cancel()
+
+    run(new_loop, main())
+
+
+@not_on("asyncio", reason="known by the file it is in")
+def test_the_path_of_a_server_may_be_looked_at_where_blocking_calls_are_forbidden(
+    new_loop: NewLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        path = str(tmp_path / "socket")
+        for _ in range(2):
+            with mock.patch.multiple(os, stat=forbidden, unlink=forbidden, remove=forbidden):
+                server = await loop.create_unix_server(asyncio.Protocol, path)
+                server.close()
+                await server.wait_closed()
+
+    run(new_loop, main())
+
+
+def forbidden(*_arguments: object, **_options: object) -> None:
+    """Refuse, as tools do that look for blocking calls."""
+    pytest.fail("a blocking call")
+
+
+@not_on("uvloop", reason="knows descriptors by their numbers")
+def test_a_socket_that_is_closed_can_still_be_removed(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stranger, _ = sockets()
+        stranger.close()
+        for add, remove in ((loop.add_reader, loop.remove_reader), (loop.add_writer, loop.remove_writer)):
+            near, far = sockets()
+            with far:
+                add(near, int)
+                near.close()
+                with pytest.raises(ValueError, match="Invalid file"):
+                    remove(stranger)
+                assert remove(near)
+                with pytest.raises(ValueError, match="Invalid file"):
+                    remove(near)
+
+    run(new_loop, main())
