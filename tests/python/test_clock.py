@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from connections import is_treadle, running, sockets
+from connections import running, sockets
 from loops import not_on
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def turn(loop: asyncio.AbstractEventLoop) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_timers_go_by_the_clock_of_the_program(new_loop: NewLoop, seed: int, place: Place) -> None:
     draw = random.Random(seed)  # noqa: S311
-    # asyncio takes what is due within one tick of the clock.
-    tick = 0 if is_treadle(new_loop) else time.get_clock_info("monotonic").resolution
+    # What is due within a nanosecond may be taken, as by asyncio.
+    tick = time.get_clock_info("monotonic").resolution
     now = draw.choice([0.0, 12345.678, 1e6])
     with running(lambda: place(new_loop, lambda: now)) as loop:
         waiting: dict[int, float] = {}
@@ -64,10 +64,10 @@ def test_timers_go_by_the_clock_of_the_program(new_loop: NewLoop, seed: int, pla
         for _ in range(60):
             # To a moment when one is due, or just before.
             when = draw.choice([*waiting.values(), now + 0.1])
-            now = max(now, draw.choice([when, math.nextafter(when, 0) - tick, when - 1e-6]))
-            due = {number for number, when in waiting.items() if when <= now}
+            now = max(now, draw.choice([when, math.nextafter(when, 0) - 2 * tick, when - 1e-6]))
+            early = {number for number, when in waiting.items() if when > now + tick}
             turn(loop)
-            assert not due & waiting.keys()
+            assert early <= waiting.keys()
             assert all(when > now for when in waiting.values())
         now += 10
         turn(loop)

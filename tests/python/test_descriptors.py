@@ -124,8 +124,8 @@ def test_forking_at_any_step_disturbs_nobody(new_loop: NewLoop, scenario: Scenar
     codes: list[int] = []
 
     def fork(step: int) -> None:
-        # Those that wait by turning the loop suspend as often as that takes.
-        if step < (8 if busy else 30):
+        # Each takes some milliseconds, and those that wait by turning the loop suspend as often as that takes.
+        if step < (3 if busy else 15):
             codes.append(fork_child(new_loop if busy else None))
 
     async def main() -> None:

@@ -366,6 +366,7 @@ def test_busy_loop_still_looks_at_the_system(new_loop: NewLoop, what: str) -> No
 @not_on("uvloop", reason="asks the system first")
 def test_callbacks_that_are_ready_come_before_what_arrives_after_them(new_loop: NewLoop) -> None:
     near, far = sockets()
+    draw = random.Random(1)  # noqa: S311
     sent, followed, followed_then, arrived = 0, 0, 0, 0
     with running(new_loop) as loop, far:
 
@@ -378,15 +379,17 @@ def test_callbacks_that_are_ready_come_before_what_arrives_after_them(new_loop: 
         def send() -> None:
             nonlocal sent, followed_then
             loop.call_soon(follow)
-            if sent == arrived:
+            # A busy loop asks the system now and then, so some of these come right before that.
+            time.sleep(0.00002)
+            if sent == arrived and draw.randrange(8) == 0:
                 followed_then = followed + 1
                 sent += far.send(b"x")
 
         def follow() -> None:
             nonlocal followed
             followed += 1
-            if arrived < 100:
-                loop.call_soon(send)
+            if arrived < 100 and not failures:
+                loop.call_soon(draw.choice([send, lambda: loop.call_soon(send)]))
             else:
                 transport.close()
                 loop.stop()

@@ -258,6 +258,30 @@ def test_loops_in_threads_send_each_other_callbacks(new_loop: NewLoop) -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("how", ["callback", "signal"])
+def test_loop_that_was_woken_sleeps_again(new_loop: NewLoop, how: str) -> None:
+    woken: list[int] = []
+    with running(new_loop) as loop:
+
+        def wake() -> None:
+            time.sleep(0.005)
+            if how == "callback":
+                loop.call_soon_threadsafe(woken.append, 1)
+            else:
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+        loop.add_signal_handler(signal.SIGUSR1, woken.append, 1)
+        thread = threading.Thread(target=wake)
+        loop.call_soon(thread.start)
+        loop.call_later(0.1, loop.stop)
+        before = time.thread_time()
+        loop.run_forever()
+        assert time.thread_time() - before < 0.05
+        thread.join()
+        loop.remove_signal_handler(signal.SIGUSR1)
+    assert woken == [1]
+
+
 @pytest.mark.parametrize("forever", [True, False], ids=["no timer", "far timer"])
 def test_sleeping_loop_is_woken_from_another_thread(new_loop: NewLoop, forever: bool) -> None:  # noqa: FBT001
     with running(new_loop) as loop:

@@ -134,12 +134,12 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
         // Taken out by reference count: what runs may deregister it.
         let source = core.sources.borrow().owner(event.token).cloned();
         let Some(source) = source.filter(&which) else { continue };
-        match source.transport() {
-            Some(transport) if core.is_watched() => {
-                let transport = transport.clone();
-                watch::ready(core, &transport, || dispatch(core, source, event))?;
-            }
-            _ => dispatch(core, source, event)?,
+        if core.is_watched()
+            && let Some(transport) = source.transport().cloned()
+        {
+            watch::ready(core, &transport, || dispatch(core, source, event))?;
+        } else {
+            dispatch(core, source, event)?;
         }
     }
     Ok(())

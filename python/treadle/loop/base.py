@@ -93,7 +93,19 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
     def run_in_executor(  # type: ignore[override]  # Its types are asyncio's, too long to repeat.
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """Run ``func(*args)`` in an executor, or in the default one; see ``asyncio.loop.run_in_executor``."""
+        """Run ``func(*args)`` in an executor; see ``asyncio.loop.run_in_executor``.
+
+        Args:
+            executor: a ``concurrent.futures.Executor``, or None for the default one, which is made when first needed.
+            func: what to call, in another thread as a rule.
+            args: what to call it with.
+
+        Returns:
+            A future of what ``func`` returns or raises.
+
+        Raises:
+            RuntimeError: the loop is closed, or the default executor is shut down.
+        """
         self._tell_job(func)
         return super().run_in_executor(executor, func, *args)
 

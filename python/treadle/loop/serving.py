@@ -24,7 +24,20 @@ class Serving(Signals):
     _adopt_streams = staticmethod(streams.adopt)
 
     async def create_server(self, *args: Any, start_serving: bool = True, **options: Any) -> asyncio.Server:
-        """Serve on addresses; see ``asyncio.loop.create_server``."""
+        """Serve on addresses; see ``asyncio.loop.create_server``.
+
+        Args:
+            args: the factory of protocols, then host and port.
+            start_serving: whether connections are accepted at once, by default yes.
+            options: all others of asyncio's; time-outs are seconds.
+
+        Returns:
+            The server.
+
+        Raises:
+            OSError: an address cannot be listened on.
+            ValueError: the options contradict each other.
+        """
         server = await super().create_server(*args, start_serving=False, **options)
         clients.keep(server)
         if start_serving:
@@ -93,7 +106,25 @@ class Serving(Signals):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> Any:
-        """Go over to TLS; see ``asyncio.loop.start_tls``."""
+        """Go over to TLS; see ``asyncio.loop.start_tls``.
+
+        Args:
+            transport: a transport of this loop, which is not to be used any more.
+            protocol: the application's, which is not told of the change.
+            sslcontext: an ``ssl.SSLContext``.
+            server_side: whether this is the server's side of the handshake, by default no.
+            server_hostname: the name that the certificate has to have.
+            ssl_handshake_timeout: seconds, by default 60.
+            ssl_shutdown_timeout: seconds, by default 30.
+
+        Returns:
+            The transport that the protocol is to use from now on.
+
+        Raises:
+            TypeError: the transport cannot do that, or the context is none.
+            ConnectionError: the peer has gone, or the handshake took too long.
+            ssl.SSLError: the handshake failed.
+        """
         return await tls.start(
             self,
             transport,
