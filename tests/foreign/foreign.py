@@ -34,7 +34,7 @@ from suites import Suite
 
 LOOPS = ("asyncio", "uvloop", "treadle")
 # A loop that fails most tests is not to be asked thrice about each.
-MOST_RETRIES = 150
+MOST_RETRIES = 300
 
 
 @dataclass
