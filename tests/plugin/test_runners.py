@@ -233,31 +233,30 @@ def pytest_asyncio_loop_factories(config, item):
     assert {"test_one", "test_two", "test_marked"} < ran.on("asyncio")
 
 
+@pytest.mark.skipif(not ASKS, reason="pytest-asyncio has no such fixture, or not yet in this way")
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="policies are deprecated")
+def test_policy_of_a_fixture_is_kept(tmp_path: Path) -> None:
+    conftest = """\
+import asyncio, pytest
+
+class Loop(asyncio.SelectorEventLoop):
+    pass
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    _loop_factory = Loop
+
+@pytest.fixture(scope="session")
+def event_loop_policy():
+    return Policy()
+"""
+    suite = Suite.of(tmp_path, ASYNCIO.replace("async def test_", "async def test_of_"), conftest=conftest)
+    ran = suite.run("--treadle", plugins=("asyncio",))
+    assert {"test_of_one", "test_of_two", "test_of_marked"} < ran.on("conftest")
+
+
 def test_anyio(tmp_path: Path) -> None:
     names = {"test_one", "test_two", "fixture:test_one", "fixture:test_two"}
     check(Suite.of(tmp_path, ANYIO), names, {"test_marked", "fixture:test_marked"}, plugins=("anyio",))
-
-
-def test_anyio_on_both_loops_by_its_own_options(tmp_path: Path) -> None:
-    if importlib.metadata.version("anyio").startswith("3."):
-        pytest.skip("anyio 3 takes policies, not factories")
-    both = ANYIO.replace(
-        '@pytest.fixture\ndef anyio_backend():\n    return "asyncio"',
-        """\
-import asyncio, treadle
-
-LOOPS = {"asyncio": asyncio.SelectorEventLoop, "treadle": treadle.new_event_loop}
-
-@pytest.fixture(params=LOOPS)
-def anyio_backend(request):
-    return "asyncio", {"loop_factory": LOOPS[request.param]}
-""",
-    )
-    ran = Suite.of(tmp_path, both).run("-k", "one", plugins=("anyio",))
-    assert (ran.on("asyncio"), ran.on("treadle")) == (
-        {"test_one[asyncio]", "fixture:test_one[asyncio]"},
-        {"test_one[treadle]", "fixture:test_one[treadle]"},
-    )
 
 
 def test_pytest_aiohttp(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ class Factories:
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_asyncio_loop_factories(self) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-        """Answer for a test that stays on asyncio's loop."""
-        return {"asyncio": asyncio.SelectorEventLoop}
+        """Answer for a test that stays on asyncio's loop: what makes loops now, which may be a policy of the suite."""
+        return {"asyncio": asyncio.new_event_loop}
 
 
 def wanted(node: pytest.Item) -> bool:
