@@ -69,7 +69,7 @@ asyncio.run(main())
 
 def test_loops_after_the_session_are_those_of_asyncio(tmp_path: Path) -> None:
     program = """\
-import asyncio, sys, pytest
+import asyncio, sys, pytest, treadle
 from witness import note
 
 async def main():
@@ -79,7 +79,7 @@ status = pytest.main(sys.argv[1:])
 asyncio.run(main())
 raise SystemExit(status)
 """
-    ran = Suite.of(tmp_path, PLAIN, program=program).run("--treadle", program=("program.py",))
+    ran = Suite.of(tmp_path, PLAIN, program=program).run("--treadle", "-Werror", program=("program.py",))
     assert (ran.on("treadle"), ran.on("asyncio")) == ({"test_plain"}, {"after"})
 
 
