@@ -41,10 +41,13 @@ def test_option_comes_before_configuration(tmp_path: Path, configuration: str, a
     assert (HEADER in ran.text) is (loop == "treadle")
 
 
-def test_toml_asks_as_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["pytest.ini_options", "pytest"])
+def test_toml_asks_as_well(tmp_path: Path, table: str) -> None:
+    if table == "pytest" and int(pytest.__version__.partition(".")[0]) < 9:
+        pytest.skip("pytest 9 reads this table")
     suite = Suite.of(tmp_path, PLAIN)
     (tmp_path / "pytest.ini").unlink()
-    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\ntreadle = true\n")
+    (tmp_path / "pyproject.toml").write_text(f"[tool.{table}]\ntreadle = true\n")
     assert suite.run().on("treadle") == {"test_plain"}
 
 
@@ -95,7 +98,21 @@ with warnings.catch_warnings():
 
     asyncio.set_event_loop_policy(Policy())
 """
-    assert Suite.of(tmp_path, PLAIN, conftest=conftest).run("--treadle").on("asyncio") == {"test_plain"}
+    ran = Suite.of(tmp_path, PLAIN, conftest=conftest).run("--treadle")
+    assert ran.on("asyncio") == {"test_plain"}
+    assert "the suite has set `conftest.Policy`, and its tests run on the event loop of that" in ran.text
+
+
+def test_policy_of_ours_that_a_suite_sets_is_none_of_its_own(tmp_path: Path) -> None:
+    conftest = """\
+import warnings, treadle
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    treadle.install()
+"""
+    ran = Suite.of(tmp_path, PLAIN, conftest=conftest).run("--treadle")
+    assert ran.on("treadle") == {"test_plain"}
+    assert HEADER in ran.text
 
 
 MARKED = """\

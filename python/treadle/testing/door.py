@@ -6,6 +6,7 @@ that a suite names itself do not, and stay as they are.
 
 import asyncio
 import sys
+import warnings
 from typing import Any
 
 from treadle.loop import new_event_loop
@@ -26,6 +27,18 @@ class Door:
         self._replaced = [(owner, name, vars(owner)[name]) for owner, name in makers]
         for owner, name in makers:
             setattr(owner, name, self.new_event_loop)
+
+    def policy_beside(self) -> str | None:
+        """Return the name of the policy that the suite has set, if it makes loops of its own kind."""
+        if sys.version_info >= (3, 16):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            kind: Any = type(asyncio.get_event_loop_policy())
+        default = self._replaced[0][0]
+        if kind.new_event_loop is default.new_event_loop and kind._loop_factory == self.new_event_loop:
+            return None
+        return None if kind.__module__ == "treadle.loop.policy" else f"{kind.__module__}.{kind.__qualname__}"
 
     def close(self) -> None:
         """Put back what was there."""

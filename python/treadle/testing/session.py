@@ -40,9 +40,12 @@ class Session:
         self.door = Door()
 
     def pytest_report_header(self) -> str:
-        """Say that it is another loop."""
+        """Say that it is another loop, or why it is not."""
         from treadle import __version__  # noqa: PLC0415 - costs nothing here
 
+        policy = self.door.policy_beside()
+        if policy:
+            return f"treadle {__version__}: the suite has set `{policy}`, and its tests run on the event loop of that"
         return f"treadle {__version__}: tests run on its event loop"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
