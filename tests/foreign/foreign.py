@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
+# Before what is installed, which may have modules of the same names.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import environment
 import exceptions

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
+# Before what is installed, which may have modules of the same names.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import exceptions
 import suites
