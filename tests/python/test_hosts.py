@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import treadle
 from test_run import OURS, PYTHON, TREADLE, Done, Place
 
 UVLOOP = """\
@@ -252,3 +253,208 @@ def test_child_without_treadle_starts_all_the_same(place: Place) -> None:
 def test_without_treadle_children_are_as_ever(place: Place) -> None:
     place.write("app.py", SHOW + CHILDREN)
     assert "treadle" not in place.run([*PYTHON, "-W", "ignore", "app.py", *METHODS]).out
+
+
+SCRIPT = """\
+import os, sys
+print(os.path.basename(sys.argv[0]), sys.argv[1:], __name__)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def environment(place: Place) -> Path:
+    """Return a directory with an interpreter, to put scripts beside."""
+    scripts = place.path / "venv" / "bin"
+    place.run([*PYTHON, "-m", "venv", "--without-pip", "--symlinks", str(scripts.parent)])
+    [packages] = (place.path / "venv" / "lib").glob("python3*/site-packages")
+    (packages / "treadle").symlink_to(Path(treadle.__file__).parent)
+    return scripts
+
+
+def add_script(directory: Path, name: str, first: str) -> None:
+    """Put a program there."""
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(f"{first}\n{SHOW}{SCRIPT}")
+    (directory / name).chmod(0o755)
+
+
+def test_console_script_beside_the_interpreter_is_run(place: Place, environment: Path) -> None:
+    add_script(environment, "serve", f"#!{environment / 'python3'}")
+    command = [*TREADLE, "--python", str(environment.parent)]
+    wanted = Done(0, "serve ['app:app', '-m'] __main__\n" + OURS, "")
+    assert place.run([*command, "serve", "app:app", "-m"]) == wanted
+    assert place.run([*command, "-X", "dev", "-u", "--", "serve", "app:app", "-m"]) == wanted
+
+
+def test_file_in_the_current_directory_comes_before_a_console_script(place: Place, environment: Path) -> None:
+    add_script(environment, "serve", f"#!{environment / 'python3'}")
+    place.write("serve", "print('here')\n")
+    assert place.run([*TREADLE, "--python", str(environment.parent), "serve"]) == Done(0, "here\n", "")
+
+
+def test_console_script_is_found_on_the_path(place: Place, environment: Path) -> None:
+    elsewhere = place.path / "elsewhere"
+    command = [*TREADLE, "--python", str(environment.parent), "serve"]
+    add_script(elsewhere, "serve", "#!/usr/bin/env python3")
+    assert place.run(command, PATH=str(elsewhere)).out == "serve [] __main__\n" + OURS
+    add_script(elsewhere, "serve", f"#!{environment / 'python'}")
+    assert place.run(command, PATH=str(elsewhere)).out == "serve [] __main__\n" + OURS
+
+
+def test_what_is_no_console_script_is_refused(place: Place, environment: Path) -> None:
+    elsewhere = place.path / "elsewhere"
+    command = [*TREADLE, "--python", str(environment.parent), "serve"]
+    done = place.run(command, PATH=str(elsewhere))
+    assert (done.status, done.out) == (2, "")
+    assert f"there is no `serve` here, beside `{environment / 'python3'}` or on `PATH`. Install " in done.err
+    add_script(elsewhere, "serve", "#!/bin/sh")
+    done = place.run(command, PATH=str(elsewhere))
+    assert (done.status, done.out) == (2, "")
+    assert (
+        f"`{elsewhere / 'serve'}` is no Python script, and only those can be run on treadle's loop. Name " in done.err
+    )
+    add_script(elsewhere, "serve", f"#!{sys.base_prefix}/bin/python3")
+    done = place.run(command, PATH=str(elsewhere))
+    assert (done.status, done.out) == (2, "")
+    assert f"`{elsewhere / 'serve'}` belongs to `{sys.base_prefix}/bin/python3`, and not to " in done.err
+
+
+def test_uvloop_is_kept_for_those_who_want_it(place: Place) -> None:
+    program = """\
+import os, uvloop, uvicorn.config, granian._loops
+assert "TREADLE_RUN" not in os.environ
+show(uvloop.new_event_loop())
+show(granian._loops.loops.get("auto"))
+show(asyncio.new_event_loop())
+show(uvicorn.config.make("asyncio"))
+"""
+    done = run(place, program, "--keep-uvloop")
+    assert done.out == f"<class 'uvloop.Loop'>\n{type_of_asyncio()}\n" + 2 * OURS, done.err
+
+
+def type_of_asyncio() -> str:
+    """Return how the class of asyncio's own loop is printed."""
+    return "<class 'asyncio.unix_events._UnixSelectorEventLoop'>"
+
+
+def test_verbose_run_says_what_is_changed_and_what_is_passed_over(place: Place) -> None:
+    place.write("uvicorn/loops/asyncio.py", "")
+    done = run(
+        place, "import uvloop, uvicorn.config, uvicorn.loops.asyncio, granian._loops, multiprocessing.spawn", "-v"
+    )
+    assert (done.status, done.out) == (0, "")
+    assert done.err.splitlines() == [
+        "treadle: asyncio: new loops are treadle's",
+        "treadle: uvloop: its loops are treadle's",
+        "treadle: uvicorn: the loop `auto` is treadle's",
+        "treadle: uvicorn: the loop `uvloop` is treadle's",
+        "treadle: uvicorn.loops.asyncio: skipped, it has no `asyncio_loop_factory`",
+        "treadle: granian: the loop `auto` is treadle's",
+        "treadle: multiprocessing: processes that are spawned follow",
+    ]
+
+
+def test_verbose_child_says_so_too(place: Place) -> None:
+    place.write("app.py", SHOW + CHILDREN)
+    done = place.run([*TREADLE, "--verbose", "-W", "ignore", "app.py", "spawn"])
+    assert (done.status, done.out) == (0, 3 * OURS)
+    assert done.err.count("treadle: asyncio: new loops are treadle's\n") > 3
+
+
+def test_check_tells_how_each_host_comes_to_the_loop(place: Place, environment: Path) -> None:
+    [packages] = (place.path / "venv" / "lib").glob("python3*/site-packages")
+    for name, version in {"uvloop": "0.1", "celery": "9", "granian": "2", "jupyter_client": "8"}.items():
+        (packages / f"{name}-{version}.dist-info").mkdir()
+        (packages / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    (packages / "uvloop.py").write_text(UVLOOP)
+    done = place.run([*TREADLE, "--python", str(environment.parent), "--check"])
+    assert (done.status, done.err) == (1, "")
+    lines = done.out.splitlines()
+    assert [line.split(":")[0].split() for line in lines[1:]] == [
+        ["multiprocessing", "caught"],
+        ["uvloop", "0.1", "caught"],
+        ["granian", "2", "not", "caught"],
+        ["celery", "9", "caught"],
+        ["jupyter-client", "8", "not", "caught"],
+    ]
+    assert "ModuleNotFoundError" in lines[3]
+
+
+def test_check_of_an_environment_where_all_is_caught_ends_well(place: Place, environment: Path) -> None:
+    done = place.run([*TREADLE, "--python", str(environment.parent), "--check"])
+    assert (done.status, done.out.count(" caught: "), done.err) == (0, 2, "")
+    kept = place.run([*TREADLE, "--check", "app.py"])
+    assert (kept.status, kept.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "sys.abiflags = 't'",
+            "treadle's event loop does not support free-threaded builds of Python yet. Name another",
+        ),
+        ("sys.implementation.name = 'snake'", "treadle's event loop is for CPython, and this is snake. Name another"),
+        (
+            "sys.version_info = (3, 10, 1)",
+            "treadle's event loop needs Python 3.11 or newer, and this is 3.10. Name another",
+        ),
+    ],
+)
+def test_interpreter_that_cannot_have_the_loop_is_refused_in_two_sentences(
+    place: Place, environment: Path, change: str, words: str
+) -> None:
+    # A `.pth` file comes before the launch file.
+    [packages] = (place.path / "venv" / "lib").glob("python3*/site-packages")
+    (packages / "early.pth").write_text(f"import sys; {change}\n")
+    done = place.run([*TREADLE, "--python", str(environment.parent), "-c", "print('never')"])
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"treadle: {words} interpreter with `--python`, or run the program with `python`"), (
+        done.err
+    )
+
+
+def test_worker_classes_are_imported_when_they_are_asked_for(place: Place) -> None:
+    place.write("uvicorn/config.py", "class Config:\n    def get_loop_factory(self): ...\n")
+    place.write("uvicorn_worker.py", "class UvicornWorker:\n    CONFIG_KWARGS = {'loop': 'auto', 'http': 'auto'}\n")
+    program = """\
+import sys, treadle.gunicorn
+assert "uvicorn" not in sys.modules and "asyncio" not in sys.modules
+print(treadle.gunicorn.TreadleWorker.CONFIG_KWARGS)
+print(treadle.gunicorn.__all__ == [name for name in dir(treadle.gunicorn) if name.endswith('Worker')])
+"""
+    wanted = "{'loop': 'treadle:new_event_loop', 'http': 'auto'}\nTrue\n"
+    assert place.run([*PYTHON, "-c", program]) == Done(0, wanted, "")
+
+
+def test_worker_class_whose_package_is_missing_says_what_to_install(place: Place) -> None:
+    place.write("uvicorn/config.py", "class Config: ...\n")
+    done = place.run([*PYTHON, "-c", "from treadle.gunicorn import TreadleWorker"])
+    words = "needs the module `uvicorn_worker`. Install it with `pip install gunicorn uvicorn-worker`"
+    assert words in done.err
+    place.write("uvicorn/workers.py", "class UvicornWorker: ...\n")
+    done = place.run([*PYTHON, "-c", "from treadle.gunicorn import TreadleWorker"])
+    assert "`treadle.gunicorn.TreadleWorker` needs uvicorn 0.36 or newer. Update it, or " in done.err
+
+
+def test_aiohttp_worker_exchanges_the_loop_before_it_is_used(place: Place) -> None:
+    worker = """\
+import asyncio
+class GunicornWebWorker:
+    def init_process(self):
+        self.loop = self.first = asyncio.new_event_loop()
+        self.init_signals()
+    def init_signals(self):
+        print(type(self.loop))
+"""
+    place.write("aiohttp/__init__.py", "")
+    place.write("aiohttp/worker.py", worker)
+    program = """\
+from treadle.gunicorn import TreadleWebWorker
+worker = TreadleWebWorker()
+worker.init_process()
+assert worker.first.is_closed()
+worker.loop.close()
+"""
+    assert place.run([*PYTHON, "-c", program]) == Done(0, OURS, "")
