@@ -157,7 +157,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) keep_uvloop: bool,
     /// Say on standard error what is changed; Python's own `-v` is `PYTHONVERBOSE=1`
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with = "verbose")]
     pub(crate) verbose: bool,
     /// List the servers and frameworks that the interpreter has, and how each comes to the loop
     #[arg(long)]
