@@ -19,7 +19,12 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     let arguments = || options.python_option.iter().chain(&options.command);
     check_options(arguments().map(OsString::as_os_str))?;
     let python = interpreter(options.python.as_deref())?;
-    let Some(mut path) = launch_directory(&python).map(PathBuf::into_os_string) else {
+    become_program(launched(&python)?.args(arguments())).with_context(|| python.display().to_string())
+}
+
+/// The interpreter with our file before its program, as a command that lacks the program.
+pub(crate) fn launched(python: &Path) -> anyhow::Result<Command> {
+    let Some(mut path) = launch_directory(python).map(PathBuf::into_os_string) else {
         let python = python.display();
         bail!(
             "`{python}` has no treadle. Install it there with `{python} -m pip install treadle`, or name another interpreter \
@@ -31,8 +36,9 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
         path.push(":");
         path.push(inherited);
     }
-    become_program(Command::new(&python).args(arguments()).env("PYTHONPATH", path))
-        .with_context(|| python.display().to_string())
+    let mut command = Command::new(python);
+    command.env("PYTHONPATH", path);
+    Ok(command)
 }
 
 /// Replaces this process; the program keeps its number, its terminal and its place in the shell's jobs.
@@ -47,7 +53,7 @@ fn become_program(_: &mut Command) -> anyhow::Result<u8> {
 }
 
 /// Refuses options of the interpreter that would keep the loop out, and such that it does not have: a slip in one of ours.
-fn check_options<'a>(mut arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<()> {
+pub(crate) fn check_options<'a>(mut arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<()> {
     const LONG: [&str; 5] = ["--version", "--help", "--help-all", "--help-env", "--help-xoptions"];
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
@@ -95,7 +101,7 @@ fn letters(word: &str) -> anyhow::Result<Next> {
 }
 
 /// The one named, else the one beside this program, else the active environment's, else the first `python3` there is.
-fn interpreter(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(crate) fn interpreter(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(named) = named {
         let found = if named.is_dir() { inside(&named.join("bin")) } else { Some(named.to_path_buf()) };
         return found.filter(|path| path.is_file()).or_else(|| on_path(named.as_os_str())).with_context(|| {
