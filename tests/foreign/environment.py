@@ -99,4 +99,5 @@ def unpack(suite: Suite, source: Path) -> None:
 
 def pip(python: Path, *arguments: str) -> None:
     """Run pip, which says what is wrong itself."""
-    subprocess.run([python, "-m", "pip", arguments[0], "--quiet", *arguments[1:]], check=True)
+    options = ["--quiet"] if arguments[0] == "download" else ["--quiet", "--root-user-action=ignore"]
+    subprocess.run([python, "-m", "pip", arguments[0], *options, *arguments[1:]], check=True)

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
+# Before what is installed, which may have modules of the same names.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import exceptions
 import suites
@@ -25,8 +26,11 @@ one loop. On {machines}, with uvloop {uvloop}. The loop stands behind `asyncio.n
 it from `uvloop.new_event_loop` and `uvloop.Loop`. asyncpg has a real PostgreSQL, redis-py a real redis.
 
 *Make a loop* counts the tests during which a loop of the kind was made; the others share one with tests before them, or
-need none. A test that has not ended after 60 seconds counts as hung. *Flaky* is what failed among others and passed
-when it was run again; it is in no other column. *Listed* is what stands in the list below.
+need none. A test that has not ended after 60 seconds (30 in uvloop's suite) counts as hung. *Flaky* is what failed
+among others and passed when it was run again; it is in no other column. *Listed* is what stands in the list below.
+
+What asyncio fails as well leans on the machine (a name server, IPv6 by name, not being root) or on newer versions of
+something else. Much of uvloop's suite is about what only uvloop does; there nothing may fail that both others pass.
 """
 
 

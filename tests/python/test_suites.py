@@ -55,6 +55,8 @@ def test_the_path_of_a_server_may_be_looked_at_where_blocking_calls_are_forbidde
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        # Which looks at the files of whoever schedules something.
+        loop.set_debug(False)
         path = str(tmp_path / "socket")
         for _ in range(2):
             with mock.patch.multiple(os, stat=forbidden, unlink=forbidden, remove=forbidden):

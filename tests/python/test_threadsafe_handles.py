@@ -210,6 +210,8 @@ def test_the_main_thread_can_be_interrupted_while_it_waits(new_loop: NewLoop) ->
 
 def test_its_class_is_the_one_of_asyncio(new_loop: NewLoop) -> None:
     loop = new_loop()
+    # Which would show where they were made.
+    loop.set_debug(False)
     handle = loop.call_soon_threadsafe(print)
     other = loop.call_soon(print)
     kind: Any = getattr(asyncio.events, "_ThreadSafeHandle", asyncio.Handle)
