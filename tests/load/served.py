@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 START = 20.0
+# Seconds for which a connection is kept on which nothing is asked.
+KEPT = 10
 END = 15.0
 
 
@@ -53,7 +55,7 @@ class House:
         if self.host == "uvicorn":
             tls = ["--ssl-certfile", *certificate] if certificate else []
             command = ["-m", "uvicorn", "--loop", "none", "--port", str(port), "--backlog", "4096", *tls]
-            command += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5"]
+            command += ["--timeout-keep-alive", str(KEPT), "--timeout-graceful-shutdown", "5"]
             return [*program, *command, "--log-level", "warning", "load_asgi:app"]
         if self.host == "aiohttp":
             return [*program, str(INSIDE / "load_aiohttp.py"), str(port), *certificate]
@@ -65,9 +67,8 @@ class House:
             "--workers",
             "2",
             "--keep-alive",
-            "30",
+            str(KEPT),
         ]
-        command += ["--no-control-socket"] if self.host == "gunicorn-quiet" else []
         return [*program, *command, "--log-level", "critical", "--bind", f"127.0.0.1:{port}", "load_aiohttp:made"]
 
 
@@ -102,7 +103,12 @@ async def serving(house: House) -> AsyncIterator[Running]:
     """
     port = servers.free_port()
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    variables |= {"PYTHONPATH": str(INSIDE), "LOAD_RECORD": str(house.record), **house.environment}
+    variables |= {
+        "PYTHONPATH": str(INSIDE),
+        "LOAD_RECORD": str(house.record),
+        "LOAD_KEPT": str(KEPT),
+        **house.environment,
+    }
     log = house.folder / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: ASYNC220 -- nothing else happens meanwhile.

@@ -1,6 +1,7 @@
 """The service for aiohttp: ``load_aiohttp.py PORT [CERTIFICATE]``, and ``load_aiohttp:made`` under gunicorn."""
 
 import contextlib
+import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -47,7 +48,7 @@ if __name__ == "__main__":
         ssl_context=context,
         print=None,
         access_log=None,
-        keepalive_timeout=30,
+        keepalive_timeout=float(os.environ["LOAD_KEPT"]),
         shutdown_timeout=5,
         backlog=4096,
     )
