@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -62,6 +62,7 @@ test-python: .venv/tools
 	rm -rf target/wheels-for-tests
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
 	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13 3.15
+	tests/run-plugin target/wheels-for-tests/*.whl 3.11 3.13
 
 # Everything a loop does, mixed and at once: memory must stay flat and no descriptor be left. `make soak SOAK=60` is shorter.
 SOAK ?= 600
@@ -127,6 +128,13 @@ conformance-quick: .venv/tools
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/conformance/wheel .
 	tests/run-conformance --quick target/conformance/wheel/*.whl 3.11 3.13 3.15
 	tests/run-foreign --quick target/conformance/wheel/*.whl 3.13
+
+# Every command of docs/hosts.md, with the packages from PyPI, and a look at the loop that runs.
+HOSTS_PYTHON ?= $(shell tests/find-python 3.13)
+hosts: .venv/tools
+	rm -rf target/hosts/wheel
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/hosts/wheel .
+	$(HOSTS_PYTHON) tests/hosts/run.py --wheel target/hosts/wheel/*.whl
 
 clean:
 	cargo clean

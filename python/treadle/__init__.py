@@ -5,7 +5,8 @@ The static analyser is the command ``treadle check``. The event loop is :func:`r
 as they are.
 
 What stands here is imported when it is first used: importing the package costs next to nothing, not even
-:mod:`asyncio`.
+:mod:`asyncio`. pytest, which rewrites the modules of its plugins, leaves this one (PYTEST_DONT_REWRITE) and so does not
+mind if it has been imported before.
 """
 
 TYPE_CHECKING = False

@@ -99,6 +99,39 @@ def test_program_runs_on_each_loop_in_turns(tmp_path: Path) -> None:
         )
 
 
+UVLOOP = """\
+import asyncio, sys
+class Loop: pass
+def new_event_loop(): return Loop()
+async def check():
+    assert isinstance(asyncio.get_running_loop(), Loop)
+    print(type(asyncio.get_running_loop()).__module__.split(".")[0], file=open("seen", "a"))
+def run(): asyncio.Runner(loop_factory=new_event_loop).run(check())
+"""
+
+
+def test_program_that_asks_uvloop_has_the_loop_that_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text(UVLOOP)
+    (tmp_path / "app.py").write_text("import uvloop; uvloop.run()")
+    rows = measured(bench(tmp_path, "--format", "json", "--", "app.py"))
+    assert all(row["used"] for row in rows)
+    assert (tmp_path / "seen").read_text().split() == ["asyncio", "treadle"] * 2
+
+
+def test_server_that_names_its_factory_has_the_loop_that_is_chosen(tmp_path: Path) -> None:
+    # As uvicorn does with what our hook has put into its table.
+    code = """
+import asyncio
+from treadle.hosts.hooks import uvicorn_loop_factory
+loop = uvicorn_loop_factory()()
+print(type(loop).__module__.split(".")[0], file=open("seen", "a"))
+loop.close()
+"""
+    rows = measured(bench(tmp_path, "--format", "json", "--", "-c", code))
+    assert all(row["used"] for row in rows)
+    assert (tmp_path / "seen").read_text().split() == ["asyncio", "treadle"] * 2
+
+
 def test_table_has_a_line_for_each_loop(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(PROGRAM)
     done = bench(tmp_path, "--", "app.py", "/dev/null")

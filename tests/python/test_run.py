@@ -542,8 +542,12 @@ def test_program_without_asyncio_does_not_get_it(place: Place) -> None:
     assert place.same("-c", program).out == "[]\n"
 
 
-def test_nothing_of_us_stays_in_asyncio(place: Place) -> None:
-    program = "import asyncio, sys; print(sys.meta_path, vars(asyncio.unix_events.__loader__), sorted(sys.modules))"
+def test_only_a_finder_of_us_stays(place: Place) -> None:
+    program = """\
+import asyncio, sys
+finders = [finder for finder in sys.meta_path if not hasattr(finder, "is_of_treadle")]
+print(finders, vars(asyncio.unix_events.__loader__), sorted(sys.modules))
+"""
     assert place.same("-c", program).status == 0
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from connections import sockets
+from connections import Recorder, sockets, until_lost
 from loops import not_on, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from connections import NewLoop
@@ -90,3 +91,74 @@ def test_a_socket_that_is_closed_can_still_be_removed(new_loop: NewLoop) -> None
                     remove(near)
 
     run(new_loop, main())
+
+
+async def turns_until(heard: Callable[[], bool]) -> int:
+    """Count the turns of a busy loop until something is heard."""
+    for turns in range(200):
+        if heard():
+            return turns
+        await asyncio.sleep(0)
+    return 200
+
+
+class Arrivals(asyncio.DatagramProtocol):
+    """Keeps the datagrams that arrive."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.data: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Keep one."""
+        assert addr
+        self.data.append(data)
+
+
+@pytest.mark.parametrize("way", ["transport", "end", "sock_sendall", "writer"])
+@not_on("uvloop", reason="asks the system later")
+def test_peer_in_the_same_loop_hears_within_a_few_turns_also_of_a_busy_one(new_loop: NewLoop, way: str) -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        near, far = sockets()
+        peer, sender = Recorder(), Recorder()
+        await loop.create_connection(lambda: peer, sock=near)
+        if way in ("transport", "end"):
+            await loop.create_connection(lambda: sender, sock=far)
+        await turns_until(lambda: False)
+        if way == "transport":
+            sender.transport.write(b"x")
+        elif way == "end":
+            sender.transport.write_eof()
+        elif way == "sock_sendall":
+            await loop.sock_sendall(far, b"x")
+        else:
+            # Somebody's own input and output, which the loop does not see.
+            loop.add_writer(far, lambda: (loop.remove_writer(far), far.send(b"x")))
+        turns = await turns_until(lambda: bool(peer.data) or "eof_received" in peer.calls)
+        peer.transport.close()
+        far.close() if way in ("sock_sendall", "writer") else sender.transport.close()
+        await until_lost(peer)
+        return turns
+
+    # asyncio takes one or two, and one more for a writer; so do we for what we send at the end of the turn.
+    assert run(new_loop, main()) <= 4
+
+
+@not_on("uvloop", reason="asks the system later")
+def test_datagram_within_the_loop_arrives_within_a_few_turns_also_of_a_busy_one(new_loop: NewLoop) -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        near, peer = await loop.create_datagram_endpoint(Arrivals, local_addr=("127.0.0.1", 0))
+        far, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, remote_addr=near.get_extra_info("sockname")
+        )
+        await turns_until(lambda: False)
+        far.sendto(b"x")
+        turns = await turns_until(lambda: bool(peer.data))
+        near.close()
+        far.close()
+        await asyncio.sleep(0)
+        return turns
+
+    assert run(new_loop, main()) <= 3

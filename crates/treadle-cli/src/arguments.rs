@@ -125,22 +125,29 @@ pub(crate) struct Check {
 }
 
 const RUN_USAGE: &str = "\
-treadle run [--python <PATH>] [OPTION]... <SCRIPT> [ARGUMENT]...
-       treadle run [--python <PATH>] [OPTION]... -m <MODULE> [ARGUMENT]...
-       treadle run [--python <PATH>] [OPTION]... -c <CODE> [ARGUMENT]...";
+treadle run [OPTION]... <SCRIPT> [ARGUMENT]...
+       treadle run [OPTION]... -m <MODULE> [ARGUMENT]...
+       treadle run [OPTION]... -c <CODE> [ARGUMENT]...
+       treadle run --check [--python <PATH>]";
 
 const RUN_NOTES: &str = "\
 The program runs as `python` runs it, with the same arguments, modules, tracebacks and signals; only
-where asyncio makes an event loop by default, it makes treadle's. A loop, a factory or a policy that
-the program chooses itself is left alone. Processes that it starts are on asyncio's loop.
+where asyncio makes an event loop by default, or a program or server asks for uvloop's, it gets
+treadle's. A loop, a factory or a policy that the program chooses itself is left alone. Processes
+follow that are forked or started by `multiprocessing`; others are on asyncio's loop.
+
+A script may be a console script, such as `uvicorn`: it is looked for beside the interpreter and on
+`PATH` if there is no such file here. Python's own options come after those of `treadle run`.
 
 Examples:
   treadle run app.py --port 8000
   treadle run -m shop.service
+  treadle run uvicorn shop.service:app --reload
   treadle run -X dev -W error app.py
   treadle run --python .venv app.py
 
-Exit codes: the program's own; 2 also when it could not be started.";
+Exit codes: the program's own; 2 also when it could not be started. With `--check`: 0 all hosts are
+caught, 1 some are not, 2 could not work.";
 
 #[derive(Args, Debug)]
 #[command(override_usage = RUN_USAGE, after_help = RUN_NOTES)]
@@ -149,12 +156,27 @@ pub(crate) struct Run {
     /// else the active environment's, else `python3`]
     #[arg(long, value_name = "PATH", overrides_with = "python")]
     pub(crate) python: Option<PathBuf>,
+    /// Leave uvloop's loops to those who ask for them
+    #[arg(long)]
+    pub(crate) keep_uvloop: bool,
+    /// Say on standard error what is changed; Python's own `-v` is `PYTHONVERBOSE=1`
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// List the servers and frameworks that the interpreter has, and how each comes to the loop
+    #[arg(long)]
+    pub(crate) check: bool,
     /// What comes before the rest of the command, from `python -m treadle`
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(crate) python_option: Vec<OsString>,
     /// What `python` would be given: its own options, then a script, a directory or zip file with a
     /// `__main__.py`, `-m` and a module, `-c` and code, or `-` for standard input, then arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(
+        required_unless_present = "check",
+        conflicts_with = "check",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -174,7 +196,7 @@ MiB the most memory that they had.
 
 Examples:
   treadle bench -- job.py --all
-  treadle bench --url http://127.0.0.1:8000/ -- -m shop.service --port 8000
+  treadle bench --url http://127.0.0.1:8000/ -- uvicorn --port 8000 shop:app
   treadle bench --compare asyncio,treadle --workload echo,call-soon
 
 Exit codes: 0 measured, 2 could not work.";
@@ -206,7 +228,8 @@ pub(crate) struct Bench {
     /// How the table is written
     #[arg(long, visible_alias = "format", value_enum, default_value_t = ListFormat::Text)]
     pub(crate) output_format: ListFormat,
-    /// What `treadle run` would be given: a script, `-m` and a module, `-c` and code, then arguments
+    /// What `treadle run` would be given: a script, the name of a console script, `-m` and a module,
+    /// `-c` and code, then arguments
     #[arg(required_unless_present = "workload", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
 }

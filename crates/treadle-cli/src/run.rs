@@ -12,24 +12,48 @@ use anyhow::{Context, bail};
 
 use crate::arguments::Run;
 
+mod script;
+
 pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     if cfg!(not(unix)) {
-        bail!("treadle's event loop is for Linux and macOS");
+        bail!("treadle's event loop is for Linux and macOS. Run the program with `python` here");
     }
-    let arguments = || options.python_option.iter().chain(&options.command);
-    check_options(arguments().map(OsString::as_os_str))?;
+    let mut arguments: Vec<OsString> = options.python_option.iter().chain(&options.command).cloned().collect();
+    let program = program(arguments.iter().map(OsString::as_os_str))?;
     let python = interpreter(options.python.as_deref())?;
-    become_program(launched(&python)?.args(arguments())).with_context(|| python.display().to_string())
+    let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
+    let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();
+    let mut command = launched(&python, &words.join(","))?;
+    if options.check {
+        arguments.extend(["-P", "-m", "treadle.hosts.check"].map(OsString::from));
+    } else {
+        find_script(&mut arguments, program, &python)?;
+    }
+    become_program(command.args(arguments)).with_context(|| python.display().to_string())
 }
 
-/// The interpreter with our file before its program, as a command that lacks the program.
-pub(crate) fn launched(python: &Path) -> anyhow::Result<Command> {
+/// Puts the file of a console script in the place of its name.
+fn find_script(arguments: &mut [OsString], program: Option<usize>, python: &Path) -> anyhow::Result<()> {
+    if let Some(script) = program.and_then(|at| arguments.get_mut(at))
+        && let Some(found) = script::find(script, python)?
+    {
+        *script = found.into_os_string();
+    }
+    Ok(())
+}
+
+/// What `treadle run` would give the interpreter.
+pub(crate) fn arguments(command: &[OsString], python: &Path) -> anyhow::Result<Vec<OsString>> {
+    let mut arguments = command.to_vec();
+    let program = program(arguments.iter().map(OsString::as_os_str))?;
+    find_script(&mut arguments, program, python)?;
+    Ok(arguments)
+}
+
+/// The interpreter with our file before its program, as a command that lacks the program; the words are that file's.
+pub(crate) fn launched(python: &Path, words: &str) -> anyhow::Result<Command> {
     let Some(mut path) = launch_directory(python).map(PathBuf::into_os_string) else {
-        let python = python.display();
-        bail!(
-            "`{python}` has no treadle. Install it there with `{python} -m pip install treadle`, or name another interpreter \
-             with `--python`"
-        );
+        bail!("{}", without_treadle(python));
     };
     // Empty is like unset, but nothing after a colon is the current directory.
     if let Some(inherited) = std::env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
@@ -37,9 +61,15 @@ pub(crate) fn launched(python: &Path) -> anyhow::Result<Command> {
         path.push(inherited);
     }
     let mut command = Command::new(python);
-    command.env("PYTHONPATH", path);
+    command.env("PYTHONPATH", path).env_remove(OPTIONS);
+    if !words.is_empty() {
+        command.env(OPTIONS, words);
+    }
     Ok(command)
 }
+
+/// Where the launch file finds the options that are meant for it.
+const OPTIONS: &str = "TREADLE_RUN";
 
 /// Replaces this process; the program keeps its number, its terminal and its place in the shell's jobs.
 #[cfg(unix)]
@@ -52,14 +82,18 @@ fn become_program(_: &mut Command) -> anyhow::Result<u8> {
     bail!("a process cannot become another here")
 }
 
-/// Refuses options of the interpreter that would keep the loop out, and such that it does not have: a slip in one of ours.
-pub(crate) fn check_options<'a>(mut arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<()> {
+/// Finds the word that names a script. Refuses options of the interpreter that would keep the loop out, and such that it
+/// does not have: a slip in one of ours.
+fn program<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<Option<usize>> {
     const LONG: [&str; 5] = ["--version", "--help", "--help-all", "--help-env", "--help-xoptions"];
-    while let Some(argument) = arguments.next() {
+    let mut arguments = arguments.enumerate();
+    while let Some((at, argument)) = arguments.next() {
         let text = argument.to_string_lossy();
         if text == "--check-hash-based-pycs" {
             arguments.next();
-        } else if text.starts_with("--") && text.len() > 2 {
+        } else if text == "--" {
+            return Ok(arguments.next().map(|(at, _)| at));
+        } else if text.starts_with("--") {
             if !LONG.contains(&&*text) {
                 bail!("neither `treadle run` nor Python has an option `{text}`");
             }
@@ -67,32 +101,41 @@ pub(crate) fn check_options<'a>(mut arguments: impl Iterator<Item = &'a OsStr>) 
             match letters(&text)? {
                 Next::Option => {}
                 Next::Value => drop(arguments.next()),
-                Next::Program => return Ok(()),
+                Next::Code => return Ok(None),
+                Next::Script => return Ok(Some(at)),
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// What stands after a word of the interpreter's command line.
+/// What a word of the interpreter's command line is, or what stands after it.
 enum Next {
     Option,
     Value,
-    Program,
+    /// Code, a module or standard input.
+    Code,
+    Script,
 }
 
 /// Looks through the letters of a word such as `-uX`.
 fn letters(word: &str) -> anyhow::Result<Next> {
-    let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty() && *letters != "-") else {
-        return Ok(Next::Program);
+    let Some(letters) = word.strip_prefix('-') else {
+        return Ok(Next::Script);
     };
+    if letters.is_empty() {
+        return Ok(Next::Code);
+    }
     for (at, letter) in letters.char_indices() {
         match letter {
-            'c' | 'm' => return Ok(Next::Program),
+            'c' | 'm' => return Ok(Next::Code),
             // The value is the rest of the word, or the next one.
             'W' | 'X' => return Ok(if at + 1 == letters.len() { Next::Value } else { Next::Option }),
             'E' | 'I' | 'S' => {
-                bail!("`treadle run` cannot bring its loop into a Python that is started with `-{letter}`")
+                bail!(
+                    "`treadle run` cannot bring its loop into a Python that is started with `-{letter}`. \
+                     Leave it out, or call `treadle.run` in the program"
+                )
             }
             _ => {}
         }
@@ -124,7 +167,7 @@ fn inside(directory: &Path) -> Option<PathBuf> {
     ["python3", "python"].iter().map(|name| directory.join(name)).find(|path| path.is_file())
 }
 
-fn on_path(name: &OsStr) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &OsStr) -> Option<PathBuf> {
     let directories = std::env::var_os("PATH")?;
     std::env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
@@ -159,6 +202,28 @@ fn asked(python: &Path) -> Option<PathBuf> {
     answer.status.success().then(|| path_of(answer.stdout))
 }
 
+/// Says why an interpreter has no treadle, and what to do.
+fn without_treadle(python: &Path) -> String {
+    // Exits with 1 where it could be installed.
+    const QUESTION: &str = "import sys; print('Python', '.'.join(map(str, sys.version_info[:2]))); \
+        sys.exit(sys.version_info >= (3, 11))";
+    let answer = Command::new(python).args(["-c", QUESTION]).stderr(Stdio::null()).output();
+    let python = python.display();
+    match answer {
+        Ok(answer) if answer.status.success() => {
+            let version = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+            format!(
+                "treadle's event loop needs Python 3.11 or newer, and `{python}` is {version}. Name another interpreter \
+                 with `--python`"
+            )
+        }
+        _ => format!(
+            "`{python}` has no treadle. Install it there with `{python} -m pip install treadle`, or name another \
+             interpreter with `--python`"
+        ),
+    }
+}
+
 #[cfg(unix)]
 fn path_of(bytes: Vec<u8>) -> PathBuf {
     <OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into()
@@ -174,8 +239,24 @@ mod tests {
     use super::*;
 
     fn check(line: &str) -> String {
-        let answer = check_options(line.split(' ').map(OsStr::new));
-        answer.map_or_else(|error| error.to_string(), |()| String::new())
+        let answer = program(line.split(' ').map(OsStr::new));
+        answer.map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn script_is_the_first_word_that_is_none_of_an_option() {
+        for (line, wanted) in [
+            ("uvicorn app:app", Some(0)),
+            ("-W ignore -uX dev uvicorn -m app", Some(4)),
+            ("-- uvicorn", Some(1)),
+            ("-m uvicorn", None),
+            ("-um uvicorn", None),
+            ("-c uvicorn", None),
+            ("- uvicorn", None),
+            ("-V", None),
+        ] {
+            assert_eq!(program(line.split(' ').map(OsStr::new)).ok().flatten(), wanted, "{line}");
+        }
     }
 
     #[test]

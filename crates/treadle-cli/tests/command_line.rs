@@ -846,7 +846,7 @@ fn bench_wants_something_to_measure() {
     insta::assert_snapshot!(project.run(&["bench", "--", "-I", "app.py"]), @"
     exit code 2
     --- standard error
-    treadle: `treadle run` cannot bring its loop into a Python that is started with `-I`
+    treadle: `treadle run` cannot bring its loop into a Python that is started with `-I`. Leave it out, or call `treadle.run` in the program
     ");
     insta::assert_snapshot!(project.run(&["bench", "--python", "absent", "--", "app.py"]), @"
     exit code 2

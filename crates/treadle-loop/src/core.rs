@@ -225,12 +225,11 @@ impl Core {
         }
     }
 
-    /// Has the next turn look at the clock: a timer that is due already runs in it, as in asyncio.
+    /// Has the next turn ask the system and the clock, also if callbacks are ready: what was done just now may have made something ready, a peer
+    /// in this very loop or a timer that is due already, and programs count the turns until they hear of it.
     #[inline]
-    pub(crate) fn want_poll_if(&self, is_due: bool) {
-        if is_due {
-            self.is_poll_wanted.set(true);
-        }
+    pub(crate) fn want_poll(&self) {
+        self.is_poll_wanted.set(true);
     }
 
     /// Puts a timer into the heap.

@@ -79,7 +79,9 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
         let delay = first[0].to_float()?;
-        this.core.want_poll_if(delay <= 0.0);
+        if delay <= 0.0 {
+            this.core.want_poll();
+        }
         let when = this.core.clock_seconds()? + delay;
         this.call_at(when.into(), &first[1], rest, context, "call_later")
     })
@@ -89,7 +91,9 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
             return Err(Kind::TypeError.raise_static(c"when cannot be None"));
         }
         let when = Due::given(&first[0])?;
-        this.core.want_poll_if(when.seconds <= Core::time());
+        if when.seconds <= Core::time() {
+            this.core.want_poll();
+        }
         this.call_at(when, &first[1], rest, context, "call_at")
     })
     .method(c"create_future", |this, arguments| {
@@ -199,7 +203,7 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
         .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
         .settable(|this, value| {
             this.core.has_own_clock.set(value.is_true()?);
-            this.core.is_poll_wanted.set(true);
+            this.core.want_poll();
             Ok(())
         })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))

@@ -178,7 +178,11 @@ impl Handle {
     pub(crate) fn run(handle: &Instance<Self>) -> Result<()> {
         match handle.manner.get() {
             Manner::Once => Self::run_once(handle),
-            Manner::Repeating => Self::run_keeping(handle),
+            Manner::Repeating => {
+                // Readers and writers send and receive by themselves.
+                handle.core.want_poll();
+                Self::run_keeping(handle)
+            }
             Manner::Guarded => handle.guarded(|| Self::run_once(handle)),
         }
     }

@@ -177,6 +177,9 @@ fn mutable_chunk<T: Writes>(this: &Instance<T>, data: &Object) -> Result<Option<
         Descriptor::Socket => io_calls::send(this.fd, bytes).unwrap_or(0),
         Descriptor::Pipe => io_calls::write(this.fd, bytes).unwrap_or(0),
     };
+    if sent > 0 {
+        this.core.want_poll();
+    }
     Ok((sent < bytes.len()).then(|| Chunk::Copied(bytes[sent..].into())))
 }
 
@@ -245,6 +248,7 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     // In a child process the bytes are the parent's to send.
     this.core.check_process()?;
     let result = outbox.outgoing.borrow_mut().write_to(this.fd, T::KIND);
+    this.core.want_poll();
     outbox.drop_spent();
     if let Err(error) = result {
         let exception = Raised::from(error).take();

@@ -43,6 +43,7 @@ fn add(this: &Instance<Loop>, arguments: Args<'_>, function: &str, interest: Int
     let handle = Handle::create(&this.core, &first[1], rest, context, None)?;
     handle.set_repeating();
     watch(&this.core, fd, interest, Watcher::Handle(handle.clone()), None)?;
+    this.core.want_poll();
     if !first[0].is_integer() {
         remember(&this.core, fd, &first[0]);
     }

@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::arguments::{Bench, ListFormat};
 use crate::output;
-use crate::run::{check_options, interpreter, launched};
+use crate::run::{interpreter, launched};
 
 use subject::{Subject, Target};
 use table::{Measured, Report};
@@ -30,9 +30,8 @@ use table::{Measured, Report};
 const LOOPS: [&str; 3] = ["asyncio", "uvloop", "treadle"];
 
 pub(crate) fn run(options: &Bench) -> anyhow::Result<u8> {
-    let subjects = Subject::all(options)?;
-    check_options(options.command.iter().map(std::ffi::OsString::as_os_str))?;
     let python = interpreter(options.python.as_deref())?;
+    let subjects = Subject::all(options, &python)?;
     let bench = Python { python, folder: tempfile::tempdir()? };
     let versions = options.compare.iter().map(|name| bench.version(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let stopped = Arc::new(AtomicBool::new(false));
@@ -91,7 +90,7 @@ impl Python {
             bail!("`{name}` is no loop that can be chosen from outside. Name some of `{}`", LOOPS.join("`, `"));
         }
         // Whatever the loop, the interpreter needs the package: it is what chooses.
-        launched(&self.python)?;
+        launched(&self.python, "")?;
         let version = match name {
             "asyncio" => "''".to_owned(),
             _ => format!("' ' + getattr(__import__('{name}'), '__version__', '')"),

@@ -73,7 +73,7 @@ pub(crate) struct Sample {
 
 impl Subject {
     /// What the command line asks for.
-    pub(crate) fn all(options: &Bench) -> anyhow::Result<Vec<Self>> {
+    pub(crate) fn all(options: &Bench, python: &Path) -> anyhow::Result<Vec<Self>> {
         if options.command.is_empty() {
             return options.workload.iter().map(|name| Self::built_in(name, options)).collect();
         }
@@ -85,7 +85,7 @@ impl Subject {
                 Work::Served(loaded(options, address, Message::Http(request)))
             }
         };
-        Ok(vec![Self { title, arguments: options.command.clone(), work }])
+        Ok(vec![Self { title, arguments: run::arguments(&options.command, python)?, work }])
     }
 
     fn built_in(name: &str, options: &Bench) -> anyhow::Result<Self> {
@@ -137,10 +137,9 @@ impl Subject {
     }
 
     fn command(&self, target: &Target) -> anyhow::Result<Command> {
-        let mut chosen = OsString::from(format!("{}:", target.name));
-        chosen.push(target.witness);
-        let mut command = run::launched(target.python)?;
-        command.args(&self.arguments).env("TREADLE_BENCH", chosen);
+        let words = format!("loop={},witness={}", target.name, target.witness.display());
+        let mut command = run::launched(target.python, &words)?;
+        command.args(&self.arguments);
         Ok(command)
     }
 }

@@ -273,6 +273,7 @@ impl Datagram {
 
     /// Sends one datagram, if the kernel takes it.
     fn send(&self, data: &Object, address: &Object) -> Result<Sent> {
+        self.core.want_poll();
         // A Unix socket may have a peer without a name.
         if self.is_connected || (address.is_none() && self.family == Family::Unix) {
             return Sent::by(data, |bytes| io_calls::send(self.fd, bytes));

@@ -162,6 +162,7 @@ fn sendall(this: &Operation, fd: RawFd) -> Result<Native> {
     let Some(data) = this.arguments[0].load() else { return Ok(Native::Unusual) };
     let readable = Readable::of(&data)?;
     let bytes = readable.as_ref();
+    this.core.want_poll();
     for _ in 0..PIECES {
         match io_calls::send(fd, bytes.get(this.sent.get()..).unwrap_or_default()) {
             Ok(count) => this.sent.set(this.sent.get() + count),
@@ -214,7 +215,7 @@ fn connect(this: &Operation, socket: &Object, fd: RawFd) -> Result<Native> {
             state = io_calls::connect_again(fd, &numbers).map_err(|error| connect_failed(this, &error, &address))?;
         }
         if state == Connecting::Done {
-            this.core.is_poll_wanted.set(true);
+            this.core.want_poll();
             return Ok(Native::Known(Attempt::Again));
         }
     }

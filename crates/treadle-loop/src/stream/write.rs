@@ -131,6 +131,7 @@ impl Stream {
     }
 
     fn shut_down(&self) -> Result<()> {
+        self.core.want_poll();
         match io_calls::shutdown_write(self.fd) {
             // The peer may be gone already; reading will say so.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error.into()),

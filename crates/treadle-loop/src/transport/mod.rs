@@ -278,6 +278,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         drop(this.protocol.take());
         let (bare, file) = (this.bare.take(), this.file.take());
         let was_open = bare.is_some() || file.is_some();
+        this.core.want_poll();
         drop(bare);
         let closed = file.map_or(Ok(()), |file| file.method(&names().close, []).map(drop));
         // Who waits for the end hears of it also if closing has failed.
