@@ -69,6 +69,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="scenarios and hosts with these words")
     parser.add_argument("--loops", default="", help="asyncio,treadle by default")
     options = parser.parse_args()
+    if not Path("/proc/self/fd").is_dir():
+        print("left out: descriptors and memory are read from /proc, which only Linux has")
+        return 0
     loops = options.loops.split(",") if options.loops else ["treadle"] if options.quick else ["asyncio", "treadle"]
     print(
         f"{'scenario':<20}{'host':<13}{'loop':<9}{'asked':>7}{'kept':>7}{'lost':>6}{'errors':>8}{'fds':>5}{'MiB':>7}{'s':>7}"
