@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops soak soak-quick fuzz packages knowledge conformance conformance-quick hosts clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -34,7 +34,7 @@ demo: .venv/made
 	@echo "$$ treadle check examples/orders"
 	@$(BIN)/treadle check examples/orders || test $$? -eq 1
 
-ready: format lint types test conformance-quick soak-quick
+ready: format lint types test conformance-quick soak-quick load-quick
 
 format: .venv/tools
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
@@ -73,6 +73,18 @@ soak: .venv/tools
 # The same for as long as CI has time.
 soak-quick:
 	TREADLE_PROFILE=dev $(MAKE) soak SOAK=20
+
+# Load and faults against real servers, beside asyncio's loop: ten minutes. `make load OPTIONS="--only resets"` is shorter.
+load: .venv/tools
+	rm -rf target/load/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/load/wheel .
+	tests/run-load target/load/wheel/*.whl 3.11 3.13 -- $(OPTIONS)
+
+# What of it takes half a minute, on this loop alone.
+load-quick: .venv/tools
+	rm -rf target/load/wheel
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/load/wheel .
+	tests/run-load target/load/wheel/*.whl 3.13 -- --quick
 
 # The checker beside ruff's ASYNC rules, and time against size.
 bench: .venv/tools

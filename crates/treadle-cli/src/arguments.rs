@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Check(Box<Check>),
     /// Run a program on treadle's event loop
     Run(Run),
+    /// Measure a program, a server or a built-in load on several event loops
+    Bench(Bench),
     /// Print the page of a pitfall
     Explain(Explain),
     /// List the pitfalls
@@ -175,6 +178,71 @@ pub(crate) struct Run {
         value_name = "COMMAND"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+const BENCH_USAGE: &str = "\
+treadle bench [OPTIONS] -- <COMMAND>...
+       treadle bench [OPTIONS] --url <URL> -- <COMMAND>...
+       treadle bench [OPTIONS] --workload <NAME>,...";
+
+const BENCH_NOTES: &str = "\
+Each measurement is a fresh process, started as `treadle run` starts programs; the loops take turns,
+once in each round. The table has medians over the rounds, and ratios to the first loop.
+
+A program has to end by itself, and its whole run is measured. With `--url`, it is a server: it is
+started, loaded when its port answers, and ended. Workloads are `echo`, `streams`, `http`,
+`call-soon`, `timers`, `sleep`, `tasks` and `queue`. CPU is the time of the program's processes,
+MiB the most memory that they had.
+
+Examples:
+  treadle bench -- job.py --all
+  treadle bench --url http://127.0.0.1:8000/ -- uvicorn --port 8000 shop:app
+  treadle bench --compare asyncio,treadle --workload echo,call-soon
+
+Exit codes: 0 measured, 2 could not work.";
+
+#[derive(Args, Debug)]
+#[command(override_usage = BENCH_USAGE, after_help = BENCH_NOTES)]
+pub(crate) struct Bench {
+    /// The loops; the first is what the others are compared to
+    #[arg(long, value_name = "LOOP", value_delimiter = ',', default_value = "asyncio,uvloop,treadle")]
+    pub(crate) compare: Vec<String>,
+    /// How often each loop has its turn
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = count)]
+    pub(crate) rounds: usize,
+    /// How long a server or a workload is measured in each round
+    #[arg(long, value_parser = seconds, default_value = "2")]
+    pub(crate) seconds: Duration,
+    /// What to ask the server for; only plain HTTP
+    #[arg(long, requires = "command")]
+    pub(crate) url: Option<String>,
+    /// How many connections a server is asked on, one request at a time on each
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = count)]
+    pub(crate) connections: usize,
+    /// Built-in loads instead of a program
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "command")]
+    pub(crate) workload: Vec<String>,
+    /// An interpreter, or its environment's directory [default: as for `treadle run`]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// How the table is written
+    #[arg(long, visible_alias = "format", value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) output_format: ListFormat,
+    /// What `treadle run` would be given: a script, the name of a console script, `-m` and a module,
+    /// `-c` and code, then arguments
+    #[arg(required_unless_present = "workload", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "it is a number above 0".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0);
+    number
+        .and_then(|number| Duration::try_from_secs_f64(number).ok())
+        .ok_or_else(|| "it is a number above 0".to_owned())
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+#[cfg(unix)]
+mod bench;
 mod check;
 mod explain;
 mod list;
@@ -40,6 +42,10 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match &arguments.command {
         Command::Check(options) => check::run(options),
         Command::Run(options) => run::run(options),
+        #[cfg(unix)]
+        Command::Bench(options) => bench::run(options),
+        #[cfg(not(unix))]
+        Command::Bench(_) => Err(anyhow::anyhow!("event loops are compared on Linux and macOS only")),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

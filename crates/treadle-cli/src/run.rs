@@ -21,29 +21,51 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     let mut arguments: Vec<OsString> = options.python_option.iter().chain(&options.command).cloned().collect();
     let program = program(arguments.iter().map(OsString::as_os_str))?;
     let python = interpreter(options.python.as_deref())?;
-    let Some(mut path) = launch_directory(&python).map(PathBuf::into_os_string) else {
-        bail!("{}", without_treadle(&python));
-    };
+    let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
+    let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();
+    let mut command = launched(&python, &words.join(","))?;
     if options.check {
         arguments.extend(["-P", "-m", "treadle.hosts.check"].map(OsString::from));
-    } else if let Some(script) = program.and_then(|at| arguments.get_mut(at))
-        && let Some(found) = script::find(script, &python)?
+    } else {
+        find_script(&mut arguments, program, &python)?;
+    }
+    become_program(command.args(arguments)).with_context(|| python.display().to_string())
+}
+
+/// Puts the file of a console script in the place of its name.
+fn find_script(arguments: &mut [OsString], program: Option<usize>, python: &Path) -> anyhow::Result<()> {
+    if let Some(script) = program.and_then(|at| arguments.get_mut(at))
+        && let Some(found) = script::find(script, python)?
     {
         *script = found.into_os_string();
     }
+    Ok(())
+}
+
+/// What `treadle run` would give the interpreter.
+pub(crate) fn arguments(command: &[OsString], python: &Path) -> anyhow::Result<Vec<OsString>> {
+    let mut arguments = command.to_vec();
+    let program = program(arguments.iter().map(OsString::as_os_str))?;
+    find_script(&mut arguments, program, python)?;
+    Ok(arguments)
+}
+
+/// The interpreter with our file before its program, as a command that lacks the program; the words are that file's.
+pub(crate) fn launched(python: &Path, words: &str) -> anyhow::Result<Command> {
+    let Some(mut path) = launch_directory(python).map(PathBuf::into_os_string) else {
+        bail!("{}", without_treadle(python));
+    };
     // Empty is like unset, but nothing after a colon is the current directory.
     if let Some(inherited) = std::env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
         path.push(":");
         path.push(inherited);
     }
-    let mut command = Command::new(&python);
-    command.args(arguments).env("PYTHONPATH", path).env_remove(OPTIONS);
-    let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
-    let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();
+    let mut command = Command::new(python);
+    command.env("PYTHONPATH", path).env_remove(OPTIONS);
     if !words.is_empty() {
-        command.env(OPTIONS, words.join(","));
+        command.env(OPTIONS, words);
     }
-    become_program(&mut command).with_context(|| python.display().to_string())
+    Ok(command)
 }
 
 /// Where the launch file finds the options that are meant for it.
@@ -122,7 +144,7 @@ fn letters(word: &str) -> anyhow::Result<Next> {
 }
 
 /// The one named, else the one beside this program, else the active environment's, else the first `python3` there is.
-fn interpreter(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(crate) fn interpreter(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(named) = named {
         let found = if named.is_dir() { inside(&named.join("bin")) } else { Some(named.to_path_buf()) };
         return found.filter(|path| path.is_file()).or_else(|| on_path(named.as_os_str())).with_context(|| {

@@ -810,3 +810,47 @@ fn example_has_the_findings_it_shows() {
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), shown);
 }
+
+#[test]
+fn bench_wants_something_to_measure() {
+    let project = Project::new(&[]);
+    insta::assert_snapshot!(project.run(&["bench"]), @"
+    exit code 2
+    --- standard error
+    error: the following required arguments were not provided:
+      <COMMAND>...
+
+    Usage: treadle bench [OPTIONS] -- <COMMAND>...
+           treadle bench [OPTIONS] --url <URL> -- <COMMAND>...
+           treadle bench [OPTIONS] --workload <NAME>,...
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--rounds", "0", "--", "app.py"]), @"
+    exit code 2
+    --- standard error
+    error: invalid value '0' for '--rounds <COUNT>': it is a number above 0
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--workload", "ecko"]), @"
+    exit code 2
+    --- standard error
+    treadle: there is no workload `ecko`. Name some of `call-soon`, `timers`, `sleep`, `tasks`, `queue`, `echo`, `streams`, `http`
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--url", "https://localhost/", "--", "app.py"]), @"
+    exit code 2
+    --- standard error
+    treadle: `https://localhost/` is no URL that can be loaded. Name one that begins with `http://`
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--", "-I", "app.py"]), @"
+    exit code 2
+    --- standard error
+    treadle: `treadle run` cannot bring its loop into a Python that is started with `-I`. Leave it out, or call `treadle.run` in the program
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--python", "absent", "--", "app.py"]), @"
+    exit code 2
+    --- standard error
+    treadle: `absent` is neither a Python interpreter nor an environment with one
+    ");
+}

@@ -22,6 +22,8 @@ VERBOSE = "verbose"
 KEEP_UVLOOP = "keep-uvloop"
 
 options: "frozenset[str]" = frozenset()
+# The class that was in uvloop before we came.
+UVLOOP: "dict[str, Any]" = {}
 
 
 def install(words: str) -> None:
@@ -102,10 +104,29 @@ def put(module: "ModuleType", name: str, value: object) -> bool:
 
 
 def new_event_loop() -> "AbstractEventLoop":
-    """Return a new loop of treadle's."""
-    import treadle.loop  # noqa: PLC0415 - needs asyncio, which is half imported when this function is handed over
+    """Return a new loop: treadle's, unless ``treadle bench`` has chosen another."""
+    # Imported here, because they need asyncio, which is half imported when this function is handed over.
+    witness = chosen("witness")
+    if witness:
+        # The file says that the program asks for its loops where they can be chosen.
+        open(witness, "w").close()  # noqa: PTH123 - `pathlib` costs more
+    if chosen("loop") == "asyncio":
+        from asyncio import SelectorEventLoop  # noqa: PLC0415
+
+        return SelectorEventLoop()
+    if chosen("loop") == "uvloop":
+        import uvloop  # type: ignore[import-not-found, unused-ignore]  # noqa: F401, PLC0415 - its hook remembers the class
+
+        loop: AbstractEventLoop = UVLOOP["Loop"]()
+        return loop
+    import treadle.loop  # noqa: PLC0415
 
     return treadle.loop.new_event_loop()
+
+
+def chosen(name: str) -> str:
+    """Return what ``treadle bench`` says of its measurement, and nothing under ``treadle run``."""
+    return next((word.partition("=")[2] for word in options if word.startswith(f"{name}=")), "")
 
 
 def asyncio_loop() -> "AbstractEventLoop":
@@ -170,10 +191,28 @@ def hook_uvloop(uvloop: "ModuleType") -> None:
     if KEEP_UVLOOP in options:
         say("uvloop: kept")
         return
+    if chosen("loop"):
+        UVLOOP["Loop"] = vars(uvloop)["Loop"]
+        put(uvloop, "Loop", Chosen("Loop", (), {}))
+        return
     from treadle.loop import EventLoop  # noqa: PLC0415 - uvloop has imported asyncio
 
     if put(uvloop, "Loop", EventLoop):
         say("uvloop: its loops are treadle's")
+
+
+class Chosen(type):
+    """A class whose objects are whatever loop is chosen: uvloop asks whether a loop is one of its class."""
+
+    def __call__(cls) -> "AbstractEventLoop":
+        """Return a loop of the chosen kind."""
+        return new_event_loop()
+
+    def __instancecheck__(cls, loop: object) -> bool:
+        """Return whether it is any loop."""
+        from asyncio import AbstractEventLoop  # noqa: PLC0415 - whoever has a loop has it
+
+        return isinstance(loop, AbstractEventLoop)
 
 
 def hook_uvicorn_table(config: "ModuleType") -> None:
@@ -220,6 +259,11 @@ def hook_granian(module: "ModuleType") -> None:
     say("granian: the loop `auto` is treadle's")
 
 
+def hook_hooks(hooks: "ModuleType") -> None:
+    """Tell the module what this copy of it knows, when a server imports it by name."""
+    vars(hooks).update(options=options, UVLOOP=UVLOOP)
+
+
 HOOKS: "dict[str, Callable[[ModuleType], None]]" = {
     "asyncio.unix_events": hook_asyncio,
     "multiprocessing.spawn": hook_spawn,
@@ -227,4 +271,5 @@ HOOKS: "dict[str, Callable[[ModuleType], None]]" = {
     "uvicorn.config": hook_uvicorn_table,
     "uvicorn.loops.asyncio": hook_uvicorn_asyncio,
     "granian._loops": hook_granian,
+    "treadle.hosts.hooks": hook_hooks,
 }

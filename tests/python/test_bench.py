@@ -1,0 +1,208 @@
+"""``treadle bench`` with real programs and servers: that they are measured, on which loop, and that nothing is left.
+
+What the figures are is not looked at.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TREADLE = str(Path(sysconfig.get_path("scripts")) / "treadle")
+
+PROGRAM = """\
+import asyncio, sys
+async def main():
+    print(type(asyncio.get_running_loop()).__module__.split(".")[0], file=open(sys.argv[1], "a"))
+asyncio.run(main())
+"""
+
+SERVER = """\
+import asyncio, os, sys
+
+async def answer(reader, writer):
+    while head := await reader.readuntil(b"\\r\\n\\r\\n"):
+        if head.startswith(b"GET /lengthy"):
+            reply = b"HTTP/1.1 200 OK\\r\\nContent-Length: 70000\\r\\n\\r\\n" + bytes(70000)
+        elif head.startswith(b"GET /chunked"):
+            reply = b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n2\\r\\nok\\r\\n0\\r\\n\\r\\n"
+        elif head.startswith(b"GET /closed"):
+            reply = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok"
+        else:
+            reply = b"HTTP/1.1 404 Not Found\\r\\nContent-Length: 0\\r\\n\\r\\n"
+        writer.write(reply)
+        await writer.drain()
+        if b"close" in reply:
+            writer.close()
+            return
+
+async def main():
+    open(sys.argv[2], "a").write(f"{os.getpid()}\\n")
+    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def bench(place: Path, *arguments: str, loops: str = "asyncio,treadle") -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [
+        TREADLE,
+        "bench",
+        "--compare",
+        loops,
+        "--rounds",
+        "2",
+        "--seconds",
+        "0.2",
+        "--connections",
+        "4",
+        *arguments,
+    ]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=place, env=variables, timeout=120)
+
+
+def measured(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return the rows of the first table."""
+    assert (done.returncode, done.stderr) == (0, "")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["measured"][0]["loops"]
+    return rows
+
+
+@pytest.fixture
+def port() -> str:
+    """Return a port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def test_program_runs_on_each_loop_in_turns(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PROGRAM)
+    rows = measured(bench(tmp_path, "--format", "json", "--", "app.py", "seen"))
+    assert (tmp_path / "seen").read_text().split() == ["asyncio", "treadle"] * 2
+    assert [row["loop"] for row in rows] == ["asyncio", "treadle"]
+    assert all(row["used"] for row in rows)
+    assert rows[0]["ratio"] == 1
+    for row in rows:
+        assert len(row["rounds"]) == 2
+        assert all(
+            figures["rate"] > 0 and figures["cpu"] > 0 and figures["memory"] > 2**20 for figures in row["rounds"]
+        )
+
+
+UVLOOP = """\
+import asyncio, sys
+class Loop: pass
+def new_event_loop(): return Loop()
+async def check():
+    assert isinstance(asyncio.get_running_loop(), Loop)
+    print(type(asyncio.get_running_loop()).__module__.split(".")[0], file=open("seen", "a"))
+def run(): asyncio.Runner(loop_factory=new_event_loop).run(check())
+"""
+
+
+def test_program_that_asks_uvloop_has_the_loop_that_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text(UVLOOP)
+    (tmp_path / "app.py").write_text("import uvloop; uvloop.run()")
+    rows = measured(bench(tmp_path, "--format", "json", "--", "app.py"))
+    assert all(row["used"] for row in rows)
+    assert (tmp_path / "seen").read_text().split() == ["asyncio", "treadle"] * 2
+
+
+def test_server_that_names_its_factory_has_the_loop_that_is_chosen(tmp_path: Path) -> None:
+    # As uvicorn does with what our hook has put into its table.
+    code = """
+import asyncio
+from treadle.hosts.hooks import uvicorn_loop_factory
+loop = uvicorn_loop_factory()()
+print(type(loop).__module__.split(".")[0], file=open("seen", "a"))
+loop.close()
+"""
+    rows = measured(bench(tmp_path, "--format", "json", "--", "-c", code))
+    assert all(row["used"] for row in rows)
+    assert (tmp_path / "seen").read_text().split() == ["asyncio", "treadle"] * 2
+
+
+def test_table_has_a_line_for_each_loop(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PROGRAM)
+    done = bench(tmp_path, "--", "app.py", "/dev/null")
+    assert re.search(r"^app.py /dev/null\n  loop .*\n  asyncio +\d.*\n  treadle +\d.*\n", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", ["lengthy", "chunked", "closed"])
+def test_server_is_loaded_and_ended(tmp_path: Path, port: str, path: str) -> None:
+    (tmp_path / "app.py").write_text(SERVER)
+    rows = measured(
+        bench(tmp_path, "--format=json", "--url", f"http://127.0.0.1:{port}/{path}", "--", "app.py", port, "seen")
+    )
+    for row in rows:
+        assert row["used"]
+        assert all(figures["rate"] > 0 and 0 < figures["p50"] <= figures["p99"] for figures in row["rounds"])
+        assert [figures["errors"] for figures in row["rounds"]] == [0, 0]
+    served = [int(line) for line in (tmp_path / "seen").read_text().split()]
+    assert len(served) == 4
+    for process in served:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_server_that_only_refuses_is_an_error(tmp_path: Path, port: str) -> None:
+    (tmp_path / "app.py").write_text(SERVER)
+    done = bench(tmp_path, "--url", f"http://127.0.0.1:{port}/", "--", "app.py", port, "seen")
+    assert done.returncode == 2
+    assert "the server gave no good reply: the server answered with an error's status. See" in done.stderr
+
+
+def test_server_that_ends_before_it_answers_is_an_error(tmp_path: Path, port: str) -> None:
+    done = bench(tmp_path, "--url", f"http://127.0.0.1:{port}/", "--", "-c", "import sys; sys.exit('no configuration')")
+    assert done.returncode == 2
+    assert "on asyncio: the program ended with exit code 1: `no configuration`. Mend that first" in done.stderr
+
+
+def test_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        done = bench(tmp_path, "--url", f"http://{address}/", "--", "app.py")
+    assert done.returncode == 2
+    assert f"another program answers on {address} already. End it, or choose another port" in done.stderr
+
+
+def test_program_that_fails_is_an_error(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--", "-c", "raise SystemExit(3)")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "on asyncio: the program ended with exit code 3 and said nothing. Mend that first" in done.stderr
+
+
+def test_program_that_chooses_its_loop_is_told_of(tmp_path: Path) -> None:
+    code = "import asyncio; asyncio.SelectorEventLoop().close()"
+    rows = measured(bench(tmp_path, "--format", "json", "--", "-c", code))
+    assert not any(row["used"] for row in rows)
+    assert "the row `treadle` may be of another loop" in bench(tmp_path, "--", "-c", code).stdout
+
+
+def test_program_sees_nothing_of_it(tmp_path: Path) -> None:
+    code = "import os, sys; sys.exit([n for n in os.environ if 'TREADLE' in n or n == 'PYTHONPATH'] or 0)"
+    assert bench(tmp_path, "--", "-c", code).returncode == 0
+
+
+def test_loop_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--", "-c", "", loops="asyncio,wayward")
+    assert done.returncode == 2
+    assert "`wayward` is no loop that can be chosen from outside. Name some of" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["echo", "streams", "http", "call-soon", "timers", "sleep", "tasks", "queue"])
+def test_workload_is_measured(tmp_path: Path, name: str) -> None:
+    for row in measured(bench(tmp_path, "--format", "json", "--workload", name)):
+        assert row["used"]
+        assert all(figures["rate"] > 0 and figures["p50"] <= figures["p99"] for figures in row["rounds"])
+        assert all(figures["errors"] == 0 for figures in row["rounds"])
