@@ -34,7 +34,7 @@ demo: .venv/made
 	@echo "$$ treadle check examples/orders"
 	@$(BIN)/treadle check examples/orders || test $$? -eq 1
 
-ready: format lint types test conformance-quick soak-quick load-quick
+ready: format lint types test conformance-quick soak-quick
 
 format: .venv/tools
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
