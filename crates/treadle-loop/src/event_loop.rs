@@ -144,6 +144,10 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         this.core.close();
         Ok(Object::none())
     })
+    .method(c"_check_server", |_this, arguments| {
+        let [server] = arguments.exactly("_check_server")?;
+        stream::check_open(server).map(|()| Object::none())
+    })
     .method(c"_accept_streams", stream::accept)
     .method(c"_open_stream", |this, arguments| stream::open(&this.core, arguments))
     .method(c"_open_datagram", |this, arguments| datagram::open(&this.core, arguments))

@@ -49,7 +49,7 @@ names! {
     _control_ssl_reading
     _create_task
     _creation_stack
-    _detach_server
+    _detach
     _do_flush
     _do_handshake
     _do_read

@@ -174,13 +174,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
     def _write_after_loss(self, warning: str) -> None:
         _loop_module.logger.warning(warning)
 
-    def _detach_server(self, server: Any, transport: object) -> None:
-        """Tell a server that one of its connections is gone."""
-        if sys.version_info >= (3, 13):
-            server._detach(transport)
-        else:
-            server._detach()
-
     def _unclosed_transport(self, transport: object, file: Any) -> None:
         """Warn of a transport that nobody closed, and close its socket or file."""
         warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)

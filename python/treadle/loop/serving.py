@@ -4,7 +4,6 @@ import asyncio
 import errno
 import socket
 import ssl
-import sys
 from asyncio import base_events, constants, trsock
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -55,15 +54,11 @@ class Serving(Signals):
         server: Any = None,
         context: Context | None = None,
     ) -> asyncio.Transport:
-        check_open(server)
         extra = {} if extra is None else extra
         if not self._set_up_socket(sock, extra):
             describe_socket(extra, sock)
             _loop_module._set_nodelay(sock)
-        transport = self._open_stream(sock, protocol, waiter, extra, server, context)
-        if server is not None:
-            attach(server, transport)
-        return transport
+        return self._open_stream(sock, protocol, waiter, extra, server, context)
 
     def _make_ssl_transport(  # noqa: PLR0913 -- the signature is asyncio's.
         self,
@@ -80,7 +75,8 @@ class Serving(Signals):
         ssl_shutdown_timeout: float | None = None,
         context: Context | None = None,
     ) -> asyncio.Transport:
-        check_open(server)
+        # Before there is a layer, which would have to be torn down again.
+        self._check_server(server)
         streams.adopt(protocol)
         layer = tls.Tls(
             self,
@@ -313,12 +309,6 @@ def describe_socket(extra: dict[str, Any], sock: socket.socket) -> None:
             extra["peername"] = None
 
 
-def check_open(server: Any) -> None:
-    """Refuse to make a transport for a server that would not take it: whoever fails closes the socket under it."""
-    if server is not None and server._sockets is None:
-        raise ConnectionAbortedError("the server was closed")
-
-
 async def begin_serving(server: Any) -> None:
     """Have a server accept; close it if nobody waits for it any more, because then nobody else can."""
     server._start_serving()
@@ -328,11 +318,3 @@ async def begin_serving(server: Any) -> None:
     except BaseException:
         server.close()
         raise
-
-
-def attach(server: Any, transport: asyncio.BaseTransport) -> None:
-    """Count a transport among a server's connections."""
-    if sys.version_info >= (3, 13):
-        server._attach(transport)
-    else:
-        server._attach()

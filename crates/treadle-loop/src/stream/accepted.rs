@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 use treadle_reactor::{Address, io_calls};
 
-use super::Stream;
+use super::{Stream, membership};
 use crate::address;
 use crate::core::Core;
 use crate::event_loop::Loop;
-use crate::ffi::{Args, Context, Instance, Kind, Object, Result};
+use crate::ffi::{Args, Context, Instance, Object, Result};
 use crate::known::{known, names};
 use crate::sock;
 use crate::transport::{Endpoint, Transport};
@@ -63,11 +63,11 @@ impl Reception<'_> {
         let (mut protocol, mut transport) = (None, None);
         let welcomed = Context::run(&own, || {
             let protocol = protocol.insert(self.factory.call([])?);
-            self.check_open()?;
+            super::check_open(self.server)?;
             // From Python 3.15 on everything of the connection runs in this very context.
             let context = if self.context.is_none() { self.context } else { &own };
             let transport = transport.insert(self.connect(descriptor, peer, protocol, context)?);
-            self.attach(transport)?;
+            membership::join(transport)?;
             Stream::open(transport, &Object::none())
         });
         let Err(raised) = welcomed else { return Ok(()) };
@@ -80,14 +80,6 @@ impl Reception<'_> {
         let transport = transport.map_or_else(|| none.clone(), Instance::into_object);
         let arguments = [&exception, protocol.as_ref().unwrap_or(&none), &transport];
         self.event_loop.object().method(&names()._accept_failed, arguments).map(drop)
-    }
-
-    /// Refuses to make a transport for a server that would not take it.
-    fn check_open(&self) -> Result<()> {
-        if !self.server.is_none() && self.server.attribute(&names()._sockets)?.is_none() {
-            return Err(Kind::ConnectionAbortedError.raise_static(c"the server was closed"));
-        }
-        Ok(())
     }
 
     fn connect(
@@ -108,19 +100,6 @@ impl Reception<'_> {
         let endpoint = Endpoint::of_descriptor(core, descriptor, protocol)?.in_context(context);
         let server = (!self.server.is_none()).then(|| self.server.clone());
         Stream::create(endpoint, protocol, server, Some(Box::new(accepted)))
-    }
-
-    fn attach(&self, transport: &Instance<Stream>) -> Result<()> {
-        if self.server.is_none() {
-            return Ok(());
-        }
-        let name = &names()._attach;
-        let attached = if known().servers_know_clients {
-            self.server.method(name, [transport.object()])
-        } else {
-            self.server.method(name, [])
-        };
-        attached.map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The transport of a connected stream socket, TCP or Unix: what runs for each packet.
 
 mod accepted;
+mod membership;
 mod read;
 mod write;
 
@@ -11,7 +12,7 @@ use treadle_reactor::Interest;
 
 use crate::core::Core;
 use crate::ffi::{Args, Instance, Kind, Object, Result, Slot, Spec, Type};
-use crate::known::{known, names};
+use crate::known::known;
 use crate::outbox::{self, Outbox};
 use crate::source::Source;
 use crate::streams;
@@ -19,6 +20,7 @@ use crate::tls::Tls;
 use crate::transport::{self, Endpoint, Transport, endpoint_class};
 use accepted::Accepted;
 pub(crate) use accepted::accept;
+pub(crate) use membership::check_open;
 pub(crate) use write::{flush_later, write};
 
 /// The value of a transport's object.
@@ -68,10 +70,7 @@ impl Transport for Stream {
             let gone = Kind::ConnectionError.raise_static(c"Connection is closed by peer").take();
             write::fail_drained(&waiter, &gone)?;
         }
-        if let (Some(server), Some(event_loop)) = (this.server.take(), this.core.event_loop()) {
-            event_loop.method(&names()._detach_server, [&server, this.object()])?;
-        }
-        Ok(())
+        membership::leave(this)
     }
 
     fn materialize(this: &Instance<Self>) -> Result<()> {
@@ -194,12 +193,11 @@ fn internals(spec: Spec<Stream>) -> Spec<Stream> {
 pub(crate) fn open(core: &Rc<Core>, arguments: Args<'_>) -> Result<Object> {
     let [socket, protocol, waiter, extra, server, context] = arguments.exactly("_open_stream")?;
     core.check_open()?;
+    check_open(server)?;
     let server = (!server.is_none()).then(|| server.clone());
     let endpoint = Endpoint::new(core, socket, protocol, extra)?.in_context(context);
     let this = Stream::create(endpoint, protocol, server, None)?;
+    membership::join(&this)?;
     Stream::open(&this, waiter)?;
-    if this.fd < 0 {
-        return Err(Kind::ValueError.raise_static(c"the socket is closed"));
-    }
     Ok(this.into_object())
 }

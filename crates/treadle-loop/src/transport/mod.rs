@@ -188,7 +188,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
     /// What this transport waits for.
     fn wanted_interest(&self) -> Interest;
 
-    /// Drops what was written and not sent.
+    /// Gives up what was written and not sent, but for a last attempt where asyncio has made one.
     fn discard_unsent(&self) {}
 
     /// Makes the socket object and what `get_extra_info` knows, if nobody has asked so far.
@@ -242,7 +242,7 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         Ok(())
     }
 
-    /// Ends the connection at once: what was written and not sent is dropped.
+    /// Ends the connection at once: what was written and the kernel does not take now is dropped.
     fn abort(this: &Instance<Self>, exception: &Object) -> Result<()> {
         this.is_closing.set(true);
         this.discard_unsent();
