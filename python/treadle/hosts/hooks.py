@@ -141,16 +141,20 @@ def uvicorn_loop_factory(use_subprocess: bool = False) -> "Callable[[], Abstract
     return new_event_loop
 
 
-def hook_asyncio(unix_events: "ModuleType") -> None:
-    """Give the default policy our factory. Policies and factories that the program chooses itself are left alone."""
+def places_of_factory(unix_events: "ModuleType") -> "list[tuple[Any, str]]":
+    """Return the objects and attributes from which asyncio takes its default factory of loops."""
     # Python 3.14 has put an underscore before the name, and Python 3.16 has no policies.
     names = vars(unix_events)
     policy = names.get("_DefaultEventLoopPolicy") or names.get("DefaultEventLoopPolicy")
     if policy:
-        policy._loop_factory = staticmethod(new_event_loop)
-    else:
-        for name in ("asyncio", "asyncio.events"):
-            vars(sys.modules[name])["new_event_loop"] = new_event_loop
+        return [(policy, "_loop_factory")]
+    return [(sys.modules[name], "new_event_loop") for name in ("asyncio", "asyncio.events")]
+
+
+def hook_asyncio(unix_events: "ModuleType") -> None:
+    """Give the default policy our factory. Policies and factories that the program chooses itself are left alone."""
+    for owner, name in places_of_factory(unix_events):
+        setattr(owner, name, staticmethod(new_event_loop) if isinstance(owner, type) else new_event_loop)
     say("asyncio: new loops are treadle's")
 
 

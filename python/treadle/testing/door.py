@@ -9,6 +9,7 @@ import sys
 import warnings
 from typing import Any
 
+from treadle.hosts.hooks import places_of_factory
 from treadle.loop import new_event_loop
 
 
@@ -18,14 +19,9 @@ class Door:
     def __init__(self) -> None:
         """Replace what makes loops."""
         self.ours = True
-        # Python 3.14 has put an underscore before the name, and Python 3.16 has no policies.
-        names = vars(sys.modules["asyncio.unix_events"])
-        policy = names.get("_DefaultEventLoopPolicy") or names.get("DefaultEventLoopPolicy")
-        makers: list[tuple[Any, str]] = [(policy, "_loop_factory")]
-        if policy is None:
-            makers = [(sys.modules[name], "new_event_loop") for name in ("asyncio", "asyncio.events")]
-        self._replaced = [(owner, name, vars(owner)[name]) for owner, name in makers]
-        for owner, name in makers:
+        places = places_of_factory(sys.modules["asyncio.unix_events"])
+        self._replaced = [(owner, name, vars(owner)[name]) for owner, name in places]
+        for owner, name in places:
             setattr(owner, name, self.new_event_loop)
 
     def policy_beside(self) -> str | None:
