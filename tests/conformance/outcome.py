@@ -40,6 +40,15 @@ class Outcome:
         return len(self.retries) >= 3 and all(status not in BAD for status in self.retries)
 
     @property
+    def column(self) -> str:
+        """The column of a table that it is counted in."""
+        if self.flaky:
+            return "flaky"
+        if self.listed:
+            return "listed"
+        return "failed" if self.status == "errored" else self.status
+
+    @property
     def took_the_loop(self) -> bool:
         """Whether the loop under test was made in it at all."""
         return self.loop != "not"

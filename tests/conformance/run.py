@@ -134,7 +134,7 @@ class Judgement:
 
 def judge(report: Report, runner: Runner, measure: Report | None) -> Judgement:
     """Hold a loop's failures against the list and against asyncio, which is run on them when it was not."""
-    judgement = Judgement([], [], [], [], skips.apply(report) if report.loop == "treadle" else [])
+    judgement = Judgement([], [], [], [], skips.apply(skips.everything(), report) if report.loop == "treadle" else [])
     bad = [outcome for outcome in report.outcomes if outcome.bad]
     judgement.listed = [outcome for outcome in bad if outcome.listed]
     bad = [outcome for outcome in bad if not outcome.listed]

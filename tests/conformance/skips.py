@@ -4,6 +4,7 @@ A skip is not a test that does not run: every listed test runs, and one that pas
 """
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +14,7 @@ from outcome import Outcome, Report
 LIST = Path(__file__).resolve().parent / "skips.toml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Skip:
     """One entry."""
 
@@ -27,28 +28,29 @@ class Skip:
         """Whether the entry speaks of this test."""
         return fnmatchcase(outcome.id, self.test)
 
+    def __str__(self) -> str:
+        """Name the entry in a message."""
+        return f"`{self.test}`"
+
 
 def everything() -> list[Skip]:
     """Read the list."""
     entries = tomllib.loads(LIST.read_text()).get("skip", [])
-    return [
-        Skip(entry["test"], tuple(entry["versions"]), entry["reason"], sometimes=entry.get("sometimes", False))
-        for entry in entries
-    ]
+    return [Skip(**{**entry, "versions": tuple(entry["versions"])}) for entry in entries]
 
 
-def apply(report: Report) -> list[str]:
+def apply(skips: Iterable[Skip], report: Report) -> list[str]:
     """Mark the bad outcomes that are listed, and say which entries are stale."""
     stale = []
     version = ".".join(report.python.split(".")[:2])
-    for skip in everything():
+    for skip in skips:
         if version not in skip.versions:
             continue
         covered = [outcome for outcome in report.outcomes if skip.covers(outcome)]
         passing = [outcome for outcome in covered if not outcome.bad and not skip.sometimes]
-        stale += [f"`{skip.test}` is listed, but `{outcome.id}` passes" for outcome in passing]
+        stale += [f"{skip} is listed, but `{outcome.id}` passes" for outcome in passing]
         if not covered and report.whole:
-            stale.append(f"`{skip.test}` is listed, but there is no such test")
+            stale.append(f"{skip} is listed, but there is no such test")
         for outcome in covered:
             outcome.listed = skip.reason if outcome.bad else ""
     return stale

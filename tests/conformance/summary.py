@@ -52,10 +52,10 @@ def of(report: Report, by_asyncio: Iterable[Outcome]) -> Summary:
         report.loop,
         report.loop_version,
         len(outcomes),
-        dict(Counter(_column(outcome) for outcome in outcomes if outcome.took_the_loop)),
-        dict(Counter(_column(outcome) for outcome in outcomes if not outcome.took_the_loop)),
+        dict(Counter(outcome.column for outcome in outcomes if outcome.took_the_loop)),
+        dict(Counter(outcome.column for outcome in outcomes if not outcome.took_the_loop)),
         {name: (taking[name], bad[name]) for name in sorted({*taking, *bad})},
-        {outcome.id: _column(outcome) for outcome in outcomes if outcome.bad and not outcome.listed},
+        {outcome.id: outcome.column for outcome in outcomes if outcome.bad and not outcome.listed},
         {outcome.id: outcome.reason for outcome in outcomes if outcome.status == "skipped" and outcome.id in passed},
     )
 
@@ -75,15 +75,6 @@ def everything() -> list[Summary]:
     files = [json.loads(path.read_text()) for path in RESULTS.glob("*.json")]
     summaries = [Summary(**summary) for file in files for summary in file]
     return sorted(summaries, key=lambda summary: (summary.version, ORDER.index(summary.loop)))
-
-
-def _column(outcome: Outcome) -> str:
-    """Return the column a test is counted in."""
-    if outcome.flaky:
-        return "flaky"
-    if outcome.listed:
-        return "listed"
-    return "failed" if outcome.status == "errored" else outcome.status
 
 
 def _module(outcome: Outcome) -> str:

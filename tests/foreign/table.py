@@ -11,7 +11,6 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "conformance"))
 import exceptions
 import suites
 from foreign import LOOPS, SuiteReport
-from outcome import Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "suites.md"
 
@@ -74,21 +73,12 @@ def table(reports: list[SuiteReport]) -> str:
         "|---|---|" + "--:|" * (2 + len(names)),
     ]
     for report in reports:
-        statuses = [status(outcome) for outcome in report.outcomes]
+        statuses = [outcome.column for outcome in report.outcomes]
         taken = sum(outcome.took_the_loop for outcome in report.outcomes)
         cells = [f"{report.suite} {report.suite_version}", report.loop, f"{len(statuses):,}", f"{taken:,}"]
         cells += [f"{statuses.count(name):,}" for name in names]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
-
-
-def status(outcome: Outcome) -> str:
-    """Return the column a test is counted in."""
-    if outcome.flaky:
-        return "flaky"
-    if outcome.listed:
-        return "listed"
-    return "failed" if outcome.status == "errored" else outcome.status
 
 
 def lacking() -> str:
@@ -125,7 +115,7 @@ def failing(title: str, reports: Iterable[SuiteReport]) -> str:
     for report in reports:
         for outcome in report.outcomes:
             if outcome.bad and not outcome.listed and not outcome.flaky:
-                found.setdefault(f"{report.suite}: `{outcome.id}`: {status(outcome)}", []).append(report.python)
+                found.setdefault(f"{report.suite}: `{outcome.id}`: {outcome.column}", []).append(report.python)
     entries = [f"- {entry} ({', '.join(where)})" for entry, where in found.items()]
     return "\n".join([f"## {title}", "", *entries, ""]) if entries else ""
 
