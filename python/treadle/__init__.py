@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from treadle.loop.entry import install as install
     from treadle.loop.entry import run as run
     from treadle.loop.policy import EventLoopPolicy as EventLoopPolicy
+    from treadle.doctor.watching import watch as watch
 
 # `EventLoopPolicy` is for whoever asks for it by name: newer versions of Python warn of policies.
-__all__ = ["EventLoop", "__version__", "install", "new_event_loop", "run"]
+__all__ = ["EventLoop", "__version__", "install", "new_event_loop", "run", "watch"]
 
 _MODULES = {
     "EventLoop": "treadle.loop",
@@ -28,6 +29,7 @@ _MODULES = {
     "install": "treadle.loop.entry",
     "new_event_loop": "treadle.loop",
     "run": "treadle.loop.entry",
+    "watch": "treadle.doctor.watching",
 }
 
 # Type checkers read the imports above, and see through misspelt names.

@@ -12,14 +12,32 @@ use crate::{folder_of, generate};
 /// What each of our crates may name. Arrows point down.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("treadle-finding", &[]),
+    ("treadle-events", &[]),
     ("treadle-reactor", &[]),
     ("treadle-program", &["treadle-finding"]),
-    ("treadle-loop", &["treadle-reactor"]),
-    ("treadle-pitfalls", &["treadle-finding", "treadle-program"]),
-    ("treadle-view", &["treadle-finding"]),
+    ("treadle-run", &["treadle-events", "treadle-finding"]),
+    ("treadle-loop", &["treadle-events", "treadle-reactor"]),
+    ("treadle-pitfalls", &["treadle-events", "treadle-finding", "treadle-program", "treadle-run"]),
+    ("treadle-view", &["treadle-finding", "treadle-run"]),
     ("treadle-check", &["treadle-finding", "treadle-program", "treadle-pitfalls"]),
-    ("treadle-cli", &["treadle-finding", "treadle-program", "treadle-pitfalls", "treadle-view", "treadle-check"]),
-    ("treadle-python", &["treadle-cli", "treadle-loop"]),
+    (
+        "treadle-doctor",
+        &["treadle-events", "treadle-finding", "treadle-run", "treadle-loop", "treadle-pitfalls", "treadle-view"],
+    ),
+    (
+        "treadle-cli",
+        &[
+            "treadle-events",
+            "treadle-finding",
+            "treadle-program",
+            "treadle-run",
+            "treadle-pitfalls",
+            "treadle-view",
+            "treadle-check",
+            "treadle-doctor",
+        ],
+    ),
+    ("treadle-python", &["treadle-cli", "treadle-doctor", "treadle-events", "treadle-loop", "treadle-view"]),
 ];
 
 /// The crate that alone names the parser's.

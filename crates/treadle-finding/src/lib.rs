@@ -7,7 +7,9 @@
 mod about;
 mod edit;
 mod finding;
+mod sighting;
 
 pub use about::{About, FixKind, Severity, Tier};
 pub use edit::{Applicability, Edit, Fix};
 pub use finding::{Finding, Findings, Location, Problem, Span, Step};
+pub use sighting::{Sighting, Sightings, Site};

@@ -16,7 +16,9 @@ use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
+use crate::recorder::Recorder;
 use crate::source::Source;
+use crate::watch;
 
 /// How many processes forked from each other lie between this one and the first: a loop belongs to the process that made it.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -52,9 +54,11 @@ pub(crate) struct Core {
     /// The program has put a clock of its own in the place of `time`.
     pub(crate) has_own_clock: Cell<bool>,
     debug: Cell<bool>,
-    /// Who hears what happens; see `listener`.
-    pub(crate) listener: Slot,
-    /// In debug mode, or listened to.
+    /// Who writes down what happens, if somebody does.
+    recorder: Cell<Option<&'static Recorder>>,
+    /// The number that events of this loop carry.
+    pub(crate) number: Cell<u8>,
+    /// In debug mode, or recorded.
     is_watched: Cell<bool>,
     /// In a poll that may block, or about to be.
     pub(crate) sleeping: Cell<bool>,
@@ -73,7 +77,7 @@ impl Core {
         let waker = Waker::new()?;
         let mut sources = Registry::new();
         sources.register(&poll, waker.fd(), Interest::READ, Source::Waker)?;
-        Ok(Rc::new(Self {
+        let core = Rc::new(Self {
             descriptors: RefCell::new(Some(Rc::new(Descriptors { poll, waker }))),
             sources: RefCell::new(sources),
             events: Cell::new(Some(Events::with_capacity(EVENTS))),
@@ -87,18 +91,22 @@ impl Core {
             closed: Cell::new(false),
             has_own_clock: Cell::new(false),
             debug: Cell::new(false),
-            listener: Slot::default(),
+            recorder: Cell::new(None),
+            number: Cell::new(0),
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
             gate: Slot::default(),
             event_loop: Slot::default(),
             forks: FORKS.load(Ordering::Relaxed),
-        }))
+        });
+        core.look_for_recorder();
+        Ok(core)
     }
 
     /// Tells all loops that this process is a new one.
     pub(crate) fn forked() {
+        Recorder::end();
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -113,7 +121,7 @@ impl Core {
 
     pub(crate) fn set_debug(&self, debug: bool) {
         self.debug.set(debug);
-        self.is_watched.set(debug || self.listener.is_some());
+        self.is_watched.set(debug || self.recorder.get().is_some());
     }
 
     /// Whether the slower ways are taken, on which somebody looks or listens.
@@ -122,9 +130,22 @@ impl Core {
         self.is_watched.get()
     }
 
-    pub(crate) fn set_listener(&self, listener: Option<Object>) {
-        self.listener.store(listener);
-        self.is_watched.set(self.is_debug() || self.listener.is_some());
+    /// Who writes down what happens.
+    #[inline]
+    pub(crate) fn recorder(&self) -> Option<&'static Recorder> {
+        self.recorder.get()
+    }
+
+    /// Goes by what the process wants now: asked whenever the loop begins to run.
+    pub(crate) fn look_for_recorder(&self) {
+        let recorder = Recorder::current();
+        if let Some(recorder) = recorder
+            && self.recorder.get().is_none_or(|known| !std::ptr::eq(known, recorder))
+        {
+            self.number.set(recorder.number_loop());
+        }
+        self.recorder.set(recorder);
+        self.is_watched.set(self.is_debug() || recorder.is_some());
     }
 
     #[inline]
@@ -301,7 +322,9 @@ impl Core {
 
     /// Gives up all that waits, and the descriptors.
     pub(crate) fn close(&self) {
-        self.closed.set(true);
+        if !self.closed.replace(true) {
+            watch::mark(self, treadle_events::Kind::LoopClosed, 0);
+        }
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();
         // Who keeps the handle of what never runs may be kept by it, which the collector cannot see.

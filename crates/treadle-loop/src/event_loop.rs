@@ -10,7 +10,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{datagram, listener, pipe, readiness, sock, stream, turn};
+use crate::{datagram, pipe, readiness, sock, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -31,14 +31,12 @@ impl Class for Loop {
 
     fn traverse(&self, visit: &Visit<'_>) {
         self.task_factory.traverse(visit);
-        self.core.listener.traverse(visit);
         self.own_keywords.traverse(visit);
         self.core.traverse(visit);
     }
 
     fn clear(&self) {
         self.task_factory.store(None);
-        self.core.set_listener(None);
         self.own_keywords.store(None);
         self.core.close();
     }
@@ -136,6 +134,7 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
     .method(c"_run_turns", |this, arguments| {
         arguments.exactly::<0>("_run_turns")?;
         this.core.check_open()?;
+        this.core.look_for_recorder();
         turn::run(&this.core).map(|()| Object::none())
     })
     .method(c"_release", |this, arguments| {
@@ -163,11 +162,9 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         handle.set_repeating();
         Ok(handle.into_object())
     })
-    .method(c"_tell_job", |this, arguments| {
-        let [function] = arguments.exactly("_tell_job")?;
-        if this.core.is_watched() {
-            this.core.tell(listener::Event::Job, function);
-        }
+    .method(c"_look_for_recorder", |this, arguments| {
+        arguments.exactly::<0>("_look_for_recorder")?;
+        this.core.look_for_recorder();
         Ok(Object::none())
     })
     .method(c"_push_ready", |this, arguments| {
@@ -197,11 +194,6 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
         .attribute(c"_thread_id", |this| this.core.thread.get().map_or_else(|| Ok(Object::none()), Object::integer))
         .settable(|this, value| {
             this.core.thread.set(if value.is_none() { None } else { Some(value.to_integer()?) });
-            Ok(())
-        })
-        .attribute(c"_listener", |this| Ok(this.core.listener.load().unwrap_or_else(Object::none)))
-        .settable(|this, value| {
-            this.core.set_listener((!value.is_none()).then(|| value.clone()));
             Ok(())
         })
         .attribute(c"_has_own_clock", |this| Ok(Object::bool(this.core.has_own_clock.get())))
@@ -272,7 +264,16 @@ fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
 
 /// `create_task`: natively if there is no factory and no debug mode, else as asyncio does it.
 fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
-    let is_plain = !this.task_factory.is_some() && !this.core.is_watched() && !this.core.closed.get();
+    let task = new_task(this, arguments)?;
+    if let Some(recorder) = this.core.recorder() {
+        recorder.task_born(&this.core, &task, arguments.positional().first());
+    }
+    Ok(task)
+}
+
+#[inline]
+fn new_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
+    let is_plain = !this.task_factory.is_some() && !this.core.is_debug() && !this.core.closed.get();
     let ([coroutine], true) = (arguments.positional(), is_plain) else {
         return slow_task(this, arguments);
     };
@@ -308,9 +309,7 @@ fn task_names(names: &Object) -> Result<Object> {
 
 #[cold]
 fn slow_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
-    let task = this.object().attribute(&names()._create_task)?.forward(arguments)?;
-    this.core.tell(listener::Event::Task, &task);
-    Ok(task)
+    this.object().attribute(&names()._create_task)?.forward(arguments)
 }
 
 /// The descriptor that an argument names: a number, or an object with `fileno()`.

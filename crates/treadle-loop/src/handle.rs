@@ -254,6 +254,15 @@ impl Handle {
         call
     }
 
+    /// What is to be called.
+    #[inline]
+    pub(crate) fn callable(&self) -> Option<Object> {
+        let call = self.call.take();
+        let callable = call.as_ref().map(|call| call.callable().clone());
+        self.call.set(call);
+        callable
+    }
+
     /// What the debug mode knows, or `None`.
     fn noted(&self, which: impl FnOnce(&Debug) -> &Slot) -> Object {
         self.debug.get().and_then(|debug| which(debug).load()).unwrap_or_else(Object::none)

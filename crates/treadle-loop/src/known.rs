@@ -56,6 +56,7 @@ names! {
     _do_shutdown
     _drain_helper
     _end_line
+    _exception
     _fatal_error
     _finish_connecting
     _loop
@@ -82,13 +83,13 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
-    callback
     cancelled
     close
     connect
     connection_lost
     connection_made
     context
+    cr_code
     create_future
     data_received
     datagram_received
@@ -103,8 +104,6 @@ names! {
     get
     get_buffer
     is_closing
-    job
-    lost
     message
     name
     pause_reading
@@ -117,7 +116,6 @@ names! {
     readexactly
     readline
     readuntil
-    ready
     recv
     recv_into
     recvfrom
@@ -133,7 +131,6 @@ names! {
     socket
     sockname
     source
-    task
     throw
     time
     transport

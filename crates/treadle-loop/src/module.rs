@@ -1,9 +1,13 @@
 //! What the extension module exports of this crate.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
+use treadle_events::{Tape, Writer};
 
 use crate::core::Core;
-use crate::ffi::Object;
+use crate::ffi::{Object, TaskLayout};
+use crate::recorder::{Libraries, Recorder};
 use crate::{known, streams};
 
 /// Adds the native classes of the loop to a module. They are made here, which imports `asyncio`.
@@ -27,6 +31,26 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_function(wrap_pyfunction!(complete_streams, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)
+}
+
+/// Has all loops of this process write down what they do, from when they begin to run next; a running one that is told to look, from then on.
+///
+/// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
+/// own modules, `inner` are those whose code only passes on what others ask for.
+///
+/// # Errors
+/// Whatever a look at the examples raises.
+pub fn record(tape: Arc<Tape>, examples: [&Bound<'_, PyAny>; 5], python: String, inner: Vec<String>) -> PyResult<()> {
+    let [pending, cancelled, finished, task, first_step] = examples.map(Object::of);
+    let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
+    let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
+    Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner });
+    Ok(())
+}
+
+/// Ends that: loops that begin to run later are not recorded.
+pub fn stop_recording() {
+    Recorder::end();
 }
 
 /// Gives the classes of native readers and writers their methods.

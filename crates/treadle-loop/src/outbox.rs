@@ -208,10 +208,8 @@ pub(crate) fn flush_all(core: &Core) -> Result<()> {
 fn flush_all_listed(core: &Core) -> Result<()> {
     // Exceptions that end programs end this; what is left in the list is sent when the loop goes on.
     while let Some(source) = { core.unflushed.borrow_mut().pop_front() } {
-        if core.is_watched()
-            && let Some(transport) = source.transport()
-        {
-            watch::timed(core, transport, || flush_source(&source))?;
+        if core.is_watched() {
+            watch::flush(core, &source, || flush_source(&source))?;
         } else {
             flush_source(&source)?;
         }

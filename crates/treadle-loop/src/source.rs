@@ -67,7 +67,7 @@ impl Source {
         self.endpoint().filter(|(_, endpoint)| !endpoint.is_closing.get()).map(|(transport, _)| transport)
     }
 
-    fn endpoint(&self) -> Option<(&Object, &Endpoint)> {
+    pub(crate) fn endpoint(&self) -> Option<(&Object, &Endpoint)> {
         match self {
             Self::Waker | Self::Signals | Self::Callbacks(_) => None,
             Self::Stream(stream) => Some((stream.object(), stream)),

@@ -8,14 +8,17 @@
 //! from the poll point itself, or after the callbacks that were ready before; readers, writers and timers go to the end of the ready queue, as in
 //! asyncio.
 
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use treadle_reactor::{Event, Events, now};
+use treadle_events::Kind;
+use treadle_reactor::{Event, Events, Poll, now};
 
 use crate::core::Core;
-use crate::ffi::{Result, check_signals, detached};
+use crate::ffi::{Result, check_signals, detached, system_thread};
 use crate::handle::Handle;
+use crate::recorder::stamp;
 use crate::source::Source;
 use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
 
@@ -36,7 +39,9 @@ struct Asked {
 
 /// Runs turns until the loop is told to stop.
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
+    watch::mark(core, Kind::LoopStarted, system_thread());
     let result = run_turns(core);
+    watch::mark(core, Kind::LoopStopped, 0);
     core.is_outside.set(false);
     result
 }
@@ -100,14 +105,10 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     let timeout = timeout(core)?;
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
-    let polled = if timeout == Some(Duration::ZERO) {
-        descriptors.poll.wait(&mut events, timeout)
+    let polled = if core.is_watched() {
+        watch::poll(core, timeout, || wait(core, &descriptors.poll, &mut events, timeout, stamp))
     } else {
-        core.sleeping.set(true);
-        let poll = &descriptors.poll;
-        let polled = detached(|| poll.wait(&mut events, timeout));
-        core.sleeping.set(false);
-        polled
+        wait(core, &descriptors.poll, &mut events, timeout, || ()).0
     };
     let is_busy = !core.ready.borrow().is_empty();
     let handled = match polled {
@@ -119,6 +120,24 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     handled?;
     collect_due_timers(core)?;
     Ok(is_busy)
+}
+
+/// Asks the system, and notes when it had the answer.
+#[inline]
+fn wait<S: Send>(
+    core: &Core,
+    poll: &Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+    stamp: impl FnOnce() -> S + Send,
+) -> (io::Result<()>, S) {
+    if timeout == Some(Duration::ZERO) {
+        return (poll.wait(events, timeout), stamp());
+    }
+    core.sleeping.set(true);
+    let polled = detached(|| (poll.wait(events, timeout), stamp()));
+    core.sleeping.set(false);
+    polled
 }
 
 /// Calls the transports that have waited since the poll point.
@@ -134,10 +153,8 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
         // Taken out by reference count: what runs may deregister it.
         let source = core.sources.borrow().owner(event.token).cloned();
         let Some(source) = source.filter(&which) else { continue };
-        if core.is_watched()
-            && let Some(transport) = source.transport().cloned()
-        {
-            watch::ready(core, &transport, || dispatch(core, source, event))?;
+        if core.is_watched() {
+            watch::ready(core, &source.clone(), || dispatch(core, source, event))?;
         } else {
             dispatch(core, source, event)?;
         }

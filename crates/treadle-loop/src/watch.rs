@@ -1,37 +1,78 @@
-//! What the loop calls while somebody looks: the debug mode, which complains of what takes long, or a listener.
+//! What the loop calls while somebody looks: the debug mode, which complains of what takes long, or a recorder.
 //!
 //! All of it is cold. A loop that nobody watches comes here from nowhere.
+
+use std::time::Duration;
+
+use treadle_events::{Event, Kind};
 
 use crate::core::Core;
 use crate::ffi::{Instance, Object, Result};
 use crate::handle::Handle;
 use crate::known::names;
-use crate::listener::Event;
+use crate::recorder::stamp;
+use crate::source::Source;
 
 /// Runs one callback.
-#[cold]
 pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
-    core.tell(Event::Callback, handle.object());
-    match core.event_loop().filter(|_| core.is_debug()) {
+    let run = || match core.event_loop().filter(|_| core.is_debug()) {
         Some(event_loop) => event_loop.method(&names()._run_in_debug_mode, [handle.object()]).map(drop),
         None => Handle::run(handle),
+    };
+    match core.recorder() {
+        Some(recorder) => recorder.callback(core, handle.object(), handle.callable(), run),
+        None => run(),
     }
 }
 
 /// Calls a transport whose descriptor is ready.
-#[cold]
-pub(crate) fn ready(core: &Core, transport: &Object, call: impl FnOnce() -> Result<()>) -> Result<()> {
-    core.tell(Event::Ready, transport);
-    timed(core, transport, call)
+pub(crate) fn ready(core: &Core, source: &Source, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    let Some((transport, endpoint)) = source.endpoint() else { return call() };
+    let transport = transport.clone();
+    if let Some(recorder) = core.recorder() {
+        let (subject, small) = (transport.address() as u64, endpoint.fd as u16);
+        let place =
+            endpoint.protocol.load().map_or_else(Default::default, |protocol| recorder.place_of_protocol(&protocol));
+        recorder.write(core, Kind::Ready, |event| Event { subject, place, small, ..event });
+    }
+    timed(core, &transport, call)
+}
+
+/// Sends what a transport has gathered.
+pub(crate) fn flush(core: &Core, source: &Source, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    let Some(transport) = source.transport().cloned() else { return call() };
+    if let Some(recorder) = core.recorder() {
+        let subject = transport.address() as u64;
+        recorder.write(core, Kind::Flush, |event| Event { subject, ..event });
+    }
+    timed(core, &transport, call)
 }
 
 /// Calls a transport, which has no handle that could be complained of.
-#[cold]
-pub(crate) fn timed(core: &Core, transport: &Object, call: impl FnOnce() -> Result<()>) -> Result<()> {
+fn timed(core: &Core, transport: &Object, call: impl FnOnce() -> Result<()>) -> Result<()> {
     let Some(event_loop) = core.event_loop().filter(|_| core.is_debug()) else { return call() };
     // Afterwards it may have another one, or none.
     let protocol = transport.attribute(&names()._protocol)?;
     let started = event_loop.method(&names().time, [])?;
     call()?;
     event_loop.method(&names()._transport_ran, [transport, &protocol, &started]).map(drop)
+}
+
+/// Asks the system; `poll` also says when it had the answer.
+pub(crate) fn poll<T>(core: &Core, timeout: Option<Duration>, poll: impl FnOnce() -> (T, u64)) -> T {
+    let Some(recorder) = core.recorder() else { return poll().0 };
+    let value = timeout.map_or(u64::MAX, |timeout| timeout.as_nanos() as u64);
+    let small = u16::try_from(core.ready.borrow().len()).unwrap_or(u16::MAX);
+    recorder.write(core, Kind::Poll, |event| Event { value, small, ..event });
+    let (answer, answered) = poll();
+    let value = stamp().saturating_sub(answered);
+    recorder.write(core, Kind::Woke, |event| Event { value, ..event });
+    answer
+}
+
+/// Writes down that the loop begins to run, or stops.
+pub(crate) fn mark(core: &Core, kind: Kind, value: u64) {
+    if let Some(recorder) = core.recorder() {
+        recorder.write(core, kind, |event| Event { value, ..event });
+    }
 }

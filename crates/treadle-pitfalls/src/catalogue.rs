@@ -2,6 +2,7 @@
 
 use crate::Pitfall;
 use crate::await_non_awaitable::AWAIT_NON_AWAITABLE;
+use crate::blocked_loop::BLOCKED_LOOP;
 use crate::blocking_call::BLOCKING_CALL;
 use crate::blocking_call_indirect::BLOCKING_CALL_INDIRECT;
 use crate::blocking_file::BLOCKING_FILE;
@@ -16,6 +17,7 @@ use crate::lost_exception::LOST_EXCEPTION;
 use crate::lost_task::LOST_TASK;
 use crate::missing_await::MISSING_AWAIT;
 use crate::nested_loop_run::NESTED_LOOP_RUN;
+use crate::never_awaited::NEVER_AWAITED;
 use crate::sequential_await::SEQUENTIAL_AWAIT;
 use crate::stalled_wait::STALLED_WAIT;
 use crate::swallowed_cancel::SWALLOWED_CANCEL;
@@ -25,6 +27,7 @@ use crate::wrong_protocol::WRONG_PROTOCOL;
 
 /// Every pitfall treadle knows.
 pub static CATALOGUE: &[&Pitfall] = &[
+    &BLOCKED_LOOP,
     &BLOCKING_CALL,
     &BLOCKING_FILE,
     &BLOCKING_CALL_INDIRECT,
@@ -32,6 +35,7 @@ pub static CATALOGUE: &[&Pitfall] = &[
     &SYNC_LOCK_AWAIT,
     &NESTED_LOOP_RUN,
     &MISSING_AWAIT,
+    &NEVER_AWAITED,
     &COROUTINE_MISUSE,
     &AWAIT_NON_AWAITABLE,
     &WRONG_PROTOCOL,

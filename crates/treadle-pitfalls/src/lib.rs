@@ -1,7 +1,7 @@
 //! The catalogue: every pitfall treadle knows, one folder each.
 //!
-//! A folder holds the pitfall's identity (`mod.rs`), the question it asks of a program (`rule.rs`) and its page
-//! (`page.md`), which is documentation, `explain` text and test at once. Rules ask tables of `treadle-program`, about one
+//! A folder holds the pitfall's identity (`mod.rs`), the question it asks of a program (`rule.rs`), the one it asks of a running
+//! program (`detector.rs`), and its page (`page.md`), which is documentation, `explain` text and test at once. Rules ask tables of `treadle-program`, about one
 //! file at a time where they can; they walk no trees, keep no state and do no input or output.
 #![forbid(unsafe_code)]
 
@@ -10,8 +10,10 @@ mod catalogue;
 mod cure;
 mod lookup;
 pub mod page;
+mod watch;
 
 mod await_non_awaitable;
+mod blocked_loop;
 mod blocking_call;
 mod blocking_call_indirect;
 mod blocking_file;
@@ -26,6 +28,7 @@ mod lost_exception;
 mod lost_task;
 mod missing_await;
 mod nested_loop_run;
+mod never_awaited;
 mod sequential_await;
 mod stalled_wait;
 mod swallowed_cancel;
@@ -35,13 +38,15 @@ mod wrong_protocol;
 
 use std::cmp::Reverse;
 
-use treadle_finding::{About, Finding, Findings, Severity, Tier};
+use treadle_finding::{About, Finding, Findings, Severity, Sightings, Tier};
 use treadle_program::Program;
 use treadle_program::ids::{CallRef, FileId, FunctionRef};
 use treadle_program::program::{Chain, Nesting};
+use treadle_run::Run;
 
 pub use ask::{Answers, Inquiry, Report, ask, ask_noting};
 pub use catalogue::CATALOGUE;
+pub use watch::watch;
 
 /// A pitfall: its identity, and how the checker finds it.
 #[derive(Debug)]
@@ -50,6 +55,10 @@ pub struct Pitfall {
     pub about: About,
     /// What it asks of a program; at most one rule of each kind.
     pub rules: &'static [Rule],
+    /// What it asks of a running program.
+    pub detector: Option<Detector>,
+    /// Pitfalls that are the same mistake seen from elsewhere: a comment that allows one of them allows this.
+    pub kin: &'static [&'static str],
 }
 
 /// One way in which the checker finds a pitfall.
@@ -68,6 +77,10 @@ pub enum Rule {
     /// Locks taken under locks. The rule gets those of the whole program, in the order of files and functions.
     Nestings(fn(&Program, &[&Nesting], &mut Findings)),
 }
+
+/// How the doctor finds a pitfall: from tables of what was done up to now, anew each time. What it says of one place has the same message
+/// every time, so that it is one finding.
+pub type Detector = fn(&Run, &mut Sightings);
 
 /// The pitfall of that name.
 pub fn find(name: &str) -> Option<&'static Pitfall> {

@@ -5,6 +5,8 @@
 
 use pyo3::pymodule;
 
+mod watch;
+
 /// What `import treadle._native` gives.
 #[pymodule(gil_used = true)]
 mod _native {
@@ -25,6 +27,9 @@ mod _native {
     fn add_loop(module: &Bound<'_, PyModule>) -> PyResult<()> {
         treadle_loop::add_to(module)
     }
+
+    #[pymodule_export]
+    use crate::watch::{finish, found, tell, watch};
 
     /// The version of this build.
     #[pymodule_init]

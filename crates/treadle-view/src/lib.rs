@@ -10,6 +10,7 @@ mod page;
 mod place;
 mod plain;
 mod sarif;
+mod sighting;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use json::{json, json_lines};
 pub use page::page;
 pub use plain::{concise, github, statistics};
 pub use sarif::sarif;
+pub use sighting::{Closing, closing, closing_json, duration, place, sighting, sighting_json};
 
 /// The decoded text of files that have findings.
 pub trait Sources {

@@ -106,7 +106,6 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         Raises:
             RuntimeError: the loop is closed, or the default executor is shut down.
         """
-        self._tell_job(func)
         return super().run_in_executor(executor, func, *args)
 
     def _look_at_clock(self) -> None:

@@ -12,7 +12,6 @@ class Loop:
     _closed: bool
     _thread_id: int | None
     _task_factory: Any
-    _listener: Any
     _has_own_clock: bool
 
     def call_soon(

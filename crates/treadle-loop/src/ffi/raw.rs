@@ -25,6 +25,15 @@ unsafe extern "C" {
     pub(super) fn PyContext_Enter(context: *mut PyObject) -> c_int;
     pub(super) fn PyContext_Exit(context: *mut PyObject) -> c_int;
     pub(super) fn PyObject_CallFinalizerFromDealloc(object: *mut PyObject) -> c_int;
+    pub(super) fn PyThread_get_thread_native_id() -> std::ffi::c_ulong;
+    pub(super) fn PyEval_GetFrame() -> *mut PyObject;
+    pub(super) fn PyFrame_GetBack(frame: *mut PyObject) -> *mut PyObject;
+    pub(super) fn PyFrame_GetCode(frame: *mut PyObject) -> *mut PyObject;
+    pub(super) fn PyFrame_GetLasti(frame: *mut PyObject) -> c_int;
+    pub(super) fn PyCode_Addr2Line(code: *mut PyObject, offset: c_int) -> c_int;
+    pub(super) fn PyFunction_GetCode(function: *mut PyObject) -> *mut PyObject;
+    pub(super) fn PyMethod_Function(method: *mut PyObject) -> *mut PyObject;
+    pub(super) fn PyMethod_Self(method: *mut PyObject) -> *mut PyObject;
     fn _Py_Dealloc(object: *mut PyObject);
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use pyo3::ffi;
 
 use super::error::{Raised, Result};
+use super::raw;
 
 /// Runs `function` while other threads may run Python. It cannot hold objects: none of the wrappers is `Send`.
 pub(crate) fn detached<T: Send>(function: impl FnOnce() -> T + Send) -> T {
@@ -29,6 +30,12 @@ pub(crate) fn check_signals() -> Result<()> {
         // SAFETY: a handler has raised (L4).
         _ => Err(unsafe { Raised::is_set() }),
     }
+}
+
+/// What `threading.get_native_id()` gives in this thread.
+pub(crate) fn system_thread() -> u64 {
+    // SAFETY: needs nothing.
+    unsafe { raw::PyThread_get_thread_native_id() as u64 }
 }
 
 /// What `threading.get_ident()` gives in this thread.

@@ -12,12 +12,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::slice;
 
+use treadle_events::{Event, Kind};
 use treadle_reactor::{Interest, RawFd, Token, io_calls};
 
 use crate::core::Core;
 use crate::ffi::{Class, Context, Instance, Object, Raised, Result, Slot, Visit, finally};
 use crate::known::names;
-use crate::listener;
 use crate::readiness;
 use crate::source::Source;
 pub(crate) use methods::{abort, file, methods, reading};
@@ -220,8 +220,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
     fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        if this.core.is_watched() {
-            this.core.tell(listener::Event::Transport, this.object());
+        if let Some(recorder) = this.core.recorder() {
+            let (subject, place, value) = (this.object().address() as u64, recorder.here(), this.fd as u64);
+            recorder.write(&this.core, Kind::TransportMade, |event| Event { subject, place, value, ..event });
         }
         let registered = Self::register(this).map_err(Raised::take);
         if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
@@ -283,8 +284,9 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
         let closed = file.map_or(Ok(()), |file| file.method(&names().close, []).map(drop));
         // Who waits for the end hears of it also if closing has failed.
         finally(closed, || {
-            if this.core.is_watched() && was_open {
-                this.core.tell(listener::Event::Lost, this.object());
+            if let Some(recorder) = this.core.recorder().filter(|_| was_open) {
+                let subject = this.object().address() as u64;
+                recorder.write(&this.core, Kind::TransportLost, |event| Event { subject, ..event });
             }
             Self::on_closed(this)
         })

@@ -19,4 +19,6 @@ pub(crate) static BLOCKING_CALL_INDIRECT: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::Chains { leaves: rule::leaves, report: rule::report }],
+    detector: None,
+    kin: &[],
 };

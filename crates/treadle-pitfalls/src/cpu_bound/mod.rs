@@ -19,4 +19,6 @@ pub(crate) static CPU_BOUND: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
+    detector: None,
+    kin: &[],
 };

@@ -19,4 +19,6 @@ pub(crate) static LOCK_ORDER: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::Nestings(rule::check)],
+    detector: None,
+    kin: &[],
 };

@@ -19,4 +19,6 @@ pub(crate) static MISSING_AWAIT: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
+    detector: None,
+    kin: &[],
 };

@@ -19,4 +19,6 @@ pub(crate) static NESTED_LOOP_RUN: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check), Rule::Chains { leaves: rule::leaves, report: rule::report }],
+    detector: None,
+    kin: &[],
 };

@@ -19,4 +19,6 @@ pub(crate) static UNCLOSED_RESOURCE: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
+    detector: None,
+    kin: &[],
 };

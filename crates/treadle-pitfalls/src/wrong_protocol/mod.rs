@@ -19,4 +19,6 @@ pub(crate) static WRONG_PROTOCOL: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
+    detector: None,
+    kin: &[],
 };

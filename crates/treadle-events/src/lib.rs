@@ -1,0 +1,16 @@
+//! What a running program leaves behind for those who watch it.
+//!
+//! The loop writes small [events](Event) of fixed size into a [ring](Tape) in shared memory: nobody waits for anybody, and
+//! what was written survives the process. Whoever reads makes sense of them elsewhere. What has no fixed size, a name or a
+//! picture of the waits, comes as a [`Note`], in the process only. Nothing here knows Python.
+
+mod event;
+mod note;
+mod place;
+#[expect(unsafe_code, reason = "shared memory and the processor's clock")]
+mod ring;
+
+pub use event::{Event, Kind, Outcome, Record};
+pub use note::{Note, What};
+pub use place::{Owner, Place, PlaceId};
+pub use ring::{Reader, Scale, Tape, Writer, ticks};

@@ -1,0 +1,47 @@
+//! What does not fit into an event: words about one occurrence, told by the process while it lives.
+
+use crate::Place;
+
+/// Something that happened, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Ticks of the processor's clock.
+    pub stamp: u64,
+    /// What happened.
+    pub what: What,
+    /// The address of the object that it is about; 0 where there is none.
+    pub address: u64,
+    /// The line of the program that is to be changed, as far as is known.
+    pub place: Option<Place>,
+    /// What it happened to, as the program names it: a coroutine, a class, a task.
+    pub subject: String,
+    /// What else there is to know, a line each: an exception's class, the way to the place.
+    pub details: Vec<String>,
+    /// How long it took, in nanoseconds, or how many there were; 0 where neither is meant.
+    pub size: u64,
+}
+
+/// What a note may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum What {
+    /// A coroutine was thrown away before it ran.
+    NeverAwaited,
+    /// A task or future was thrown away with an exception that nobody has seen.
+    ExceptionNeverRetrieved,
+    /// A task was thrown away before it had ended.
+    TaskDestroyed,
+}
+
+impl What {
+    /// All, with the words in which the process tells of them.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("never-awaited", Self::NeverAwaited),
+        ("exception-never-retrieved", Self::ExceptionNeverRetrieved),
+        ("task-destroyed", Self::TaskDestroyed),
+    ];
+
+    /// What a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, what)| *what)
+    }
+}

@@ -1,0 +1,579 @@
+//! The tape: a piece of shared memory with a header, a ring of events, a table of places and the doctor's last words.
+//!
+//! One writer at a time puts events in, any number of readers take copies, in this process or in another, also after the writer
+//! was killed. The writer never waits: what readers have not taken when it comes round is lost to them, and they know how much it was.
+//!
+//! - **R1** A tape's memory is mapped from its creation until the last `Arc` of it is gone, is `words` words long, and its address is a
+//!   multiple of eight.
+//! - **R2** All of it is only ever looked at as `AtomicU64`, by every process, so no access can race with another in the language's sense.
+//! - **R3** Positions are taken modulo the capacity that the header was made with; capacities are read once and checked against the mapping's
+//!   length, so a damaged header cannot lead outside.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::{Event, Place, PlaceId, Record};
+
+/// `treadle` and the version of what follows.
+const MAGIC: u64 = u64::from_le_bytes(*b"treadle\x01");
+
+/// Words of the header.
+mod at {
+    pub(super) const MAGIC: usize = 0;
+    /// How many events the ring holds.
+    pub(super) const CAPACITY: usize = 1;
+    /// How many words the table of places has.
+    pub(super) const PLACES: usize = 2;
+    /// How many words each of two pages of last words has.
+    pub(super) const WORDS: usize = 3;
+    pub(super) const PROCESS: usize = 4;
+    /// Ticks, and nanoseconds since 1970, at the creation.
+    pub(super) const START_TICKS: usize = 5;
+    pub(super) const START_TIME: usize = 6;
+    /// A later pair, for the length of a tick.
+    pub(super) const LATER_TICKS: usize = 7;
+    pub(super) const LATER_NANOSECONDS: usize = 8;
+    /// How many events were ever written.
+    pub(super) const HEAD: usize = 9;
+    /// Bytes used of the table of places.
+    pub(super) const PLACES_USED: usize = 10;
+    /// How often last words were written; the lowest bit says on which page they are.
+    pub(super) const WORDS_COUNT: usize = 11;
+    pub(super) const WORDS_LENGTH: usize = 12;
+    /// What became of the doctor: 0 it lives or was killed, 1 it has said all.
+    pub(super) const IS_FINISHED: usize = 14;
+    pub(super) const END: usize = 16;
+}
+
+/// Words of an event.
+const RECORD: usize = 4;
+
+/// Nanoseconds since some moment, or cycles: whatever is cheapest to read and steady. About 7 ns on x86.
+#[inline]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: every 64-bit processor has the instruction, and it reads a register only.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let count: u64;
+        // SAFETY: user code may read this counter on Linux and macOS; nothing else is touched.
+        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack)) };
+        count
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        use std::sync::OnceLock;
+        use std::time::Instant;
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    }
+}
+
+/// How ticks become nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    start_ticks: u64,
+    /// Nanoseconds since 1970 at that moment.
+    start_time: u64,
+    nanoseconds_per_tick: f64,
+}
+
+impl Scale {
+    /// A scale on which a tick is a nanosecond, for tests.
+    pub fn nanoseconds() -> Self {
+        Self { start_ticks: 0, start_time: 0, nanoseconds_per_tick: 1.0 }
+    }
+
+    /// How many nanoseconds some ticks are.
+    #[inline]
+    pub fn duration(&self, ticks: u64) -> u64 {
+        (ticks as f64 * self.nanoseconds_per_tick) as u64
+    }
+
+    /// How many ticks some nanoseconds are.
+    pub fn ticks(&self, nanoseconds: u64) -> u64 {
+        (nanoseconds as f64 / self.nanoseconds_per_tick) as u64
+    }
+
+    /// Nanoseconds since the tape began.
+    #[inline]
+    pub fn since_start(&self, stamp: u64) -> u64 {
+        self.duration(stamp.saturating_sub(self.start_ticks))
+    }
+
+    /// Nanoseconds since 1970.
+    pub fn time(&self, stamp: u64) -> u64 {
+        self.start_time.saturating_add(self.since_start(stamp))
+    }
+}
+
+/// The shared memory.
+pub struct Tape {
+    map: MmapRaw,
+    capacity: u64,
+    places: usize,
+    words: usize,
+}
+
+impl Tape {
+    /// How long a file must be for a ring of so many events.
+    pub fn file_size(capacity: usize) -> u64 {
+        (words_needed(capacity, PLACES, WORDS) * size_of::<u64>()) as u64
+    }
+
+    /// A new tape that only this process and those forked from it see. `capacity` is rounded up to a power of two.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn anonymous(capacity: usize) -> io::Result<Arc<Self>> {
+        let capacity = capacity.next_power_of_two().max(64);
+        let length = words_needed(capacity, PLACES, WORDS) * size_of::<u64>();
+        let map = MmapOptions::new().len(length).map_anon()?;
+        Self::begin(map.into(), capacity)
+    }
+
+    /// A new tape in a file of [`file_size`](Self::file_size), which others have mapped or will map.
+    ///
+    /// # Errors
+    /// The file is too short for 64 events, or cannot be mapped.
+    pub fn create(file: &File) -> io::Result<Arc<Self>> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        let spare = (length / size_of::<u64>()).saturating_sub(words_needed(0, PLACES, WORDS)) / RECORD;
+        let Some(power) = spare.checked_ilog2().filter(|power| *power >= 6) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is too short for a tape"));
+        };
+        Self::begin(MmapOptions::new().len(length).map_raw(file)?, 1 << power)
+    }
+
+    /// A tape that another process has begun.
+    ///
+    /// # Errors
+    /// The file is none, or of another version, or cannot be mapped.
+    pub fn open(file: &File) -> io::Result<Arc<Self>> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        if length < at::END * size_of::<u64>() {
+            return Err(foreign("the file is too short for a tape"));
+        }
+        Self::adopt(MmapOptions::new().len(length).map_raw(file)?)
+    }
+
+    fn begin(map: MmapRaw, capacity: usize) -> io::Result<Arc<Self>> {
+        let tape = Self { map, capacity: capacity as u64, places: PLACES, words: WORDS };
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        tape.set(at::CAPACITY, capacity as u64);
+        tape.set(at::PLACES, PLACES as u64);
+        tape.set(at::WORDS, WORDS as u64);
+        tape.set(at::PROCESS, u64::from(std::process::id()));
+        tape.set(at::START_TICKS, ticks());
+        tape.set(at::START_TIME, time);
+        for word in [at::HEAD, at::PLACES_USED, at::WORDS_COUNT, at::LATER_TICKS, at::IS_FINISHED] {
+            tape.set(word, 0);
+        }
+        // Last: who finds it finds the rest.
+        tape.word(at::MAGIC).store(MAGIC, Ordering::Release);
+        Ok(Arc::new(tape))
+    }
+
+    fn adopt(map: MmapRaw) -> io::Result<Arc<Self>> {
+        let available = map.len() / size_of::<u64>();
+        let mut tape = Self { map, capacity: 0, places: 0, words: 0 };
+        if tape.word(at::MAGIC).load(Ordering::Acquire) != MAGIC {
+            return Err(foreign("the file is no tape of this version of treadle, or nothing was written to it"));
+        }
+        let [capacity, places, words] = [at::CAPACITY, at::PLACES, at::WORDS].map(|word| tape.get(word));
+        let sane = capacity.is_power_of_two() && [capacity, places, words].iter().all(|size| *size < 1 << 40);
+        if !sane || words_needed(capacity as usize, places as usize, words as usize) > available {
+            return Err(foreign("the tape's header is damaged"));
+        }
+        (tape.capacity, tape.places, tape.words) = (capacity, places as usize, words as usize);
+        Ok(Arc::new(tape))
+    }
+
+    /// The number of the process that writes.
+    pub fn process(&self) -> u32 {
+        self.get(at::PROCESS) as u32
+    }
+
+    /// How many events were ever written.
+    pub fn head(&self) -> u64 {
+        self.word(at::HEAD).load(Ordering::Acquire)
+    }
+
+    /// How ticks become nanoseconds, as far as is known by now.
+    pub fn scale(&self) -> Scale {
+        let [start_ticks, start_time, later, nanoseconds] =
+            [at::START_TICKS, at::START_TIME, at::LATER_TICKS, at::LATER_NANOSECONDS].map(|word| self.get(word));
+        let passed = later.saturating_sub(start_ticks);
+        let nanoseconds_per_tick = if passed == 0 { 1.0 } else { nanoseconds as f64 / passed as f64 };
+        Scale { start_ticks, start_time, nanoseconds_per_tick }
+    }
+
+    /// Compares both clocks once more, given the nanoseconds since the tape was made: the longer ago that was, the better is the [`scale`](Self::scale).
+    pub fn compare_clocks(&self, nanoseconds: u64) {
+        self.set(at::LATER_NANOSECONDS, nanoseconds);
+        self.word(at::LATER_TICKS).store(ticks(), Ordering::Release);
+    }
+
+    /// Keeps words for whoever reads the tape when the process is gone. What is too long is cut.
+    pub fn keep_words(&self, text: &[u8]) {
+        let count = self.get(at::WORDS_COUNT) + 1;
+        let page = self.words_at((count & 1) as usize);
+        let text = &text[..text.len().min(self.words * size_of::<u64>())];
+        self.store_bytes(page, text);
+        self.set(at::WORDS_LENGTH + (count & 1) as usize, text.len() as u64);
+        self.word(at::WORDS_COUNT).store(count, Ordering::Release);
+    }
+
+    /// The words kept last.
+    pub fn words(&self) -> Vec<u8> {
+        let count = self.word(at::WORDS_COUNT).load(Ordering::Acquire);
+        if count == 0 {
+            return Vec::new();
+        }
+        let page = (count & 1) as usize;
+        let length = (self.get(at::WORDS_LENGTH + page) as usize).min(self.words * size_of::<u64>());
+        self.load_bytes(self.words_at(page), length)
+    }
+
+    /// Says that the doctor in the process has said all there is to say.
+    pub fn finish(&self) {
+        self.word(at::IS_FINISHED).store(1, Ordering::Release);
+    }
+
+    /// Whether it has.
+    pub fn is_finished(&self) -> bool {
+        self.word(at::IS_FINISHED).load(Ordering::Acquire) == 1
+    }
+
+    /// Every place that was met, in the order of their numbers, from 1.
+    pub fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        self.read_places(0, &mut places);
+        places
+    }
+
+    /// Adds the places from byte `from` of the table on, and returns where it ended.
+    fn read_places(&self, from: usize, places: &mut Vec<Place>) -> usize {
+        let used = (self.word(at::PLACES_USED).load(Ordering::Acquire) as usize).min(self.places * size_of::<u64>());
+        if used <= from {
+            return from;
+        }
+        // Places begin at words, so that each is written to words of its own.
+        let bytes = self.load_bytes(self.places_at() + from / size_of::<u64>(), used - from);
+        let mut rest = bytes.as_slice();
+        while let Some((place, length)) = Place::decode(rest) {
+            places.push(place);
+            rest = rest.get(length.next_multiple_of(size_of::<u64>())..).unwrap_or_default();
+        }
+        used
+    }
+
+    fn places_at(&self) -> usize {
+        at::END + self.capacity as usize * RECORD
+    }
+
+    fn words_at(&self, page: usize) -> usize {
+        self.places_at() + self.places + page * self.words
+    }
+
+    fn get(&self, word: usize) -> u64 {
+        self.word(word).load(Ordering::Relaxed)
+    }
+
+    fn set(&self, word: usize, value: u64) {
+        self.word(word).store(value, Ordering::Relaxed);
+    }
+
+    fn store_bytes(&self, word: usize, bytes: &[u8]) {
+        for (at, chunk) in bytes.chunks(size_of::<u64>()).enumerate() {
+            let mut whole = [0; size_of::<u64>()];
+            whole[..chunk.len()].copy_from_slice(chunk);
+            self.set(word + at, u64::from_le_bytes(whole));
+        }
+    }
+
+    fn load_bytes(&self, word: usize, length: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> =
+            (0..length.div_ceil(size_of::<u64>())).flat_map(|at| self.get(word + at).to_le_bytes()).collect();
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[inline]
+    fn word(&self, word: usize) -> &AtomicU64 {
+        assert!(word < self.map.len() / size_of::<u64>(), "a tape has no such word");
+        // SAFETY: within the mapping, as just seen (R1), and a multiple of eight.
+        let pointer = unsafe { self.map.as_mut_ptr().add(word * size_of::<u64>()) };
+        #[expect(clippy::cast_ptr_alignment, reason = "R1")]
+        // SAFETY: mapped as long as the tape lives (R1); everybody looks at it as an atomic (R2).
+        unsafe {
+            AtomicU64::from_ptr(pointer.cast())
+        }
+    }
+}
+
+/// 512 KiB of places, which is some ten thousand.
+const PLACES: usize = 64 * 1024;
+
+/// 256 KiB for each of two pages of last words.
+const WORDS: usize = 32 * 1024;
+
+fn words_needed(capacity: usize, places: usize, words: usize) -> usize {
+    at::END + capacity * RECORD + places + 2 * words
+}
+
+fn foreign(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// Who writes. There is one for a tape, and one thread at a time uses it.
+pub struct Writer {
+    tape: Arc<Tape>,
+    /// What the header says, without asking it.
+    head: std::cell::Cell<u64>,
+    mask: u64,
+    slots: *const AtomicU64,
+    places: std::cell::Cell<u32>,
+}
+
+impl Writer {
+    /// The only writer of a tape.
+    pub fn new(tape: Arc<Tape>) -> Self {
+        let slots: *const AtomicU64 = tape.word(at::END);
+        let (head, mask) = (std::cell::Cell::new(tape.head()), tape.capacity - 1);
+        let places = std::cell::Cell::new(tape.places().len() as u32);
+        Self { tape, head, mask, slots, places }
+    }
+
+    /// The tape.
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.tape
+    }
+
+    /// Writes an event that happens now.
+    #[inline]
+    pub fn write(&self, event: Event) -> u64 {
+        let stamp = ticks();
+        self.write_at(Event { stamp, ..event });
+        stamp
+    }
+
+    /// Writes an event with the stamp that it has. 32 bytes and the count: 3 ns.
+    #[inline]
+    pub fn write_at(&self, event: Event) {
+        let record = event.record();
+        let head = self.head.get();
+        let first = (head & self.mask) as usize * RECORD;
+        // SAFETY: the masked position is within the ring, which lies in the mapping (R1, R3).
+        let slot = unsafe { self.slots.add(first).cast::<[AtomicU64; RECORD]>() };
+        // SAFETY: as above, and everybody looks at it as atomics (R2).
+        let slot = unsafe { &*slot };
+        // Who sees a word of this event also sees that the one before is complete: readers stay away from what is written over.
+        std::sync::atomic::fence(Ordering::Release);
+        for (word, value) in slot.iter().zip([record.stamp, record.head, record.subject, record.value]) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.head.set(head + 1);
+        self.tape.word(at::HEAD).store(head + 1, Ordering::Release);
+    }
+
+    /// Enters a place and returns its number, or [`PlaceId::UNKNOWN`] if the table is full.
+    pub fn enter(&self, place: &Place) -> PlaceId {
+        let bytes = place.encode();
+        let used = self.tape.get(at::PLACES_USED) as usize;
+        let after = used + bytes.len().next_multiple_of(size_of::<u64>());
+        if after > self.tape.places * size_of::<u64>() {
+            return PlaceId::UNKNOWN;
+        }
+        self.tape.store_bytes(self.tape.places_at() + used / size_of::<u64>(), &bytes);
+        self.tape.word(at::PLACES_USED).store(after as u64, Ordering::Release);
+        self.places.set(self.places.get() + 1);
+        PlaceId(self.places.get())
+    }
+}
+
+/// Who reads, from some position on.
+pub struct Reader {
+    tape: Arc<Tape>,
+    next: u64,
+    places_read: usize,
+}
+
+/// How many events behind the writer may be in the middle of being written over.
+const MARGIN: u64 = 8;
+
+impl Reader {
+    /// Reads all that a tape still has.
+    pub fn new(tape: Arc<Tape>) -> Self {
+        Self { tape, next: 0, places_read: 0 }
+    }
+
+    /// The tape.
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.tape
+    }
+
+    /// Hands over what was written since the last time, at most `limit` events, and returns how many were lost before them.
+    pub fn read(&mut self, limit: usize, mut take: impl FnMut(&Event)) -> u64 {
+        let head = self.tape.head();
+        let oldest = head.saturating_sub(self.tape.capacity - MARGIN);
+        let mut lost = oldest.saturating_sub(self.next);
+        self.next = self.next.max(oldest);
+        let end = head.min(self.next + limit as u64);
+        while self.next < end {
+            let first = at::END + (self.next & (self.tape.capacity - 1)) as usize * RECORD;
+            let [stamp, head, subject, value] = [0, 1, 2, 3].map(|word| self.tape.get(first + word));
+            // Whatever was written over meanwhile is not taken.
+            std::sync::atomic::fence(Ordering::Acquire);
+            let oldest = self.tape.get(at::HEAD).saturating_sub(self.tape.capacity - MARGIN);
+            if oldest > self.next {
+                lost += oldest.min(end) - self.next;
+                self.next = oldest.min(end);
+                continue;
+            }
+            self.next += 1;
+            if let Some(event) = (Record { stamp, head, subject, value }).event() {
+                take(&event);
+            }
+        }
+        lost
+    }
+
+    /// Whether the writer has written more than was read.
+    pub fn is_behind(&self) -> bool {
+        self.next < self.tape.head()
+    }
+
+    /// Adds the places that were entered since the last time.
+    pub fn read_places(&mut self, places: &mut Vec<Place>) {
+        self.places_read = self.tape.read_places(self.places_read, places);
+    }
+}
+
+// SAFETY: the pointer leads into the mapping that the `Arc` keeps (R1), which any thread may look at (R2). The cells are for one thread at
+// a time, which is what `Send` asks for.
+unsafe impl Send for Writer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Owner};
+
+    fn tape(capacity: usize) -> Arc<Tape> {
+        Tape::anonymous(capacity).unwrap_or_else(|error| panic!("no memory for a test: {error}"))
+    }
+
+    fn event(subject: u64) -> Event {
+        Event { subject, ..Event::new(Kind::Step, 1) }
+    }
+
+    fn subjects(reader: &mut Reader) -> (Vec<u64>, u64) {
+        let mut seen = Vec::new();
+        let lost = reader.read(usize::MAX >> 1, |event| seen.push(event.subject));
+        (seen, lost)
+    }
+
+    #[test]
+    fn events_are_read_once_and_in_order() {
+        let tape = tape(64);
+        let (writer, mut reader) = (Writer::new(Arc::clone(&tape)), Reader::new(tape));
+        (0..10).for_each(|subject| {
+            writer.write(event(subject));
+        });
+        assert_eq!(subjects(&mut reader), ((0..10).collect(), 0));
+        assert_eq!(subjects(&mut reader), (vec![], 0));
+        assert!(!reader.is_behind());
+    }
+
+    #[test]
+    fn what_was_written_over_is_counted_and_not_read() {
+        let tape = tape(64);
+        let (writer, mut reader) = (Writer::new(Arc::clone(&tape)), Reader::new(tape));
+        (0..1_000).for_each(|subject| {
+            writer.write(event(subject));
+        });
+        let (seen, lost) = subjects(&mut reader);
+        assert_eq!(seen, (1_000 - seen.len() as u64..1_000).collect::<Vec<_>>());
+        assert_eq!(lost + seen.len() as u64, 1_000);
+        assert!(seen.len() >= 50);
+    }
+
+    #[test]
+    fn a_reader_that_races_with_the_writer_sees_whole_events_only() {
+        const COUNT: u64 = if cfg!(miri) { 300 } else { 200_000 };
+        let tape = tape(64);
+        let writer = Writer::new(Arc::clone(&tape));
+        let mut reader = Reader::new(tape);
+        let writing = std::thread::spawn(move || {
+            (0..COUNT).for_each(|number| writer.write_at(Event { stamp: number, value: number, ..event(number) }));
+        });
+        let (mut last, mut count, mut lost) = (None, 0, 0);
+        while count + lost < COUNT {
+            lost += reader.read(1_000, |event| {
+                assert_eq!((event.stamp, event.value), (event.subject, event.subject), "halves of two events");
+                assert!(last < Some(event.subject), "{last:?} came before {}", event.subject);
+                last = Some(event.subject);
+                count += 1;
+            });
+        }
+        assert!(writing.join().is_ok());
+    }
+
+    #[test]
+    fn places_have_the_numbers_they_were_entered_with() {
+        let tape = tape(64);
+        let (writer, mut reader) = (Writer::new(Arc::clone(&tape)), Reader::new(tape));
+        let place =
+            |line| Place { file: "app.py".to_owned(), line, function: "main".to_owned(), owner: Owner::Program };
+        let mut places = Vec::new();
+        for line in 1..=5 {
+            assert_eq!(writer.enter(&place(line)), PlaceId(line));
+            reader.read_places(&mut places);
+        }
+        assert_eq!(places, (1..=5).map(place).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_table_of_places_gives_no_more_numbers() {
+        let writer = Writer::new(tape(64));
+        let place = Place { file: "x".repeat(4_000), line: 1, function: String::new(), owner: Owner::Python };
+        let numbers: Vec<PlaceId> = (0..200).map(|_| writer.enter(&place)).collect();
+        assert_eq!(numbers.last(), Some(&PlaceId::UNKNOWN));
+        let known = numbers.iter().filter(|number| **number != PlaceId::UNKNOWN).count();
+        assert_eq!(writer.tape().places().len(), known);
+    }
+
+    #[test]
+    fn last_words_are_those_written_last() {
+        let tape = tape(64);
+        assert_eq!(tape.words(), b"");
+        for text in ["first", "second, and longer", "third"] {
+            tape.keep_words(text.as_bytes());
+            assert_eq!(tape.words(), text.as_bytes());
+        }
+        assert!(!tape.is_finished());
+        tape.finish();
+        assert!(tape.is_finished());
+    }
+
+    #[test]
+    fn ticks_become_the_time_that_has_passed() {
+        let tape = tape(64);
+        let start = ticks();
+        let began = std::time::Instant::now();
+        while began.elapsed().as_millis() < 20 {
+            std::hint::spin_loop();
+        }
+        tape.compare_clocks(began.elapsed().as_nanos() as u64);
+        let took = tape.scale().duration(ticks() - start);
+        assert!((15_000_000..60_000_000).contains(&took), "{took} ns for 20 ms");
+    }
+}

@@ -1,0 +1,14 @@
+//! From when on something is too much.
+
+/// From when on something is too much. Times in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A callback that runs longer blocks the loop; as long as asyncio's debug mode allows.
+    pub blocked: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { blocked: 100_000_000 }
+    }
+}
