@@ -96,21 +96,23 @@ fn pitfalls(root: &Path, broken: &mut Vec<String>) {
     for pitfall in CATALOGUE {
         let folder = folder_of(root, pitfall.about.name);
         let texts = [("page.md", HEADINGS.as_slice()), ("cases.md", CASE_HEADINGS.as_slice())];
+        let has_rule = !pitfall.rules.is_empty();
         let (mut hits, mut look_alikes) = (0, 0);
-        for (name, headings) in texts {
+        // Cases are programs for the checker.
+        for (name, headings) in &texts[..if has_rule { 2 } else { 1 }] {
             let path = folder.join(name);
             let Ok(text) = std::fs::read_to_string(&path) else {
                 broken.push(format!("{}: missing", path.display()));
                 continue;
             };
-            if page::headings(&text) != headings {
+            if page::headings(&text) != *headings {
                 broken.push(format!("{}: its headings are {headings:?}, in this order", path.display()));
             }
             let blocks = page::blocks(&text);
             hits += blocks.iter().map(Block::hits).sum::<usize>();
             look_alikes += blocks.iter().filter(|block| block.hits() == 0).count();
         }
-        if hits == 0 || look_alikes < hits {
+        if has_rule && (hits == 0 || look_alikes < hits) {
             broken.push(format!(
                 "{}: {hits} marks and {look_alikes} look-alikes; there must be as many",
                 folder.display()

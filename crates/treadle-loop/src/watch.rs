@@ -15,7 +15,7 @@ use crate::source::Source;
 
 /// Runs one callback.
 pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
-    let run = || match core.event_loop().filter(|_| core.is_debug()) {
+    let run = || match debugged(core) {
         Some(event_loop) => event_loop.method(&names()._run_in_debug_mode, [handle.object()]).map(drop),
         None => Handle::run(handle),
     };
@@ -50,12 +50,18 @@ pub(crate) fn flush(core: &Core, source: &Source, call: impl FnOnce() -> Result<
 
 /// Calls a transport, which has no handle that could be complained of.
 fn timed(core: &Core, transport: &Object, call: impl FnOnce() -> Result<()>) -> Result<()> {
-    let Some(event_loop) = core.event_loop().filter(|_| core.is_debug()) else { return call() };
+    let Some(event_loop) = debugged(core) else { return call() };
     // Afterwards it may have another one, or none.
     let protocol = transport.attribute(&names()._protocol)?;
     let started = event_loop.method(&names().time, [])?;
     call()?;
     event_loop.method(&names()._transport_ran, [transport, &protocol, &started]).map(drop)
+}
+
+/// The loop's object, if it is in debug mode.
+#[inline]
+fn debugged(core: &Core) -> Option<Object> {
+    if core.is_debug() { core.event_loop() } else { None }
 }
 
 /// Asks the system; `poll` also says when it had the answer.

@@ -32,7 +32,8 @@ pub struct File<'p> {
     pub text: String,
 }
 
-/// `# error: words` at the end of a line: a finding on that line whose message contains the words.
+/// `# error: words` at the end of a line: a finding of the checker on that line whose message contains the words. `# watch: words` is the same
+/// for the doctor.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mark<'p> {
     /// The line in the file, from 1.
@@ -42,9 +43,14 @@ pub struct Mark<'p> {
 }
 
 impl Block<'_> {
-    /// How many findings the block's marks ask for.
+    /// How many findings the block's marks ask the checker for.
     pub fn hits(&self) -> usize {
         self.files.iter().map(|file| file.marks().count()).sum()
+    }
+
+    /// How many findings they ask the doctor for.
+    pub fn watches(&self) -> usize {
+        self.files.iter().map(|file| file.watches().count()).sum()
     }
 }
 
@@ -52,9 +58,20 @@ impl File<'_> {
     /// The marks in the file.
     pub fn marks(&self) -> impl Iterator<Item = Mark<'_>> {
         self.text.lines().enumerate().filter_map(|(at, line)| {
-            line.split_once("# error: ").map(|(_, words)| Mark { line: at + 1, words: words.trim() })
+            line.split_once("# error: ").map(|(_, words)| Mark { line: at + 1, words: before_watch(words) })
         })
     }
+
+    /// The marks for the doctor: `# watch: words`, after one for the checker if there is one.
+    pub fn watches(&self) -> impl Iterator<Item = Mark<'_>> {
+        self.text.lines().enumerate().filter_map(|(at, line)| {
+            line.split_once("# watch: ").map(|(_, words)| Mark { line: at + 1, words: words.trim() })
+        })
+    }
+}
+
+fn before_watch(words: &str) -> &str {
+    words.split_once("# watch: ").map_or(words, |(words, _)| words).trim()
 }
 
 /// The level-two headings of a page, in order.
@@ -115,6 +132,19 @@ fn add_line<'p>(block: &mut Block<'p>, line: &'p str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_may_be_marked_for_both() {
+        let page = "```py run\nf()  # error: bad thing # watch: worse\ng()  # watch: slow\n```\n";
+        let blocks = blocks(page);
+        let file = &blocks[0].files[0];
+        assert_eq!(file.marks().collect::<Vec<_>>(), [Mark { line: 1, words: "bad thing" }]);
+        assert_eq!(
+            file.watches().collect::<Vec<_>>(),
+            [Mark { line: 1, words: "worse" }, Mark { line: 2, words: "slow" }]
+        );
+        assert_eq!((blocks[0].hits(), blocks[0].watches()), (1, 2));
+    }
 
     const PAGE: &str = "# name\n\n## What it looks like\n\n```py\nx = 1\nf()  # error: bad\n```\n\n```text\n## no heading\n```\n\n\
                         ## When it is fine\n\n```py run\n# file: a/b.py\ny\n# file: c.py\nz\n```\n";
