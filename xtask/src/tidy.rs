@@ -22,7 +22,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("treadle-check", &["treadle-finding", "treadle-program", "treadle-pitfalls"]),
     (
         "treadle-doctor",
-        &["treadle-events", "treadle-finding", "treadle-run", "treadle-loop", "treadle-pitfalls", "treadle-view"],
+        &[
+            "treadle-events",
+            "treadle-finding",
+            "treadle-program",
+            "treadle-run",
+            "treadle-loop",
+            "treadle-pitfalls",
+            "treadle-view",
+        ],
     ),
     (
         "treadle-cli",

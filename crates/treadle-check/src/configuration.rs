@@ -39,6 +39,8 @@ pub struct Configuration {
     pub python_version: Option<(u8, u8)>,
     /// Whether chains go on inside installed packages.
     pub follow_installed: bool,
+    /// How to watch a running program, as written; the doctor makes sense of it.
+    pub watch: Option<serde_json::Value>,
     /// The project's own claims.
     pub books: Vec<Book>,
 }
@@ -77,9 +79,10 @@ struct Table {
     follow_installed: bool,
     #[serde(default)]
     knowledge: Vec<Claim>,
+    watch: Option<serde_json::Value>,
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "select",
     "extend-select",
     "ignore",
@@ -91,6 +94,7 @@ const KEYS: [&str; 11] = [
     "python-version",
     "follow-installed",
     "knowledge",
+    "watch",
 ];
 
 impl Configuration {
@@ -109,6 +113,7 @@ impl Configuration {
             python: None,
             python_version: None,
             follow_installed: false,
+            watch: None,
             books: Vec::new(),
         }
     }
@@ -204,6 +209,7 @@ impl Configuration {
         self.select = table.select;
         self.extend_select = table.extend_select;
         self.ignore = table.ignore;
+        self.watch = table.watch;
         self.excludes = table.exclude;
         self.sources = table.src.into_iter().map(|source| self.project.join(source)).collect();
         self.python = table.python.map(|python| self.project.join(python));

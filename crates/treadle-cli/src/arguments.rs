@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Check(Box<Check>),
     /// Run a program on treadle's event loop
     Run(Run),
+    /// Show what a program under `treadle run --watch` is doing: loops, tasks, waits, findings
+    Snapshot(Snapshot),
     /// Measure a program, a server or a built-in load on several event loops
     Bench(Bench),
     /// Print the page of a pitfall
@@ -146,7 +148,7 @@ Examples:
   treadle run -X dev -W error app.py
   treadle run --python .venv app.py
 
-Exit codes: the program's own; 2 also when it could not be started. With `--check`: 0 all hosts are
+Exit codes: the program's own; 2 also when it could not be started, 3 by `--fail-on`. With `--check`: 0 all hosts are
 caught, 1 some are not, 2 could not work.";
 
 #[derive(Args, Debug)]
@@ -165,6 +167,34 @@ pub(crate) struct Run {
     /// List the servers and frameworks that the interpreter has, and how each comes to the loop
     #[arg(long)]
     pub(crate) check: bool,
+    /// Have the doctor watch the program and say what is wrong in it, at which line: while it runs,
+    /// and all of it at the end; `--watch=json` writes an object on each line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text",
+        value_parser = ["text", "json"],
+        conflicts_with = "check",
+        help_heading = "The doctor"
+    )]
+    pub(crate) watch: Option<String>,
+    /// Write findings to the end of a file, or to a descriptor's number [default: 2]
+    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    pub(crate) watch_to: Option<PathBuf>,
+    /// End with 3 if one of these pitfalls was met and the program itself ends with 0; `any` is all
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "watch", help_heading = "The doctor")]
+    pub(crate) fail_on: Vec<String>,
+    /// From when on something is too much: `blocked-loop=50ms`
+    #[arg(long, value_name = "NAME=TIME", requires = "watch", value_parser = pair, help_heading = "The doctor")]
+    pub(crate) threshold: Vec<(String, String)>,
+    /// Do not report what stands in this file; `--write-baseline` makes it
+    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Write what is found to a file for `--baseline`, at the end
+    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    pub(crate) write_baseline: Option<PathBuf>,
     /// What comes before the rest of the command, from `python -m treadle`
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(crate) python_option: Vec<OsString>,
@@ -178,6 +208,21 @@ pub(crate) struct Run {
         value_name = "COMMAND"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+/// `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write `NAME=TIME`, for instance `blocked-loop=50ms`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Snapshot {
+    /// The number of a process that is watched [default: the only one there is]
+    pub(crate) process: Option<u32>,
+    /// An object of JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const BENCH_USAGE: &str = "\

@@ -11,6 +11,8 @@ mod explain;
 mod list;
 mod output;
 mod run;
+#[cfg(unix)]
+mod snapshot;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,6 +29,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The help text of each command, for the documentation.
 pub fn help() -> Vec<(String, String)> {
     arguments::help()
+}
+
+/// What `[tool.treadle.watch]` says, from a directory upwards.
+///
+/// # Errors
+/// In words: the settings cannot be read, or say what is not known.
+#[cfg(unix)]
+pub fn watch_settings(start: &std::path::Path) -> Result<treadle_doctor::Settings, String> {
+    run::watch::of_project(start).map_err(|error| format!("{error:#}"))
 }
 
 /// Like [`run`], with the exit code as a number.
@@ -46,6 +57,10 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Bench(options) => bench::run(options),
         #[cfg(not(unix))]
         Command::Bench(_) => Err(anyhow::anyhow!("event loops are compared on Linux and macOS only")),
+        #[cfg(unix)]
+        Command::Snapshot(options) => snapshot::run(options),
+        #[cfg(not(unix))]
+        Command::Snapshot(_) => Err(anyhow::anyhow!("programs are watched on Linux and macOS only")),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

@@ -13,6 +13,8 @@ use anyhow::{Context, bail};
 use crate::arguments::Run;
 
 mod script;
+#[cfg(unix)]
+pub(crate) mod watch;
 
 pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     if cfg!(not(unix)) {
@@ -20,6 +22,8 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     }
     let mut arguments: Vec<OsString> = options.python_option.iter().chain(&options.command).cloned().collect();
     let program = program(arguments.iter().map(OsString::as_os_str))?;
+    #[cfg(unix)]
+    let settings = options.watch.as_deref().map(|format| watch::settings(options, format)).transpose()?;
     let python = interpreter(options.python.as_deref())?;
     let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
     let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();
@@ -29,7 +33,12 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     } else {
         find_script(&mut arguments, program, &python)?;
     }
-    become_program(command.args(arguments)).with_context(|| python.display().to_string())
+    command.args(arguments);
+    #[cfg(unix)]
+    if let Some(settings) = settings {
+        return watch::watch(command, settings, options);
+    }
+    become_program(&mut command).with_context(|| python.display().to_string())
 }
 
 /// Puts the file of a console script in the place of its name.
@@ -61,7 +70,7 @@ pub(crate) fn launched(python: &Path, words: &str) -> anyhow::Result<Command> {
         path.push(inherited);
     }
     let mut command = Command::new(python);
-    command.env("PYTHONPATH", path).env_remove(OPTIONS);
+    command.env("PYTHONPATH", path).env_remove(OPTIONS).env_remove("TREADLE_WATCH");
     if !words.is_empty() {
         command.env(OPTIONS, words);
     }

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use treadle_events::{Note, Reader, Tape};
 use treadle_finding::Sighting;
-use treadle_run::Thresholds;
-use treadle_view::{Closing, closing, sighting, sighting_json};
+use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json};
 
+use crate::agent::Agent;
+use crate::allowed::Allowed;
 use crate::examination::Examination;
+use crate::settings::{Output, Settings};
 
 /// How often the tape is read.
 const TICK: Duration = Duration::from_millis(10);
@@ -19,38 +21,21 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often the pitfalls are asked.
 const ROUND: Duration = Duration::from_millis(200);
 
-/// How the doctor is to work.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// From when on something is too much.
-    pub thresholds: Thresholds,
-    /// How findings are written.
-    pub output: Output,
-}
-
-/// How findings are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Output {
-    /// For people: each when it is first seen, and all at the end.
-    #[default]
-    Text,
-    /// For programs: an object on a line for each, and one at the end.
-    Json,
-    /// Not at all; whoever wants them asks.
-    Silent,
-}
-
 /// The doctor of this process.
 pub struct Doctor {
     messages: Sender<Message>,
     found: Arc<Mutex<Vec<Sighting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Without one nobody can ask from outside, which is no reason not to watch.
+    _agent: Option<Agent>,
 }
 
 enum Message {
     Note(Note),
     /// Look now, and say when that is done.
     Look(Sender<()>),
+    /// Somebody asks from outside.
+    Question(String, Sender<String>),
     /// Look once more, say all, and end.
     Finish,
 }
@@ -59,20 +44,33 @@ impl Doctor {
     /// Begins to read a tape, in a thread. What there is to say is written to `out`.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn start(tape: Arc<Tape>, options: Options, out: Box<dyn Write + Send>) -> std::io::Result<Self> {
+    /// The system gives no thread; the settings name what is not there, or a baseline that is none.
+    pub fn start(tape: Arc<Tape>, settings: &Settings, out: Box<dyn Write + Send>) -> std::io::Result<Self> {
+        let wrong = |words: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, words);
+        settings.check().map_err(wrong)?;
+        let mut allowed = Allowed::new(settings.ignore.clone());
+        if let Some(baseline) = &settings.baseline {
+            let shown = baseline.display();
+            allowed = allowed.with_baseline(baseline).map_err(|error| wrong(format!("{shown}: {error}")))?;
+        }
+        let thresholds = settings.thresholds().map_err(wrong)?;
         let (messages, received) = channel();
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
-            examination: Examination::new(Reader::new(tape), options.thresholds),
-            output: options.output,
+            examination: Examination::new(Reader::new(tape), thresholds, allowed),
+            output: settings.output,
             out,
             found: Arc::clone(&found),
             began: Instant::now(),
+            is_follower: settings.is_follower,
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
-        Ok(Self { messages, found, thread: Mutex::new(Some(thread)) })
+        let agent = Agent::start({
+            let messages = messages.clone();
+            move |question| answer(&messages, question)
+        });
+        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), _agent: agent.ok() })
     }
 
     /// Tells the doctor something in words.
@@ -101,6 +99,13 @@ impl Doctor {
     }
 }
 
+/// Passes a question on to the thread, from outside or from the program.
+fn answer(messages: &Sender<Message>, question: &str) -> String {
+    let (answer, wait) = channel();
+    let _ = messages.send(Message::Question(question.to_owned(), answer));
+    wait.recv().unwrap_or_else(|_| String::from(r#"{"error": "the doctor has finished"}"#))
+}
+
 /// What the thread has.
 struct Visit {
     examination: Examination,
@@ -108,6 +113,7 @@ struct Visit {
     out: Box<dyn Write + Send>,
     found: Arc<Mutex<Vec<Sighting>>>,
     began: Instant,
+    is_follower: bool,
 }
 
 impl Visit {
@@ -122,6 +128,10 @@ impl Visit {
                 Ok(Message::Look(done)) => {
                     self.look();
                     let _ = done.send(());
+                }
+                Ok(Message::Question(question, answer)) => {
+                    self.look();
+                    let _ = answer.send(self.answer(&question));
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -153,6 +163,37 @@ impl Visit {
             self.say(sighting);
         }
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = self.examination.found().to_vec();
+        self.keep_words();
+    }
+
+    /// Leaves the findings in the tape, for whoever reads it when this process is gone.
+    fn keep_words(&self) {
+        let mut closing = self.closing();
+        let tape = self.examination.reader().tape();
+        loop {
+            let text = closing_json(&closing).to_string();
+            if text.len() <= tape.words_size() {
+                return tape.keep_words(text.as_bytes());
+            }
+            closing.found = &closing.found[..closing.found.len() / 2];
+        }
+    }
+
+    fn answer(&self, question: &str) -> String {
+        match question {
+            "snapshot" => treadle_view::snapshot_json(self.examination.run(), self.examination.found()).to_string(),
+            _ => String::from(r#"{"error": "the question is not known; `snapshot` is"}"#),
+        }
+    }
+
+    fn closing(&self) -> Closing<'_> {
+        let run = self.examination.run();
+        Closing {
+            found: self.examination.found(),
+            watched: self.began.elapsed(),
+            callbacks: run.loops().iter().map(|event_loop| event_loop.callbacks).sum(),
+            lost: run.lost(),
+        }
     }
 
     fn say(&mut self, seen: &Sighting) {
@@ -166,18 +207,15 @@ impl Visit {
     }
 
     fn close(&mut self) {
-        let run = self.examination.run();
-        let summary = Closing {
-            found: self.examination.found(),
-            watched: self.began.elapsed(),
-            callbacks: run.loops().iter().map(|event_loop| event_loop.callbacks).sum(),
-            lost: run.lost(),
+        let summary = self.closing();
+        let text = match self.output {
+            // A process that another one has started is not worth a line if it is well.
+            Output::Text if self.is_follower && summary.found.is_empty() => String::new(),
+            Output::Text => closing_text(&closing_json(&summary)),
+            Output::Json => format!("{}\n", closing_json(&summary)),
+            Output::Silent => String::new(),
         };
-        let _ = match self.output {
-            Output::Text => self.out.write_all(closing(&summary).as_bytes()),
-            Output::Json => writeln!(self.out, "{}", treadle_view::closing_json(&summary)),
-            Output::Silent => Ok(()),
-        };
+        let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();
         self.examination.reader().tape().finish();
     }

@@ -7,6 +7,8 @@ use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Run, Thresholds};
 
+use crate::allowed::Allowed;
+
 /// Events that are taken in before anything else is looked at.
 const BATCH: usize = 100_000;
 
@@ -19,14 +21,16 @@ pub struct Examination {
     run: Run,
     /// In the order in which they were first seen.
     found: Vec<Sighting>,
-    known: HashMap<Key, usize>,
+    /// Where they are there; nothing for what is allowed.
+    known: HashMap<Key, Option<usize>>,
+    allowed: Allowed,
 }
 
 impl Examination {
     /// Nothing was looked at yet.
-    pub fn new(reader: Reader, thresholds: Thresholds) -> Self {
+    pub fn new(reader: Reader, thresholds: Thresholds, allowed: Allowed) -> Self {
         let run = Run::new(reader.tape().scale(), thresholds);
-        Self { reader, run, found: Vec::new(), known: HashMap::new() }
+        Self { reader, run, found: Vec::new(), known: HashMap::new(), allowed }
     }
 
     /// Takes in what the process has written since the last time.
@@ -55,12 +59,15 @@ impl Examination {
         let mut new = Vec::new();
         for sighting in watch(&self.run) {
             let key = (sighting.about.name, sighting.site.clone(), sighting.message.clone());
-            if let Some(at) = self.known.get(&key) {
-                self.found[*at] = sighting;
-            } else {
-                self.known.insert(key, self.found.len());
-                self.found.push(sighting.clone());
-                new.push(sighting);
+            match self.known.get(&key) {
+                Some(Some(at)) => self.found[*at] = sighting,
+                Some(None) => {}
+                None if self.allowed.allows(&sighting) => drop(self.known.insert(key, None)),
+                None => {
+                    self.known.insert(key, Some(self.found.len()));
+                    self.found.push(sighting.clone());
+                    new.push(sighting);
+                }
             }
         }
         new

@@ -4,8 +4,19 @@
 //! touches Python. Whatever goes wrong in here stays in here: the program does not hear of it.
 #![forbid(unsafe_code)]
 
+mod allowed;
+#[cfg(unix)]
 mod doctor;
 mod examination;
+mod settings;
 
-pub use doctor::{Doctor, Options, Output};
+#[cfg(unix)]
+mod agent;
+
+#[cfg(unix)]
+pub use agent::{inquire, watched};
+pub use allowed::{Allowed, write_baseline};
+#[cfg(unix)]
+pub use doctor::Doctor;
 pub use examination::Examination;
+pub use settings::{Output, Settings, To};

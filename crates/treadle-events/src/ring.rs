@@ -222,6 +222,11 @@ impl Tape {
         self.word(at::LATER_TICKS).store(ticks(), Ordering::Release);
     }
 
+    /// How many bytes of words are kept.
+    pub fn words_size(&self) -> usize {
+        self.words * size_of::<u64>()
+    }
+
     /// Keeps words for whoever reads the tape when the process is gone. What is too long is cut.
     pub fn keep_words(&self, text: &[u8]) {
         let count = self.get(at::WORDS_COUNT) + 1;

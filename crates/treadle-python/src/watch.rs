@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Options, Output};
+use treadle_doctor::{Doctor, Settings, To};
 use treadle_events::{Note, Owner, Place, Tape, What, ticks};
 
 /// Events in a ring that nobody else has made.
@@ -17,34 +17,65 @@ static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
 
 /// Starts the doctor of this process.
 ///
-/// `examples` are what `treadle_loop::record` wants; `output` is `text`, `json` or `silent`; `blocked` is in seconds.
+/// `examples` are what `treadle_loop::record` wants, `settings` are [`Settings`] as JSON.
 #[pyfunction]
-#[pyo3(signature = (examples, python, inner, *, output, out, blocked))]
 pub(crate) fn watch(
     examples: [Bound<'_, PyAny>; 5],
     python: String,
     inner: Vec<String>,
-    output: &str,
-    out: i32,
-    blocked: f64,
+    settings: &str,
 ) -> PyResult<()> {
     let mut doctor = DOCTOR.lock().unwrap_or_else(PoisonError::into_inner);
     if doctor.is_some() {
         return Err(PyRuntimeError::new_err("this process is watched already"));
     }
-    let output = match output {
-        "text" => Output::Text,
-        "json" => Output::Json,
-        "silent" => Output::Silent,
-        _ => return Err(PyValueError::new_err("output must be `text`, `json` or `silent`")),
+    let settings: Settings =
+        serde_json::from_str(settings).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    settings.check().map_err(PyValueError::new_err)?;
+    end_with_parent(&settings)?;
+    let tape = match settings.tape {
+        // It is ours: whoever started this process has handed it over.
+        Some(fd) => Tape::create(&handed(fd)?)?,
+        None => Tape::anonymous(CAPACITY)?,
     };
-    let mut options = Options { output, ..Options::default() };
-    options.thresholds.blocked = (blocked * 1e9) as u64;
-    let tape = Tape::anonymous(CAPACITY)?;
-    let started = Doctor::start(Arc::clone(&tape), options, out_of(out)?)?;
+    let started = Doctor::start(Arc::clone(&tape), &settings, out_of(&settings.to)?)?;
     treadle_loop::record(tape, examples.each_ref(), python, inner)?;
     *doctor = Some(Arc::new(started));
     Ok(())
+}
+
+/// Has this process be told to end when the one that waits for it is gone, where the system can do that.
+fn end_with_parent(settings: &Settings) -> PyResult<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(parent) = settings.parent {
+        use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
+        if getppid() != Pid::from_raw(parent as i32) {
+            return Err(PyRuntimeError::new_err("the process that watches this one has ended"));
+        }
+    }
+    let _ = settings;
+    Ok(())
+}
+
+/// What the project of the current directory says, and what is said here, as JSON; the latter counts.
+#[pyfunction]
+pub(crate) fn settings(said: &str) -> PyResult<String> {
+    let wrong = |error: String| PyValueError::new_err(error);
+    let said: Settings = serde_json::from_str(said).map_err(|error| wrong(error.to_string()))?;
+    let settings = treadle_cli::watch_settings(&std::env::current_dir()?).map_err(wrong)?.under(said);
+    settings.check().map_err(wrong)?;
+    serde_json::to_string(&settings).map_err(|error| wrong(error.to_string()))
+}
+
+/// Leaves the doctor to the process that this one was forked from.
+#[pyfunction]
+pub(crate) fn forget() {
+    // A thread that is not here may have held it; then it stays, and this process goes unwatched.
+    if let Ok(mut doctor) = DOCTOR.try_lock() {
+        std::mem::forget(doctor.take());
+    }
 }
 
 /// Tells the doctor something in words; nothing happens if there is none.
@@ -94,11 +125,20 @@ fn current() -> Option<Arc<Doctor>> {
 }
 
 /// A descriptor of our own for what is said, so that the program may close its.
-fn out_of(fd: i32) -> io::Result<Box<dyn Write + Send>> {
-    let own: OwnedFd = match fd {
-        2 => std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned()?,
-        1 => std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?,
-        _ => File::options().append(true).open(format!("/dev/fd/{fd}"))?.into(),
-    };
-    Ok(Box::new(File::from(own)))
+fn out_of(to: &To) -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(match to {
+        To::Descriptor(2) => File::from(io::stderr().as_fd().try_clone_to_owned()?),
+        To::Descriptor(1) => File::from(io::stdout().as_fd().try_clone_to_owned()?),
+        To::Descriptor(fd) => File::options().append(true).open(path_of(*fd))?,
+        To::File(path) => File::options().append(true).create(true).open(path)?,
+    }))
+}
+
+/// A descriptor of our own for the file that another process shares with this one.
+fn handed(fd: i32) -> io::Result<File> {
+    File::options().read(true).write(true).open(path_of(fd))
+}
+
+fn path_of(fd: i32) -> String {
+    if cfg!(target_os = "linux") { format!("/proc/self/fd/{fd}") } else { format!("/dev/fd/{fd}") }
 }

@@ -11,6 +11,7 @@ mod place;
 mod plain;
 mod sarif;
 mod sighting;
+mod snapshot;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ pub use json::{json, json_lines};
 pub use page::page;
 pub use plain::{concise, github, statistics};
 pub use sarif::sarif;
-pub use sighting::{Closing, closing, closing_json, duration, place, sighting, sighting_json};
+pub use sighting::{Closing, closing_json, closing_text, duration, place, sighting, sighting_json};
+pub use snapshot::{snapshot_json, snapshot_text};
 
 /// The decoded text of files that have findings.
 pub trait Sources {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use treadle_finding::{Severity, Sighting, Site};
+use treadle_finding::{Sighting, Site};
 
 /// What there is to say at the end.
 pub struct Closing<'a> {
@@ -21,7 +21,7 @@ pub struct Closing<'a> {
 
 /// A finding with its line, for people.
 pub fn sighting(seen: &Sighting) -> String {
-    let word = if seen.is_suspected { "suspected " } else { "" };
+    let word = if seen.is_suspected { "suspected: " } else { "" };
     let mut text = format!("{}[{}]: {word}{}\n", seen.severity, seen.about.name, seen.message);
     if seen.site.line > 0 {
         let _ = writeln!(text, "  --> {}", place(&seen.site));
@@ -37,33 +37,54 @@ pub fn sighting(seen: &Sighting) -> String {
     text
 }
 
-/// The summary at the end, for people: one line if there is nothing.
-pub fn closing(closing: &Closing<'_>) -> String {
-    let watched = duration(closing.watched.as_nanos() as u64);
-    let lost = if closing.lost > 0 { format!(", {} events lost", closing.lost) } else { String::new() };
-    let scope = format!("watched {watched} and {} callbacks{lost}", closing.callbacks);
-    if closing.found.is_empty() {
+/// The summary at the end, made of what [`closing_json`] gives, for people: one line if nothing was found.
+pub fn closing_text(closing: &Value) -> String {
+    let none = Vec::new();
+    let found = closing["findings"].as_array().unwrap_or(&none);
+    let watched = duration(nanoseconds(&closing["watched_seconds"]));
+    let lost = closing["lost_events"].as_u64().filter(|lost| *lost > 0);
+    let lost = lost.map_or_else(String::new, |lost| format!(", {lost} events lost"));
+    let scope = format!("watched {watched} and {} callbacks{lost}", closing["callbacks"].as_u64().unwrap_or(0));
+    let (Some(first), count) = (found.iter().max_by_key(|seen| weight(seen)), found.len()) else {
         return format!("treadle: nothing found; {scope}\n");
-    }
-    let count = closing.found.len();
+    };
     let mut text = format!("treadle: {count} finding{}; {scope}\n", if count == 1 { "" } else { "s" });
-    let mut order: Vec<&Sighting> = closing.found.iter().collect();
-    order.sort_by_key(|seen| (std::cmp::Reverse(seen.severity), seen.is_suspected, std::cmp::Reverse(seen.worst)));
+    let mut order: Vec<&Value> = found.iter().collect();
+    order.sort_by_key(|seen| std::cmp::Reverse(weight(seen)));
     for seen in order {
-        let times = if seen.count == 1 { String::new() } else { format!(", {} times", seen.count) };
-        let worst = seen.worst.map_or_else(String::new, |worst| format!(", at worst {}", duration(worst)));
+        let word = |name: &str| seen[name].as_str().unwrap_or_default();
+        let times = seen["count"].as_u64().filter(|count| *count > 1);
+        let times = times.map_or_else(String::new, |times| format!(", {times} times"));
+        let worst = nanoseconds(&seen["worst_seconds"]);
+        let worst = if worst == 0 { String::new() } else { format!(", at worst {}", duration(worst)) };
+        let site = Site {
+            path: word("path").to_owned(),
+            line: seen["line"].as_u64().unwrap_or(0) as u32,
+            function: word("function").to_owned(),
+            package: seen["package"].as_str().map(str::to_owned),
+        };
+        let suspected = if seen["suspected"] == true { "suspected: " } else { "" };
         let _ = writeln!(
             text,
-            "  {}[{}] {}: {}{times}{worst}",
-            seen.severity,
-            seen.about.name,
-            place(&seen.site),
-            seen.message
+            "  {}[{}] {}: {suspected}{}{times}{worst}",
+            word("severity"),
+            word("name"),
+            place(&site),
+            word("message")
         );
     }
-    let first = closing.found.iter().find(|seen| seen.severity == Severity::Error).unwrap_or(&closing.found[0]);
-    let _ = writeln!(text, "`treadle explain {}` says what to write instead", first.about.name);
+    let _ =
+        writeln!(text, "`treadle explain {}` says what to write instead", first["name"].as_str().unwrap_or_default());
     text
+}
+
+/// What comes first in a summary: what is sure, hurts, and took long.
+fn weight(seen: &Value) -> (bool, bool, u64) {
+    (seen["severity"] == "error", seen["suspected"] == false, nanoseconds(&seen["worst_seconds"]))
+}
+
+fn nanoseconds(seconds: &Value) -> u64 {
+    (seconds.as_f64().unwrap_or(0.0) * 1e9) as u64
 }
 
 /// A finding for programs.

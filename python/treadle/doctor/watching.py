@@ -4,18 +4,24 @@ import asyncio
 import atexit
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
-from typing import Any
+from typing import Any, Literal
 
 from treadle import _native
 from treadle.doctor import tales
+from treadle.hosts import hooks
 
-__all__ = ["findings", "finish", "watch"]
+__all__ = ["begin", "findings", "finish", "watch"]
 
 # asyncio's package and ours: what they do, they do for somebody else.
 _INNER = [os.path.dirname(asyncio.__file__), os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120
 _PYTHON = os.path.dirname(os.__file__)  # noqa: PTH120
+
+
+# What the doctor of this process goes by.
+_settings: str | None = None
 
 
 class _Stage:
@@ -53,21 +59,54 @@ def _examples() -> list[Any]:
     return [pending, cancelled, finished, task, first_step]
 
 
-def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
+def watch(  # noqa: PLR0913 - each is a setting of its own
+    *,
+    output: Literal["text", "json", "silent"] = "text",
+    to: int | str | os.PathLike[str] = 2,
+    thresholds: Mapping[str, str] | None = None,
+    ignore: Iterable[str] = (),
+    baseline: str | os.PathLike[str] | None = None,
+    settings: bool = True,
+) -> None:
     """Begin to watch this process, until it ends.
+
+    What ``[tool.treadle.watch]`` says in the current directory's project holds where nothing is said here. ``treadle run
+    --watch`` calls this; a program that starts its loop by :func:`treadle.run` calls it before, or in its main coroutine.
 
     Args:
         output: ``"text"`` for people, ``"json"`` for programs (an object on a line for each finding, and one at the end),
-            ``"silent"`` for those who ask :func:`findings`.
-        file: the descriptor that is written to; standard error by default.
-        blocked: from how many seconds on a callback blocks the loop; 0.1 as in asyncio's debug mode.
+            ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
+        to: what is written to: a descriptor, or a file that is appended to; standard error by default.
+        thresholds: from when on something is too much, by the name of the pitfall: ``{"blocked-loop": "50ms"}``.
+        ignore: names of pitfalls not to report.
+        baseline: a file of findings that are known, as ``treadle run --write-baseline`` makes it.
+        settings: whether the project's settings are read.
 
     Raises:
         RuntimeError: the process is watched already.
-        ValueError: there is no such output.
+        ValueError: something is named that does not exist.
+        OSError: a file cannot be read or written.
 
     """
-    _native.watch(_examples(), _PYTHON, _INNER, output=output, out=file, blocked=blocked)
+    said = {
+        "output": output,
+        "to": to if isinstance(to, int) else os.fspath(to),
+        "thresholds": dict(thresholds or {}),
+        "ignore": list(ignore),
+        "baseline": None if baseline is None else os.fspath(baseline),
+    }
+    begin(_native.settings(json.dumps(said)) if settings else json.dumps(said))
+
+
+def begin(settings: str) -> None:
+    """Begin to watch, as settings in JSON say."""
+    global _settings  # noqa: PLW0603 - there is one doctor in a process
+    _native.watch(_examples(), _PYTHON, _INNER, settings)
+    _settings = settings
+    tape = json.loads(settings).get("tape")
+    if tape is not None:
+        # The memory stays; processes that this one starts need not inherit it.
+        os.close(tape)
     tales.listen()
     running = asyncio._get_running_loop()
     if hasattr(running, "_look_for_recorder"):
@@ -87,6 +126,29 @@ def finish() -> int:
         How many findings there are; 0 if nothing is watched.
 
     """
+    global _settings  # noqa: PLW0603
+    _settings = None
     atexit.unregister(finish)
     tales.stop_listening()
     return _native.finish()
+
+
+def _forked() -> None:
+    """Give a child that was forked a doctor of its own."""
+    if _settings is None:
+        return
+    settings = hooks.follower(_settings)
+    _native.forget()
+    tales.stop_listening()
+    try:
+        begin(settings)
+    except (OSError, RuntimeError, ValueError):
+        # It runs all the same.
+        return
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # Its children end without what is registered for the end of a program.
+        util.Finalize(None, finish, exitpriority=0)
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -22,21 +22,24 @@ VERBOSE = "verbose"
 KEEP_UVLOOP = "keep-uvloop"
 
 options: "frozenset[str]" = frozenset()
+# What the doctor is to go by, as JSON.
+watch = ""
 # The class that was in uvloop before we came.
 UVLOOP: "dict[str, Any]" = {}
 
 
-def install(words: str) -> None:
+def install(words: str, watched: str = "") -> None:
     """Wait for the modules that have hooks, and change those that are there already; once in a process.
 
     Args:
         words: options of ``treadle run``, separated by commas.
+        watched: what the doctor is to go by, as JSON; nothing if there is to be none.
 
     """
-    global options  # noqa: PLW0603 - as long as the process lives
+    global options, watch  # noqa: PLW0603 - as long as the process lives
     if any(getattr(finder, "is_of_treadle", False) for finder in sys.meta_path):
         return
-    options = frozenset(words.split(","))
+    options, watch = frozenset(words.split(",")), watched
     sys.meta_path.insert(0, Finder)
     for name in HOOKS:
         if name in sys.modules:
@@ -158,6 +161,25 @@ def hook_asyncio(unix_events: "ModuleType") -> None:
     say("asyncio: new loops are treadle's")
 
 
+def hook_doctor(_asyncio: "ModuleType") -> None:
+    """Have the doctor watch from the moment at which there can be loops."""
+    if not watch:
+        return
+    from treadle.doctor import watching  # noqa: PLC0415 - it needs all of asyncio
+
+    watching.begin(watch)
+    say("asyncio: the doctor watches")
+
+
+def follower(settings: str) -> str:
+    """Return what a doctor goes by in a process that one which is watched has started."""
+    if not settings:
+        return settings
+    import json  # noqa: PLC0415 - only programs that are watched need it
+
+    return json.dumps({**json.loads(settings), "tape": None, "parent": None, "is-follower": True})
+
+
 def hook_spawn(spawn: "ModuleType") -> None:
     """Send the hooks along to processes that begin with a new interpreter."""
     original: Callable[[str], dict[str, object]] | None = vars(spawn).get("get_preparation_data")
@@ -182,12 +204,12 @@ try:
 except ImportError:
     pass
 else:
-    install({!r})
+    install({!r}, {!r})
 """
 
     def __reduce__(self) -> "tuple[Callable[[str], None], tuple[str]]":
         """Return the call that installs the hooks."""
-        return exec, (self.INSTALL.format(",".join(sorted(options))),)
+        return exec, (self.INSTALL.format(",".join(sorted(options)), follower(watch)),)
 
 
 def hook_uvloop(uvloop: "ModuleType") -> None:
@@ -265,10 +287,11 @@ def hook_granian(module: "ModuleType") -> None:
 
 def hook_hooks(hooks: "ModuleType") -> None:
     """Tell the module what this copy of it knows, when a server imports it by name."""
-    vars(hooks).update(options=options, UVLOOP=UVLOOP)
+    vars(hooks).update(options=options, watch=watch, UVLOOP=UVLOOP)
 
 
 HOOKS: "dict[str, Callable[[ModuleType], None]]" = {
+    "asyncio": hook_doctor,
     "asyncio.unix_events": hook_asyncio,
     "multiprocessing.spawn": hook_spawn,
     "uvloop": hook_uvloop,

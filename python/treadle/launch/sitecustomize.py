@@ -18,10 +18,10 @@ HERE = os.path.dirname(__file__)  # noqa: PTH120
 HOOKS = os.path.join(os.path.dirname(HERE), "hosts", "hooks.py")  # noqa: PTH118, PTH120
 
 
-def withdraw() -> "str | None":
-    """Take this directory and our variable out of the environment, and this module out of the modules.
+def withdraw() -> "tuple[str, str] | None":
+    """Take this directory and our variables out of the environment, and this module out of the modules.
 
-    Return the options of ``treadle run``, or nothing if the directory was not in the environment: it no longer is when
+    Return the options of ``treadle run`` and what its doctor goes by, or nothing if the directory was not in the environment: it no longer is when
     a subinterpreter comes here, and those stay on the loop of asyncio, because they cannot load ours.
     """
     sys.path.remove(HERE)
@@ -34,7 +34,7 @@ def withdraw() -> "str | None":
         os.environ["PYTHONPATH"] = inherited
     else:
         del os.environ["PYTHONPATH"]
-    return os.environ.pop("TREADLE_RUN", "")
+    return os.environ.pop("TREADLE_RUN", ""), os.environ.pop("TREADLE_WATCH", "")
 
 
 def refuse() -> None:
@@ -62,7 +62,7 @@ if options is not None:
     # Its compiled form is cached if this file's loader reads it.
     loader: "Any" = type(__spec__.loader)
     exec(loader(hooks.__name__, HOOKS).get_code(hooks.__name__), vars(hooks))  # noqa: S102
-    hooks.install(options)
+    hooks.install(*options)
 
 # The one that would have been found without us, if there is one; whatever this raises goes where it would have gone.
 import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401

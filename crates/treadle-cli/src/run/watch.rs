@@ -1,0 +1,190 @@
+//! `treadle run --watch`: starts the program with a doctor in it, and waits for its end.
+//!
+//! The doctor writes what happens into memory that this process shares, and leaves its findings there: when the program was killed, they are read from
+//! here. Signals that somebody sends go on to the program; those of the terminal it gets by itself.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
+use treadle_doctor::{Output, Settings, To};
+use treadle_events::Tape;
+
+use crate::arguments::Run;
+
+/// Where the launch file finds the settings.
+const SETTINGS: &str = "TREADLE_WATCH";
+
+/// Events that are kept: 32 MiB.
+const CAPACITY: usize = 1 << 20;
+
+/// What the command line and the project's settings say.
+pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> {
+    let here = std::env::current_dir().context("the current directory")?;
+    let mut settings = Settings {
+        output: if format == "json" { Output::Json } else { Output::Text },
+        thresholds: options.threshold.iter().cloned().collect(),
+        fail_on: options.fail_on.clone(),
+        baseline: options.baseline.as_deref().map(std::path::absolute).transpose()?,
+        ..Settings::default()
+    };
+    if let Some(to) = &options.watch_to {
+        settings.to = match to.to_str().and_then(|text| text.parse().ok()) {
+            Some(descriptor) => To::Descriptor(descriptor),
+            None => To::File(std::path::absolute(to)?),
+        };
+    }
+    let settings = of_project(&here)?.under(settings);
+    settings.check().map_err(anyhow::Error::msg)?;
+    // Now and not in the program, which is not to be disturbed by it.
+    if let To::File(path) = &settings.to {
+        File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;
+    }
+    if let Some(baseline) = &settings.baseline {
+        treadle_doctor::Allowed::default().with_baseline(baseline).with_context(|| baseline.display().to_string())?;
+    }
+    Ok(settings)
+}
+
+/// What `[tool.treadle.watch]` says, from a directory upwards.
+pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
+    let configuration = treadle_check::Configuration::find(start)?;
+    let Some(table) = configuration.watch else { return Ok(Settings::default()) };
+    let shown = configuration.file.as_deref().unwrap_or(start).display();
+    let mut settings: Settings = serde_json::from_value(table).with_context(|| format!("{shown}: `watch`"))?;
+    settings.baseline = settings.baseline.map(|baseline| configuration.project.join(baseline));
+    Ok(settings)
+}
+
+/// Runs a program to its end.
+pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
+    let file = shared_file().context("memory for events")?;
+    settings.tape = Some(file.as_raw_fd());
+    settings.parent = Some(std::process::id());
+    command.env(SETTINGS, serde_json::to_string(&settings)?);
+    let mut child = command.spawn().with_context(|| command.get_program().display().to_string())?;
+    // From here on: the program has the signals as they were when this process began.
+    let process = Pid::from_child(&child);
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let handle = signals.handle();
+    let passing = std::thread::spawn(move || {
+        for origin in signals.forever() {
+            let is_own = origin.process.is_some_and(|sender| sender.pid == process.as_raw_nonzero().get());
+            if let (Cause::Sent(_), false, Some(signal)) = (origin.cause, is_own, Signal::from_named_raw(origin.signal))
+            {
+                let _ = kill_process(process, signal);
+            }
+        }
+    });
+    let status = child.wait()?;
+    handle.close();
+    let _ = passing.join();
+    let end = End { status, file: &file, settings: &settings };
+    end.tell(options)
+}
+
+/// Memory that another process can have too, by the descriptor it inherits.
+fn shared_file() -> std::io::Result<File> {
+    #[cfg(target_os = "linux")]
+    let file = File::from(rustix::fs::memfd_create("treadle", rustix::fs::MemfdFlags::empty())?);
+    #[cfg(not(target_os = "linux"))]
+    let file = {
+        let file = tempfile::tempfile()?;
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
+        file
+    };
+    file.set_len(Tape::file_size(CAPACITY))?;
+    Ok(file)
+}
+
+/// A program that has ended.
+struct End<'a> {
+    status: ExitStatus,
+    file: &'a File,
+    settings: &'a Settings,
+}
+
+impl End<'_> {
+    /// Says what the program could not say any more, and returns what this process is to end with.
+    fn tell(&self, options: &Run) -> anyhow::Result<u8> {
+        // A program that never came to asyncio has no doctor.
+        let tape = Tape::open(self.file).ok();
+        let words = tape.as_ref().map(|tape| tape.words()).unwrap_or_default();
+        let mut closing: Value = serde_json::from_slice(&words).unwrap_or_default();
+        match &tape {
+            Some(tape) if !tape.is_finished() => self.tell_of_killed(tape, &mut closing)?,
+            Some(_) => {}
+            None => self.say("treadle: nothing was watched; the program has not made an event loop of treadle's\n")?,
+        }
+        let empty = Vec::new();
+        let findings = closing["findings"].as_array().unwrap_or(&empty);
+        if let Some(baseline) = &options.write_baseline {
+            treadle_doctor::write_baseline(baseline, findings).with_context(|| baseline.display().to_string())?;
+        }
+        let has_failed =
+            findings.iter().filter_map(|found| found["name"].as_str()).any(|name| self.settings.fails_on(name));
+        self.exit(has_failed)
+    }
+
+    /// A program that was killed leaves its findings and its last events.
+    fn tell_of_killed(&self, _tape: &Arc<Tape>, closing: &mut Value) -> anyhow::Result<()> {
+        let how = self.status.signal().map_or_else(
+            || "has ended without a word".to_owned(),
+            |signal| format!("was killed by {}", signal_hook::low_level::signal_name(signal).unwrap_or("a signal")),
+        );
+        match self.settings.output {
+            Output::Text => {
+                let text = treadle_view::closing_text(closing);
+                self.say(&format!("treadle: the program {how}; this is what was found until then\n{text}"))
+            }
+            Output::Json => {
+                closing["type"] = "summary".into();
+                closing["ended"] = how.into();
+                self.say(&format!("{closing}\n"))
+            }
+            Output::Silent => Ok(()),
+        }
+    }
+
+    fn say(&self, text: &str) -> anyhow::Result<()> {
+        use std::io::Write;
+
+        if self.settings.output == Output::Json && !text.starts_with('{') {
+            return Ok(());
+        }
+        match &self.settings.to {
+            To::Descriptor(1) => std::io::stdout().write_all(text.as_bytes())?,
+            To::Descriptor(2) => std::io::stderr().write_all(text.as_bytes())?,
+            To::Descriptor(fd) => {
+                File::options().append(true).open(format!("/dev/fd/{fd}"))?.write_all(text.as_bytes())?;
+            }
+            To::File(path) => {
+                File::options().append(true).create(true).open(path)?.write_all(text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends as the program has ended.
+    fn exit(&self, has_failed: bool) -> anyhow::Result<u8> {
+        if let Some(signal) = self.status.signal() {
+            if let Some(signal) = Signal::from_named_raw(signal).filter(|signal| *signal == Signal::KILL) {
+                kill_process(rustix::process::getpid(), signal)?;
+            }
+            signal_hook::low_level::emulate_default_handler(signal)?;
+            bail!("the program was ended by signal {signal}");
+        }
+        let code = self.status.code().unwrap_or(1) as u8;
+        Ok(if code == 0 && has_failed { 3 } else { code })
+    }
+}
