@@ -12,12 +12,12 @@ mind if it has been imported before.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from treadle._native import __version__ as __version__
+    from treadle.doctor.watching import watch as watch
     from treadle.loop import EventLoop as EventLoop
     from treadle.loop import new_event_loop as new_event_loop
     from treadle.loop.entry import install as install
     from treadle.loop.entry import run as run
     from treadle.loop.policy import EventLoopPolicy as EventLoopPolicy
-    from treadle.doctor.watching import watch as watch
 
 # `EventLoopPolicy` is for whoever asks for it by name: newer versions of Python warn of policies.
 __all__ = ["EventLoop", "__version__", "install", "new_event_loop", "run", "watch"]

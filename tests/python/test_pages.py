@@ -1,4 +1,4 @@
-"""The programs on the pitfalls' pages are run: on treadle's loop under the doctor, who finds what is marked, and on asyncio's."""
+"""The programs on the pitfalls' pages are run: under the doctor, who finds what is marked, and on asyncio's loop."""
 
 import json
 import re

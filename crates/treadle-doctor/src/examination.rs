@@ -1,8 +1,9 @@
 //! One process under examination: its tape, the tables made of it, and what was found.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use treadle_events::{Note, Reader, ticks};
+use treadle_events::{Note, Reader, Tape, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Run, Thresholds};
@@ -47,6 +48,16 @@ impl Examination {
             }
         }
         self.run.tick(ticks(), self.reader.tape().scale());
+    }
+
+    /// Takes in all that a process has left that is gone. Time stands where its last event was.
+    pub fn replay(tape: Arc<Tape>, thresholds: Thresholds) -> Run {
+        let mut reader = Reader::new(tape);
+        let mut run = Run::new(reader.tape().scale(), thresholds);
+        run.learn_places(|places| reader.read_places(places));
+        let lost = reader.read(usize::MAX >> 1, |event| run.apply(event));
+        run.lose(lost);
+        run
     }
 
     /// Takes in what it told in words.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
@@ -53,6 +54,10 @@ pub(crate) struct Core {
     pub(crate) closed: Cell<bool>,
     /// The program has put a clock of its own in the place of `time`.
     pub(crate) has_own_clock: Cell<bool>,
+    /// Where the clock stands of a loop whose clock jumps to the next timer when there is nothing else to do, in seconds, and how long it first waits
+    /// for something to happen outside.
+    pub(crate) virtual_time: Cell<f64>,
+    pub(crate) jumps_after: Cell<Option<Duration>>,
     debug: Cell<bool>,
     /// Who writes down what happens, if somebody does.
     recorder: Cell<Option<&'static Recorder>>,
@@ -90,6 +95,8 @@ impl Core {
             is_poll_wanted: Cell::new(false),
             closed: Cell::new(false),
             has_own_clock: Cell::new(false),
+            virtual_time: Cell::new(0.0),
+            jumps_after: Cell::new(None),
             debug: Cell::new(false),
             recorder: Cell::new(None),
             number: Cell::new(0),
@@ -106,7 +113,7 @@ impl Core {
 
     /// Tells all loops that this process is a new one.
     pub(crate) fn forked() {
-        Recorder::end();
+        Recorder::end_if_inherited();
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 

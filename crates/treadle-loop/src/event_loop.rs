@@ -1,6 +1,7 @@
 //! The native base of `treadle.loop.EventLoop`: scheduling, futures, tasks, readers and writers. The rest of it is Python.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use treadle_reactor::Interest;
@@ -162,6 +163,10 @@ fn internals(spec: Spec<Loop>) -> Spec<Loop> {
         handle.set_repeating();
         Ok(handle.into_object())
     })
+    .method(c"_count_sources", |this, arguments| {
+        arguments.exactly::<0>("_count_sources")?;
+        Object::size(this.core.sources.borrow().iter().count())
+    })
     .method(c"_look_for_recorder", |this, arguments| {
         arguments.exactly::<0>("_look_for_recorder")?;
         this.core.look_for_recorder();
@@ -200,6 +205,19 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
         .settable(|this, value| {
             this.core.has_own_clock.set(value.is_true()?);
             this.core.want_poll();
+            Ok(())
+        })
+        .attribute(c"_virtual_time", |this| Object::float(this.core.virtual_time.get()))
+        .settable(|this, value| {
+            this.core.virtual_time.set(value.to_float()?);
+            Ok(())
+        })
+        .attribute(c"_jumps_after", |this| {
+            this.core.jumps_after.get().map_or_else(|| Ok(Object::none()), |wait| Object::float(wait.as_secs_f64()))
+        })
+        .settable(|this, value| {
+            let wait = if value.is_none() { None } else { Some(value.to_float()?) };
+            this.core.jumps_after.set(wait.map(|wait| Duration::try_from_secs_f64(wait).unwrap_or_default()));
             Ok(())
         })
         .attribute(c"_task_factory", |this| Ok(this.task_factory.load().unwrap_or_else(Object::none)))

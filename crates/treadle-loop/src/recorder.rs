@@ -32,6 +32,7 @@ pub(crate) struct Recorder {
     /// Of callables that are no functions, by their class, which is kept.
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
+    process: u32,
 }
 
 /// Where code comes from that is not the program's.
@@ -68,6 +69,7 @@ impl Recorder {
             places: RefCell::default(),
             classes: RefCell::default(),
             loops: Cell::new(0),
+            process: std::process::id(),
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -79,6 +81,13 @@ impl Recorder {
     pub(crate) fn end() {
         if let Some(current) = CURRENT.get() {
             current.set(None);
+        }
+    }
+
+    /// Ends one that belongs to the process which this one was forked from: its tape is still written to there.
+    pub(crate) fn end_if_inherited() {
+        if Self::current().is_some_and(|recorder| recorder.process != std::process::id()) {
+            Self::end();
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use treadle_events::Kind;
 use treadle_reactor::{Event, Events, Poll, now};
 
-use crate::core::Core;
+use crate::core::{Core, seconds};
 use crate::ffi::{Result, check_signals, detached, system_thread};
 use crate::handle::Handle;
 use crate::recorder::stamp;
@@ -103,6 +103,9 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
     let timeout = timeout(core)?;
+    // A clock that jumps does not wait for timers.
+    let jumps_after = core.jumps_after.get().filter(|_| !matches!(timeout, None | Some(Duration::ZERO)));
+    let timeout = jumps_after.or(timeout);
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
     let polled = if core.is_watched() {
@@ -111,6 +114,9 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
         wait(core, &descriptors.poll, &mut events, timeout, || ()).0
     };
     let is_busy = !core.ready.borrow().is_empty();
+    if jumps_after.is_some() && !is_busy && polled.is_ok() && events.iter().next().is_none() {
+        jump(core);
+    }
     let handled = match polled {
         Ok(()) => dispatch_all(core, &events, |source| !(is_busy && source.is_transport())),
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => check_signals(),
@@ -120,6 +126,14 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     handled?;
     collect_due_timers(core)?;
     Ok(is_busy)
+}
+
+/// Sets a clock that jumps to the time of the next timer.
+#[cold]
+fn jump(core: &Core) {
+    if let Some(deadline) = core.timers.borrow().next_deadline() {
+        core.virtual_time.set(core.virtual_time.get().max(seconds(deadline)));
+    }
 }
 
 /// Asks the system, and notes when it had the answer.

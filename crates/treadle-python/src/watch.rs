@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -59,12 +60,14 @@ fn end_with_parent(settings: &Settings) -> PyResult<()> {
     Ok(())
 }
 
-/// What the project of the current directory says, and what is said here, as JSON; the latter counts.
+/// What is said here, and what the project of the current directory says where that is wanted and nothing is said here; as JSON, and complete.
 #[pyfunction]
-pub(crate) fn settings(said: &str) -> PyResult<String> {
+#[pyo3(signature = (said, *, project))]
+pub(crate) fn settings(said: &str, project: bool) -> PyResult<String> {
     let wrong = |error: String| PyValueError::new_err(error);
     let said: Settings = serde_json::from_str(said).map_err(|error| wrong(error.to_string()))?;
-    let settings = treadle_cli::watch_settings(&std::env::current_dir()?).map_err(wrong)?.under(said);
+    let of_project = || treadle_cli::watch_settings(&std::env::current_dir()?).map_err(wrong);
+    let settings = if project { of_project()?.under(said) } else { said };
     settings.check().map_err(wrong)?;
     serde_json::to_string(&settings).map_err(|error| wrong(error.to_string()))
 }
@@ -110,6 +113,23 @@ pub(crate) fn tell(
 pub(crate) fn found(py: Python<'_>) -> Vec<String> {
     let found = current().map(|doctor| py.detach(|| doctor.found())).unwrap_or_default();
     found.iter().map(|seen| treadle_view::sighting_json(seen).to_string()).collect()
+}
+
+/// A finding as people read it, with its line; empty if there is none such.
+#[pyfunction]
+pub(crate) fn shown(py: Python<'_>, name: &str, path: &str, line: u32, message: &str) -> String {
+    let found = current().map(|doctor| py.detach(|| doctor.found())).unwrap_or_default();
+    let mut same = found.iter().filter(|seen| seen.about.name == name && seen.message == message);
+    let seen = same.find(|seen| seen.site.path == path && seen.site.line == line);
+    seen.map(treadle_view::sighting).unwrap_or_default()
+}
+
+/// Writes everything found up to now to a file, as a baseline.
+#[pyfunction]
+pub(crate) fn write_baseline(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    let found = current().map(|doctor| py.detach(|| doctor.found())).unwrap_or_default();
+    let found: Vec<serde_json::Value> = found.iter().map(treadle_view::sighting_json).collect();
+    Ok(treadle_doctor::write_baseline(&path, &found)?)
 }
 
 /// Has the doctor say all there is to say and end; returns how many findings there are.

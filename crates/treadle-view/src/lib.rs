@@ -24,7 +24,7 @@ pub use page::page;
 pub use plain::{concise, github, statistics};
 pub use sarif::sarif;
 pub use sighting::{Closing, closing_json, closing_text, duration, place, sighting, sighting_json};
-pub use snapshot::{snapshot_json, snapshot_text};
+pub use snapshot::{last_moments, snapshot_json, snapshot_text};
 
 /// The decoded text of files that have findings.
 pub trait Sources {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use treadle_finding::Sighting;
 use treadle_run::{Activity, Run};
 
-use crate::sighting::{duration, sighting_json};
+use crate::sighting::{duration, place, sighting_json};
 
 /// Loops, tasks and findings as they are now.
 pub fn snapshot_json(run: &Run, found: &[Sighting]) -> Value {
@@ -32,6 +32,36 @@ pub fn snapshot_json(run: &Run, found: &[Sighting]) -> Value {
         .collect();
     let findings: Vec<Value> = found.iter().map(sighting_json).collect();
     json!({ "type": "snapshot", "loops": loops, "findings": findings })
+}
+
+/// What the loops of a process were doing when its last event was written, and the tasks that lived then, by the lines that made most of them.
+pub fn last_moments(run: &Run) -> Vec<String> {
+    const LINES: usize = 5;
+    let since = |ticks: u64| duration(run.scale().duration(run.now().saturating_sub(ticks)));
+    let mut lines: Vec<String> = run
+        .loops()
+        .iter()
+        .filter(|event_loop| event_loop.is_running)
+        .map(|event_loop| match event_loop.activity {
+            Activity::Outside => format!("loop {} was between two callbacks", event_loop.number),
+            Activity::Polling { .. } => format!("loop {} waited for the system", event_loop.number),
+            Activity::Running { since: began, place: code, .. } => {
+                format!(
+                    "loop {} ran {}, for {} and until the end",
+                    event_loop.number,
+                    place(&run.site(code)),
+                    since(began)
+                )
+            }
+        })
+        .collect();
+    let mut births: Vec<_> = run.births().iter().filter(|(_, birth)| birth.alive > 0).collect();
+    births.sort_by_key(|(place, birth)| (std::cmp::Reverse(birth.alive), **place));
+    lines.extend(births.iter().take(LINES).map(|(site, birth)| {
+        let plural = if birth.alive == 1 { "task" } else { "tasks" };
+        format!("{} {plural} of {}", birth.alive, place(&run.site(**site)))
+    }));
+    lines
 }
 
 /// The same, as people read it; nothing if it is no snapshot.

@@ -1,7 +1,7 @@
 """The doctor: watches this process and says what is wrong in it, with the line.
 
-:func:`watch` begins. What the loop does is recorded natively; a native thread reads that and asks the pitfalls. What only
-Python sees, the modules here tell it: see :mod:`treadle.doctor.tales`.
+:func:`watch` begins. What the loop does is recorded natively; a native thread reads that and asks the pitfalls. What
+only Python sees, the modules here tell it: see :mod:`treadle.doctor.tales`.
 """
 
 from treadle.doctor.watching import findings, finish, watch

@@ -1,12 +1,14 @@
-"""What Python says of a program's mistakes, told to the doctor: by its warnings, and by the exception handlers of loops."""
+"""What Python says of a program's mistakes, told to the doctor: by its warnings, by the exception handlers of loops."""
 
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from treadle import _native
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 _warnings: Any = warnings
 _original: Callable[[Coroutine[Any, Any, Any]], None] | None = None
@@ -32,9 +34,8 @@ def _unawaited(coroutine: Coroutine[Any, Any, Any]) -> None:
         code: CodeType = coroutine.cr_code  # type: ignore[attr-defined]
         origin = getattr(coroutine, "cr_origin", None)
         place = (*origin[0], None) if origin else (code.co_filename, code.co_firstlineno, code.co_qualname, None)
-        _native.tell("never-awaited", coroutine.__qualname__, place, [], address=id(coroutine), size=0)
+        _native.tell("never-awaited", code.co_qualname, place, [], address=id(coroutine), size=0)
     except Exception:  # noqa: BLE001, S110 - the doctor's faults are not the program's
         pass
     if _original is not None:
         _original(coroutine)
-

@@ -4,7 +4,7 @@ import asyncio
 import atexit
 import json
 import os
-import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 from typing import Any, Literal
@@ -19,6 +19,8 @@ __all__ = ["begin", "findings", "finish", "watch"]
 _INNER = [os.path.dirname(asyncio.__file__), os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120
 _PYTHON = os.path.dirname(os.__file__)  # noqa: PTH120
 
+
+_threading: Any = threading
 
 # What the doctor of this process goes by.
 _settings: str | None = None
@@ -70,12 +72,13 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
 ) -> None:
     """Begin to watch this process, until it ends.
 
-    What ``[tool.treadle.watch]`` says in the current directory's project holds where nothing is said here. ``treadle run
-    --watch`` calls this; a program that starts its loop by :func:`treadle.run` calls it before, or in its main coroutine.
+    What ``[tool.treadle.watch]`` says in the current directory's project holds where nothing is said here. ``treadle
+    run --watch`` does this; a program that starts its loop by :func:`treadle.run` does it before, or in its main
+    coroutine.
 
     Args:
-        output: ``"text"`` for people, ``"json"`` for programs (an object on a line for each finding, and one at the end),
-            ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
+        output: ``"text"`` for people, ``"json"`` for programs (an object on a line for each finding, and one at the
+            end), ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
         to: what is written to: a descriptor, or a file that is appended to; standard error by default.
         thresholds: from when on something is too much, by the name of the pitfall: ``{"blocked-loop": "50ms"}``.
         ignore: names of pitfalls not to report.
@@ -95,7 +98,7 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         "ignore": list(ignore),
         "baseline": None if baseline is None else os.fspath(baseline),
     }
-    begin(_native.settings(json.dumps(said)) if settings else json.dumps(said))
+    begin(_native.settings(json.dumps(said), project=settings))
 
 
 def begin(settings: str) -> None:
@@ -103,15 +106,18 @@ def begin(settings: str) -> None:
     global _settings  # noqa: PLW0603 - there is one doctor in a process
     _native.watch(_examples(), _PYTHON, _INNER, settings)
     _settings = settings
-    tape = json.loads(settings).get("tape")
-    if tape is not None:
+    said = json.loads(settings)
+    if said["tape"] is not None:
         # The memory stays; processes that this one starts need not inherit it.
-        os.close(tape)
+        os.close(said["tape"])
     tales.listen()
-    running = asyncio._get_running_loop()
+    running: Any = asyncio._get_running_loop()
     if hasattr(running, "_look_for_recorder"):
         running._look_for_recorder()
     atexit.register(finish)
+    if said["is-follower"]:
+        # Children of multiprocessing end without what is registered for the end, but wait for their threads.
+        _threading._register_atexit(finish)
 
 
 def findings() -> list[dict[str, Any]]:
@@ -145,10 +151,6 @@ def _forked() -> None:
     except (OSError, RuntimeError, ValueError):
         # It runs all the same.
         return
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        # Its children end without what is registered for the end of a program.
-        util.Finalize(None, finish, exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_forked)

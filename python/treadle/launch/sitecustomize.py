@@ -21,8 +21,9 @@ HOOKS = os.path.join(os.path.dirname(HERE), "hosts", "hooks.py")  # noqa: PTH118
 def withdraw() -> "tuple[str, str] | None":
     """Take this directory and our variables out of the environment, and this module out of the modules.
 
-    Return the options of ``treadle run`` and what its doctor goes by, or nothing if the directory was not in the environment: it no longer is when
-    a subinterpreter comes here, and those stay on the loop of asyncio, because they cannot load ours.
+    Return the options of ``treadle run`` and what its doctor goes by, or nothing if the directory was not in the
+    environment: it no longer is when a subinterpreter comes here, and those stay on the loop of asyncio, because they
+    cannot load ours.
     """
     sys.path.remove(HERE)
     sys.path_importer_cache.pop(HERE, None)

@@ -19,6 +19,8 @@ class Door:
     def __init__(self) -> None:
         """Replace what makes loops."""
         self.ours = True
+        # Whose clock jumps when every task waits.
+        self.virtual = False
         places = places_of_factory(sys.modules["asyncio.unix_events"])
         self._replaced = [(owner, name, vars(owner)[name]) for owner, name in places]
         for owner, name in places:
@@ -43,4 +45,10 @@ class Door:
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new loop of the kind that is wanted now."""
-        return new_event_loop() if self.ours else asyncio.SelectorEventLoop()
+        if not self.ours:
+            return asyncio.SelectorEventLoop()
+        if self.virtual:
+            from treadle.testing.clock import virtual_event_loop  # noqa: PLC0415 - few tests want it
+
+            return virtual_event_loop()
+        return new_event_loop()

@@ -76,11 +76,11 @@ class Session:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Give a test, its fixtures and what they call the loop that is wanted."""
-        self.door.ours = wanted(item)
+        self.door.ours, self.door.virtual = wanted(item), has_virtual_clock(item)
         try:
             return (yield)
         finally:
-            self.door.ours = True
+            self.door.ours, self.door.virtual = True, False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
@@ -107,6 +107,12 @@ def wanted(node: pytest.Item) -> bool:
     return mark is None or mark.args != (False,)
 
 
+def has_virtual_clock(node: pytest.Item) -> bool:
+    """Return whether the clock of a test's loop shall jump when every task waits, by the mark closest to it."""
+    mark = node.get_closest_marker("treadle")
+    return mark is not None and mark.kwargs.get("clock") == "virtual"
+
+
 def check_marks(node: pytest.Item) -> None:
     """Refuse marks that do not say what is wanted.
 
@@ -115,8 +121,9 @@ def check_marks(node: pytest.Item) -> None:
 
     """
     for mark in node.iter_markers("treadle"):
-        if mark.kwargs or len(mark.args) > 1 or not all(isinstance(answer, bool) for answer in mark.args):
+        is_answer = len(mark.args) <= 1 and all(isinstance(answer, bool) for answer in mark.args)
+        if not is_answer or mark.kwargs not in ({}, {"clock": "virtual"}):
             raise pytest.UsageError(
-                f"{node.nodeid}: the mark `treadle` takes `True` or `False`. "
+                f'{node.nodeid}: the mark `treadle` takes `True` or `False`, and `clock="virtual"`. '
                 "Write `@pytest.mark.treadle(False)` for a test that is to stay on asyncio's loop"
             )

@@ -17,8 +17,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
-use treadle_doctor::{Output, Settings, To};
+use treadle_doctor::{Examination, Output, Settings, To};
 use treadle_events::Tape;
+use treadle_view::{closing_text, last_moments, snapshot_json};
 
 use crate::arguments::Run;
 
@@ -122,7 +123,7 @@ impl End<'_> {
         let words = tape.as_ref().map(|tape| tape.words()).unwrap_or_default();
         let mut closing: Value = serde_json::from_slice(&words).unwrap_or_default();
         match &tape {
-            Some(tape) if !tape.is_finished() => self.tell_of_killed(tape, &mut closing)?,
+            Some(tape) if !tape.is_finished() => self.tell_of_killed(Arc::clone(tape), &mut closing)?,
             Some(_) => {}
             None => self.say("treadle: nothing was watched; the program has not made an event loop of treadle's\n")?,
         }
@@ -137,19 +138,24 @@ impl End<'_> {
     }
 
     /// A program that was killed leaves its findings and its last events.
-    fn tell_of_killed(&self, _tape: &Arc<Tape>, closing: &mut Value) -> anyhow::Result<()> {
+    fn tell_of_killed(&self, tape: Arc<Tape>, closing: &mut Value) -> anyhow::Result<()> {
         let how = self.status.signal().map_or_else(
             || "has ended without a word".to_owned(),
             |signal| format!("was killed by {}", signal_hook::low_level::signal_name(signal).unwrap_or("a signal")),
         );
+        let run = Examination::replay(tape, self.settings.thresholds().map_err(anyhow::Error::msg)?);
         match self.settings.output {
             Output::Text => {
-                let text = treadle_view::closing_text(closing);
-                self.say(&format!("treadle: the program {how}; this is what was found until then\n{text}"))
+                let last: String = last_moments(&run).iter().map(|line| format!("  {line}\n")).collect();
+                let text = closing_text(closing);
+                self.say(&format!(
+                    "treadle: the program {how}; this is what was found until then\n{text}at the end:\n{last}"
+                ))
             }
             Output::Json => {
                 closing["type"] = "summary".into();
                 closing["ended"] = how.into();
+                closing["last"] = snapshot_json(&run, &[]);
                 self.say(&format!("{closing}\n"))
             }
             Output::Silent => Ok(()),
