@@ -61,7 +61,8 @@ def test_finding_fails_the_test_in_which_it_is_made(suite: Suite) -> None:
     text = suite.run("--treadle-watch", "-rA", status=1).text
     assert "FAILED test_suite.py::test_forgetful" in text
     assert "error[never-awaited]: coroutine `store` is never awaited\n" in text
-    assert "test_suite.py:12 in test_forgetful.<locals>.main\n   |\n12 |         store(1)\n" in text
+    assert "test_suite.py:12 in " in text
+    assert "\n12 |         store(1)\n" in text
     for name in ("test_clean", "test_known", "test_with_a_careless_fixture"):
         assert f"PASSED test_suite.py::{name}" in text
     assert "ERROR test_suite.py::test_with_a_careless_fixture" in text
