@@ -4,6 +4,7 @@ No server is needed here: small modules of the same names have the parts of uvic
 `tests/hosts` runs the real ones.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -331,6 +332,27 @@ show(uvicorn.config.make("asyncio"))
 """
     done = run(place, program, "--keep-uvloop")
     assert done.out == f"<class 'uvloop.Loop'>\n{type_of_asyncio()}\n" + 2 * OURS, done.err
+
+
+def test_uvloop_that_is_to_be_kept_and_is_not_there_is_told_of_once(place: Place, environment: Path) -> None:
+    program = """\
+for _ in range(2):
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        show(asyncio.new_event_loop())
+"""
+    python = ["--python", str(environment.parent)]
+    assert run(place, program, *python, "--keep-uvloop") == Done(0, "", "")
+    shutil.rmtree(place.path / "uvloop")
+    assert run(place, program, *python) == Done(0, 2 * OURS, "")
+    done = run(place, program, *python, "--keep-uvloop")
+    assert (done.status, done.out) == (0, 2 * OURS)
+    [line] = done.err.splitlines()
+    assert line.startswith(
+        "treadle: the program asks for uvloop, which is to be kept and is not installed. Install it "
+    )
+    assert line.endswith(" -m pip install uvloop`, or leave out `--keep-uvloop`")
 
 
 def type_of_asyncio() -> str:
