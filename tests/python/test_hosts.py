@@ -400,7 +400,10 @@ def test_check_tells_how_each_host_comes_to_the_loop(place: Place, environment: 
         ["celery", "9", "caught"],
         ["jupyter-client", "8", "not", "caught"],
     ]
-    assert "ModuleNotFoundError" in lines[3]
+    assert "not caught: it cannot be asked, ModuleNotFoundError: No module named 'granian'" in lines[3]
+    kept = place.run([*TREADLE, "--python", str(environment.parent), "--keep-uvloop", "--check"])
+    [line] = [line for line in kept.out.splitlines() if line.startswith("uvloop")]
+    assert "not caught: it makes `uvloop.Loop`, as `--keep-uvloop` wants" in line
 
 
 def test_check_of_an_environment_where_all_is_caught_ends_well(place: Place, environment: Path) -> None:
@@ -408,6 +411,13 @@ def test_check_of_an_environment_where_all_is_caught_ends_well(place: Place, env
     assert (done.status, done.out.count(" caught: "), done.err) == (0, 2, "")
     kept = place.run([*TREADLE, "--check", "app.py"])
     assert (kept.status, kept.out) == (2, "")
+
+
+def test_check_names_the_loop_of_an_environment_that_has_chosen_its_own(place: Place, environment: Path) -> None:
+    place.write("sitecustomize.py", "import asyncio\nasyncio.new_event_loop = asyncio.SelectorEventLoop\n")
+    done = place.run([*TREADLE, "--python", str(environment.parent), "--check"], PYTHONPATH=str(place.path))
+    assert (done.status, done.err) == (1, "")
+    assert "not caught: it makes `asyncio.unix_events._UnixSelectorEventLoop`" in done.out.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,18 @@ pub(crate) enum Colour {
     Never,
 }
 
+/// Whether a command, such as `treadle run`, has a long option of this name.
+pub(crate) fn has_option(command: &str, option: &str) -> bool {
+    let (arguments, name) = (Arguments::command(), command.trim_start_matches("treadle "));
+    let command = arguments.find_subcommand(name);
+    command.is_some_and(|command| {
+        command
+            .get_arguments()
+            .filter(|known| !known.is_hide_set())
+            .any(|known| known.get_long() == option.strip_prefix("--"))
+    })
+}
+
 /// The help text of each command.
 pub(crate) fn help() -> Vec<(String, String)> {
     let mut command = Arguments::command();

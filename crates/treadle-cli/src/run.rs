@@ -95,6 +95,12 @@ fn program<'a>(us: &str, arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::
         } else if text == "--" {
             return Ok(arguments.next().map(|(at, _)| at));
         } else if text.starts_with("--") {
+            let name = text.split('=').next().unwrap_or_default();
+            if !LONG.contains(&name) && crate::arguments::has_option(us, name) {
+                bail!(
+                    "`{name}` is an option of `{us}`, and stands behind one of Python's. Put it directly behind `{us}`"
+                );
+            }
             if !LONG.contains(&&*text) {
                 bail!(
                     "neither `{us}` nor Python has an option `{text}`. Put the program's own options behind its name; \
@@ -286,6 +292,10 @@ mod tests {
             check("--watsh app.py"),
             "neither `treadle run` nor Python has an option `--watsh`. Put the program's own options behind its name; \
              `treadle run --help` lists ours"
+        );
+        assert_eq!(
+            check("-X dev --python=.venv app.py"),
+            "`--python` is an option of `treadle run`, and stands behind one of Python's. Put it directly behind `treadle run`"
         );
         assert_eq!(check("--check-hash-based-pycs always --watsh app.py").len(), check("--watsh app.py").len());
     }
