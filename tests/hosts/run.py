@@ -1,9 +1,10 @@
 """Runs what ``docs/hosts.md`` shows, and looks at the loop that runs: ``python tests/hosts/run.py --wheel WHEEL``.
 
-A file of the page stands below a comment with its name; each line of its ``sh`` blocks is one command to be tried. A
-command that has to do with the port is a server: it is asked over HTTP, and answers with its loop's class. The others
-print it. Each runs in a directory of its own with all files, with the port exchanged for a free one, and ends when it
-has answered; what has been started is stopped by its process group.
+A file of the page stands below a comment with its name; each line of its ``sh`` blocks is one command to be tried.
+Lines that end in ``&`` are started for the command that follows them, and run beside it. A command that has to do with
+the port is a server: it is asked over HTTP, and answers with its loop's class. The others print it, and so does one
+that has others beside it; every class that is printed counts. Each runs in a directory of its own with all files, with
+the port exchanged for a free one, and ends when it has answered; what has been started is stopped by its process group.
 """
 
 import argparse
@@ -39,6 +40,8 @@ class Command:
 
     host: str
     line: str
+    # What has to run beside it.
+    beside: list[str]
 
 
 @dataclass
@@ -57,7 +60,13 @@ def read(text: str) -> Page:
         for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", section, re.DOTALL):
             page.files[name] = content
         for block in re.findall(r"```sh\n(.*?)```\n", section, re.DOTALL):
-            page.commands += [Command(host, line) for line in block.splitlines()]
+            beside: list[str] = []
+            for line in block.splitlines():
+                if line.endswith(" &"):
+                    beside.append(line.removesuffix(" &"))
+                else:
+                    page.commands.append(Command(host, line, beside))
+                    beside = []
     return page
 
 
@@ -108,39 +117,51 @@ class Trial:
         site = directory / "site"
         site.mkdir()
         (site / "sitecustomize.py").write_text(SITE)
-        words = [word.replace(PORT, self.port) for word in shlex.split(command.line)]
+        words = shlex.split(command.line)
         program = next((page.files[word] for word in words if word in page.files), "")
-        self.is_server = PORT in command.line or f"={PORT}" in program or f":{PORT}" in program
+        has_port = PORT in command.line or f"={PORT}" in program or f":{PORT}" in program
+        self.is_server = has_port and not command.beside
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
-        self.output = directory / "output"
-        self.process = subprocess.Popen(
-            words,
-            cwd=directory,
+        self.environment = {
+            **environment,
+            "PATH": f"{scripts}:{environment['PATH']}",
+            "PYTHONPATH": str(site),
+            "PYTHONUNBUFFERED": "1",
+            "HOME": str(directory),
+            "JUPYTER_PATH": str(directory),
+            "TELEGRAM_TOKEN": "1:token",
+            "DISCORD_TOKEN": "token",
+            "DISCORD_BASE": base,
+        }
+        self.directory = directory
+        self.beside = [self.start(shlex.split(line), f"beside-{at}") for at, line in enumerate(command.beside)]
+        self.process = self.start(words, "output")
+
+    def start(self, words: list[str], output: str) -> "subprocess.Popen[bytes]":
+        """Start a program in a process group of its own, with what it says in a file."""
+        return subprocess.Popen(
+            [word.replace(PORT, self.port) for word in words],
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
-            stdout=self.output.open("w"),
+            stdout=(self.directory / output).open("w"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={
-                **environment,
-                "PATH": f"{scripts}:{environment['PATH']}",
-                "PYTHONPATH": str(site),
-                "PYTHONUNBUFFERED": "1",
-                "HOME": str(directory),
-                "JUPYTER_PATH": str(directory),
-                "TELEGRAM_TOKEN": "1:token",
-                "DISCORD_TOKEN": "token",
-                "DISCORD_BASE": base,
-            },
+            env=self.environment,
         )
 
+    def said(self) -> str:
+        """Return the last that those beside the command have said, and the command itself."""
+        names = [*(f"beside-{at}" for at in range(len(self.beside))), "output"]
+        return "".join((self.directory / name).read_text()[-3000:] for name in names)
+
     def answer(self) -> str:
-        """Return the class of the loop, or nothing if it has not come in time."""
+        """Return the classes of the loops, or nothing if none has come in time."""
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             has_ended = self.process.poll() is not None
-            found = re.search(r"<class '(.*?)'>", self.ask() if self.is_server else self.output.read_text())
-            if found:
-                return found[1]
+            text = self.ask() if self.is_server else (self.directory / "output").read_text()
+            if found := re.findall(r"<class '(.*?)'>", text):
+                return ", ".join(sorted(set(found)))
             if has_ended:
                 return ""
             # There is nothing to wait for but the port or the line.
@@ -159,19 +180,25 @@ class Trial:
             connection.close()
 
     def stop(self) -> bool:
-        """End the command as a supervisor would, and return whether it went by itself."""
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            return False
-        else:
-            return True
-        finally:
-            # It leads a group of its own; what it has left behind goes too.
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        """End the command as a supervisor would, then those beside it; return whether all went by themselves."""
+        went = [stopped(process) for process in [self.process, *reversed(self.beside)]]
+        return all(went)
+
+
+def stopped(process: "subprocess.Popen[bytes]") -> bool:
+    """Ask a program to end, and return whether it did."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        return False
+    else:
+        return True
+    finally:
+        # It leads a group of its own; what it has left behind goes too.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager
@@ -204,11 +231,12 @@ def main() -> int:
     options = parser.parse_args()
     scripts = options.environment.absolute() / "bin" if options.environment else scripts_of(options.wheel)
     page = read((ROOT / "docs" / "hosts.md").read_text())
+    commands = [command for command in page.commands if options.only in f"{command.host}: {command.line}"]
+    if not commands:
+        parser.error(f"no command of the page has `{options.only}` in it")
     failed = 0
     with discord() as base:
-        for command in page.commands:
-            if options.only not in f"{command.host}: {command.line}":
-                continue
+        for command in commands:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
                 trial = Trial(page, command, scripts, Path(directory), base)
                 answer = trial.answer()
@@ -219,8 +247,8 @@ def main() -> int:
                 words = "" if went else ", and did not end by itself"
                 print(f"{'good' if is_good else 'BAD'}  {command.line}: {answer or 'no answer'}{words}", flush=True)
                 if not is_good:
-                    print(trial.output.read_text()[-3000:])
-    print(f"{failed} of {len(page.commands)} commands are not on the loop" if failed else "all are on the loop")
+                    print(trial.said())
+    print(f"{failed} of {len(commands)} commands are not on the loop" if failed else "all are on the loop")
     return 1 if failed else 0
 
 

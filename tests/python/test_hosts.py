@@ -4,6 +4,7 @@ No server is needed here: small modules of the same names have the parts of uvic
 `tests/hosts` runs the real ones.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -333,6 +334,27 @@ show(uvicorn.config.make("asyncio"))
     assert done.out == f"<class 'uvloop.Loop'>\n{type_of_asyncio()}\n" + 2 * OURS, done.err
 
 
+def test_uvloop_that_is_to_be_kept_and_is_not_there_is_told_of_once(place: Place, environment: Path) -> None:
+    program = """\
+for _ in range(2):
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        show(asyncio.new_event_loop())
+"""
+    python = ["--python", str(environment.parent)]
+    assert run(place, program, *python, "--keep-uvloop") == Done(0, "", "")
+    shutil.rmtree(place.path / "uvloop")
+    assert run(place, program, *python) == Done(0, 2 * OURS, "")
+    done = run(place, program, *python, "--keep-uvloop")
+    assert (done.status, done.out) == (0, 2 * OURS)
+    [line] = done.err.splitlines()
+    assert line.startswith(
+        "treadle: the program asks for uvloop, which is to be kept and is not installed. Install it "
+    )
+    assert line.endswith(" -m pip install uvloop`, or leave out `--keep-uvloop`")
+
+
 def type_of_asyncio() -> str:
     """Return how the class of asyncio's own loop is printed."""
     return "<class 'asyncio.unix_events._UnixSelectorEventLoop'>"
@@ -378,7 +400,10 @@ def test_check_tells_how_each_host_comes_to_the_loop(place: Place, environment: 
         ["celery", "9", "caught"],
         ["jupyter-client", "8", "not", "caught"],
     ]
-    assert "ModuleNotFoundError" in lines[3]
+    assert "not caught: it cannot be asked, ModuleNotFoundError: No module named 'granian'" in lines[3]
+    kept = place.run([*TREADLE, "--python", str(environment.parent), "--keep-uvloop", "--check"])
+    [line] = [line for line in kept.out.splitlines() if line.startswith("uvloop")]
+    assert "not caught: it makes `uvloop.Loop`, as `--keep-uvloop` wants" in line
 
 
 def test_check_of_an_environment_where_all_is_caught_ends_well(place: Place, environment: Path) -> None:
@@ -386,6 +411,13 @@ def test_check_of_an_environment_where_all_is_caught_ends_well(place: Place, env
     assert (done.status, done.out.count(" caught: "), done.err) == (0, 2, "")
     kept = place.run([*TREADLE, "--check", "app.py"])
     assert (kept.status, kept.out) == (2, "")
+
+
+def test_check_names_the_loop_of_an_environment_that_has_chosen_its_own(place: Place, environment: Path) -> None:
+    place.write("sitecustomize.py", "import asyncio\nasyncio.new_event_loop = asyncio.SelectorEventLoop\n")
+    done = place.run([*TREADLE, "--python", str(environment.parent), "--check"], PYTHONPATH=str(place.path))
+    assert (done.status, done.err) == (1, "")
+    assert "not caught: it makes `asyncio.unix_events._UnixSelectorEventLoop`" in done.out.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -595,7 +595,45 @@ def test_interpreter_can_be_named(place: Place) -> None:
     assert on_path == Done(0, f"{PYTHON[0]}\n", "")
     done = place.run([*TREADLE, "--python", "absent", *program])
     assert (done.status, done.out) == (2, "")
-    assert "`absent` is neither a Python interpreter nor an environment with one" in done.err
+    assert "`absent` is neither a Python interpreter nor an environment with one. Name a file such as" in done.err
+
+
+def test_interpreter_that_is_named_and_here_is_not_looked_for_on_the_path(place: Place) -> None:
+    place.write("python3", f'#!/bin/sh\nexec {PYTHON[0]} "$@" -- here\n')
+    (place.path / "python3").chmod(0o755)
+    program = ["-c", "import sys; print(sys.argv)"]
+    inherited = {"PYTHONPATH": str(Path(treadle.__file__).parent.parent)}
+    done = place.run([*TREADLE, "--python", "python3", *program], PATH=f"{SCRIPTS}:/usr/bin:/bin", **inherited)
+    assert done == Done(0, "['-c', '--', 'here']\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no program\n", "`./other` is no Python interpreter that starts. Name one with `--python`, or the"),
+        ("#!/bin/sh\n", "`./other` is no Python interpreter that starts. Name one with `--python`, or the"),
+        ("#!/bin/sh\nexit 3\n", "`./other` is no Python interpreter that starts. Name one with `--python`, or the"),
+        (
+            '#!/bin/sh\ntest "$1" = -P || echo Python 3.10\ntest "$1" != -P\n',
+            "treadle's event loop needs Python 3.11 or newer, and `./other` is Python 3.10\n. Name another interpreter",
+        ),
+    ],
+    ids=["text", "silence", "failure", "older"],
+)
+def test_what_is_named_and_cannot_have_the_loop_is_refused_in_two_sentences(
+    place: Place, text: str, words: str
+) -> None:
+    place.write("other", text)
+    (place.path / "other").chmod(0o755)
+    done = place.run([*TREADLE, "--python", "other", "-c", ""])
+    assert (done.status, done.out) == (2, "")
+    assert words.replace("\n", "") in done.err.replace("\n", "")
+
+
+def test_option_that_nobody_has_is_refused_in_two_sentences(place: Place) -> None:
+    done = place.run([*TREADLE, "--watsh", "app.py"])
+    assert (done.status, done.out) == (2, "")
+    assert "neither `treadle run` nor Python has an option `--watsh`. Put the program's own options behind " in done.err
 
 
 def test_program_that_stands_alone_takes_the_active_environment_and_then_the_path(place: Place) -> None:

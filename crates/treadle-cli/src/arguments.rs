@@ -236,8 +236,8 @@ once in each round. The table has medians over the rounds, and ratios to the fir
 
 A program has to end by itself, and its whole run is measured. With `--url`, it is a server: it is
 started, loaded when its port answers, and ended. Workloads are `echo`, `streams`, `http`,
-`call-soon`, `timers`, `sleep`, `tasks` and `queue`. CPU is the time of the program's processes,
-MiB the most memory that they had.
+`call-soon`, `timers`, `sleep`, `tasks` and `queue`. CPU is the time of the program's processes.
+MiB is the most memory that a program's largest process had, or a server's processes together.
 
 Examples:
   treadle bench -- job.py --all
@@ -249,8 +249,9 @@ Exit codes: 0 measured, 2 could not work.";
 #[derive(Args, Debug)]
 #[command(override_usage = BENCH_USAGE, after_help = BENCH_NOTES)]
 pub(crate) struct Bench {
-    /// The loops; the first is what the others are compared to
-    #[arg(long, value_name = "LOOP", value_delimiter = ',', default_value = "asyncio,uvloop,treadle")]
+    /// The loops; the first is what the others are compared to [default: asyncio,uvloop,treadle, without
+    /// uvloop where it is not installed]
+    #[arg(long, value_name = "LOOP", value_delimiter = ',')]
     pub(crate) compare: Vec<String>,
     /// How often each loop has its turn
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = count)]
@@ -265,7 +266,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = count)]
     pub(crate) connections: usize,
     /// Built-in loads instead of a program
-    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "command")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with_all = ["command", "url"])]
     pub(crate) workload: Vec<String>,
     /// An interpreter, or its environment's directory [default: as for `treadle run`]
     #[arg(long, value_name = "PATH")]
@@ -284,10 +285,11 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.parse().ok().filter(|number: &f64| *number > 0.0);
+    // A day is more than anybody waits for, and little enough to be added to any time.
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number <= 86400.0);
     number
         .and_then(|number| Duration::try_from_secs_f64(number).ok())
-        .ok_or_else(|| "it is a number above 0".to_owned())
+        .ok_or_else(|| "it is a number above 0 and not above 86400".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -334,6 +336,18 @@ pub(crate) enum Colour {
     Auto,
     Always,
     Never,
+}
+
+/// Whether a command, such as `treadle run`, has a long option of this name.
+pub(crate) fn has_option(command: &str, option: &str) -> bool {
+    let (arguments, name) = (Arguments::command(), command.trim_start_matches("treadle "));
+    let command = arguments.find_subcommand(name);
+    command.is_some_and(|command| {
+        command
+            .get_arguments()
+            .filter(|known| !known.is_hide_set())
+            .any(|known| known.get_long() == option.strip_prefix("--"))
+    })
 }
 
 /// The help text of each command.

@@ -56,7 +56,9 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         #[cfg(unix)]
         Command::Bench(options) => bench::run(options),
         #[cfg(not(unix))]
-        Command::Bench(_) => Err(anyhow::anyhow!("event loops are compared on Linux and macOS only")),
+        Command::Bench(_) => {
+            Err(anyhow::anyhow!("treadle's event loop is for Linux and macOS. Compare event loops there"))
+        }
         #[cfg(unix)]
         Command::Snapshot(options) => snapshot::run(options),
         #[cfg(not(unix))]

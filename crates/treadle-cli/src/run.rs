@@ -21,13 +21,13 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
         bail!("treadle's event loop is for Linux and macOS. Run the program with `python` here");
     }
     let mut arguments: Vec<OsString> = options.python_option.iter().chain(&options.command).cloned().collect();
-    let program = program(arguments.iter().map(OsString::as_os_str))?;
+    let program = program("treadle run", arguments.iter().map(OsString::as_os_str))?;
     #[cfg(unix)]
     let settings = options.watch.as_deref().map(|format| watch::settings(options, format)).transpose()?;
     let python = interpreter(options.python.as_deref())?;
     let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
     let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();
-    let mut command = launched(&python, &words.join(","))?;
+    let mut command = launched(&python, &words.join("\n"))?;
     if options.check {
         arguments.extend(["-P", "-m", "treadle.hosts.check"].map(OsString::from));
     } else {
@@ -51,15 +51,16 @@ fn find_script(arguments: &mut [OsString], program: Option<usize>, python: &Path
     Ok(())
 }
 
-/// What `treadle run` would give the interpreter.
-pub(crate) fn arguments(command: &[OsString], python: &Path) -> anyhow::Result<Vec<OsString>> {
+/// What `treadle run` would give the interpreter; `us` is the command that says so if it cannot.
+pub(crate) fn arguments(us: &str, command: &[OsString], python: &Path) -> anyhow::Result<Vec<OsString>> {
     let mut arguments = command.to_vec();
-    let program = program(arguments.iter().map(OsString::as_os_str))?;
+    let program = program(us, arguments.iter().map(OsString::as_os_str))?;
     find_script(&mut arguments, program, python)?;
     Ok(arguments)
 }
 
-/// The interpreter with our file before its program, as a command that lacks the program; the words are that file's.
+/// The interpreter with our file before its program, as a command that lacks the program; the words are that file's, each
+/// on a line of its own.
 pub(crate) fn launched(python: &Path, words: &str) -> anyhow::Result<Command> {
     let Some(mut path) = launch_directory(python).map(PathBuf::into_os_string) else {
         bail!("{}", without_treadle(python));
@@ -93,7 +94,7 @@ fn become_program(_: &mut Command) -> anyhow::Result<u8> {
 
 /// Finds the word that names a script. Refuses options of the interpreter that would keep the loop out, and such that it
 /// does not have: a slip in one of ours.
-fn program<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<Option<usize>> {
+fn program<'a>(us: &str, arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<Option<usize>> {
     const LONG: [&str; 5] = ["--version", "--help", "--help-all", "--help-env", "--help-xoptions"];
     let mut arguments = arguments.enumerate();
     while let Some((at, argument)) = arguments.next() {
@@ -103,11 +104,20 @@ fn program<'a>(arguments: impl Iterator<Item = &'a OsStr>) -> anyhow::Result<Opt
         } else if text == "--" {
             return Ok(arguments.next().map(|(at, _)| at));
         } else if text.starts_with("--") {
+            let name = text.split('=').next().unwrap_or_default();
+            if !LONG.contains(&name) && crate::arguments::has_option(us, name) {
+                bail!(
+                    "`{name}` is an option of `{us}`, and stands behind one of Python's. Put it directly behind `{us}`"
+                );
+            }
             if !LONG.contains(&&*text) {
-                bail!("neither `treadle run` nor Python has an option `{text}`");
+                bail!(
+                    "neither `{us}` nor Python has an option `{text}`. Put the program's own options behind its name; \
+                     `{us} --help` lists ours"
+                );
             }
         } else {
-            match letters(&text)? {
+            match letters(us, &text)? {
                 Next::Option => {}
                 Next::Value => drop(arguments.next()),
                 Next::Code => return Ok(None),
@@ -128,7 +138,7 @@ enum Next {
 }
 
 /// Looks through the letters of a word such as `-uX`.
-fn letters(word: &str) -> anyhow::Result<Next> {
+fn letters(us: &str, word: &str) -> anyhow::Result<Next> {
     let Some(letters) = word.strip_prefix('-') else {
         return Ok(Next::Script);
     };
@@ -142,7 +152,7 @@ fn letters(word: &str) -> anyhow::Result<Next> {
             'W' | 'X' => return Ok(if at + 1 == letters.len() { Next::Value } else { Next::Option }),
             'E' | 'I' | 'S' => {
                 bail!(
-                    "`treadle run` cannot bring its loop into a Python that is started with `-{letter}`. \
+                    "`{us}` cannot bring its loop into a Python that is started with `-{letter}`. \
                      Leave it out, or call `treadle.run` in the program"
                 )
             }
@@ -155,9 +165,15 @@ fn letters(word: &str) -> anyhow::Result<Next> {
 /// The one named, else the one beside this program, else the active environment's, else the first `python3` there is.
 pub(crate) fn interpreter(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(named) = named {
-        let found = if named.is_dir() { inside(&named.join("bin")) } else { Some(named.to_path_buf()) };
+        // A name alone is looked for on `PATH` by whoever starts it, even if there is such a file here.
+        let here = || if named.components().count() == 1 { Path::new(".").join(named) } else { named.to_path_buf() };
+        let found = if named.is_dir() { inside(&named.join("bin")) } else { Some(here()) };
         return found.filter(|path| path.is_file()).or_else(|| on_path(named.as_os_str())).with_context(|| {
-            format!("`{}` is neither a Python interpreter nor an environment with one", named.display())
+            format!(
+                "`{}` is neither a Python interpreter nor an environment with one. Name a file such as \
+                 `.venv/bin/python`, or a directory such as `.venv`",
+                named.display()
+            )
         });
     }
     // The program may be reached by a link from elsewhere; its environment is where the file itself is.
@@ -213,22 +229,23 @@ fn asked(python: &Path) -> Option<PathBuf> {
 
 /// Says why an interpreter has no treadle, and what to do.
 fn without_treadle(python: &Path) -> String {
-    // Exits with 1 where it could be installed.
-    const QUESTION: &str = "import sys; print('Python', '.'.join(map(str, sys.version_info[:2]))); \
+    // Exits with 1 where it could be installed. Any Python can say this, and nothing else does.
+    const QUESTION: &str = "import sys; sys.stdout.write('Python %d.%d' % sys.version_info[:2]); \
         sys.exit(sys.version_info >= (3, 11))";
-    let answer = Command::new(python).args(["-c", QUESTION]).stderr(Stdio::null()).output();
+    let answer = Command::new(python).args(["-c", QUESTION]).stdin(Stdio::null()).stderr(Stdio::null()).output().ok();
+    let version = answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.stdout));
     let python = python.display();
-    match answer {
-        Ok(answer) if answer.status.success() => {
-            let version = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-            format!(
-                "treadle's event loop needs Python 3.11 or newer, and `{python}` is {version}. Name another interpreter \
-                 with `--python`"
-            )
-        }
-        _ => format!(
+    match (answer.as_ref(), version.filter(|version| version.starts_with("Python "))) {
+        (Some(answer), Some(version)) if answer.status.success() => format!(
+            "treadle's event loop needs Python 3.11 or newer, and `{python}` is {version}. Name another interpreter with \
+             `--python`"
+        ),
+        (_, Some(_)) => format!(
             "`{python}` has no treadle. Install it there with `{python} -m pip install treadle`, or name another \
              interpreter with `--python`"
+        ),
+        _ => format!(
+            "`{python}` is no Python interpreter that starts. Name one with `--python`, or the directory of its environment"
         ),
     }
 }
@@ -248,7 +265,7 @@ mod tests {
     use super::*;
 
     fn check(line: &str) -> String {
-        let answer = program(line.split(' ').map(OsStr::new));
+        let answer = program("treadle run", line.split(' ').map(OsStr::new));
         answer.map_or_else(|error| error.to_string(), |_| String::new())
     }
 
@@ -264,7 +281,7 @@ mod tests {
             ("- uvicorn", None),
             ("-V", None),
         ] {
-            assert_eq!(program(line.split(' ').map(OsStr::new)).ok().flatten(), wanted, "{line}");
+            assert_eq!(program("treadle run", line.split(' ').map(OsStr::new)).ok().flatten(), wanted, "{line}");
         }
     }
 
@@ -280,7 +297,15 @@ mod tests {
 
     #[test]
     fn misspelt_options_are_refused() {
-        assert_eq!(check("--watsh app.py"), "neither `treadle run` nor Python has an option `--watsh`");
+        assert_eq!(
+            check("--watsh app.py"),
+            "neither `treadle run` nor Python has an option `--watsh`. Put the program's own options behind its name; \
+             `treadle run --help` lists ours"
+        );
+        assert_eq!(
+            check("-X dev --python=.venv app.py"),
+            "`--python` is an option of `treadle run`, and stands behind one of Python's. Put it directly behind `treadle run`"
+        );
         assert_eq!(check("--check-hash-based-pycs always --watsh app.py").len(), check("--watsh app.py").len());
     }
 

@@ -846,11 +846,16 @@ fn bench_wants_something_to_measure() {
     insta::assert_snapshot!(project.run(&["bench", "--", "-I", "app.py"]), @"
     exit code 2
     --- standard error
-    treadle: `treadle run` cannot bring its loop into a Python that is started with `-I`. Leave it out, or call `treadle.run` in the program
+    treadle: `treadle bench` cannot bring its loop into a Python that is started with `-I`. Leave it out, or call `treadle.run` in the program
     ");
     insta::assert_snapshot!(project.run(&["bench", "--python", "absent", "--", "app.py"]), @"
     exit code 2
     --- standard error
-    treadle: `absent` is neither a Python interpreter nor an environment with one
+    treadle: `absent` is neither a Python interpreter nor an environment with one. Name a file such as `.venv/bin/python`, or a directory such as `.venv`
+    ");
+    insta::assert_snapshot!(project.run(&["bench", "--watsh", "app.py"]), @"
+    exit code 2
+    --- standard error
+    treadle: neither `treadle bench` nor Python has an option `--watsh`. Put the program's own options behind its name; `treadle bench --help` lists ours
     ");
 }

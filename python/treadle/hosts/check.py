@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from treadle.hosts import hooks
 from treadle.loop import EventLoop
 
 
@@ -24,46 +25,41 @@ class Answer(NamedTuple):
     how: str
 
 
-def is_ours(loop: asyncio.AbstractEventLoop) -> bool:
-    """Close a loop, and return whether it is treadle's."""
+def closed(loop: asyncio.AbstractEventLoop) -> type:
+    """Close a loop, and return its class."""
     loop.close()
-    return isinstance(loop, EventLoop)
+    return type(loop)
 
 
-def with_asyncio() -> bool:
-    """Return whether asyncio makes our loop."""
-    return is_ours(asyncio.new_event_loop())
+def with_asyncio() -> type:
+    """Return what asyncio makes."""
+    return closed(asyncio.new_event_loop())
 
 
-def with_multiprocessing() -> bool:
-    """Return whether processes that are spawned get the hooks."""
-    return "treadle" in multiprocessing.spawn.get_preparation_data("check")
-
-
-def with_uvloop() -> bool:
-    """Return whether uvloop makes our loop."""
+def with_uvloop() -> type:
+    """Return what uvloop makes."""
     uvloop: Any = importlib.import_module("uvloop")
-    return is_ours(uvloop.new_event_loop())
+    return closed(uvloop.new_event_loop())
 
 
-def with_uvicorn() -> bool:
-    """Return whether uvicorn's own choice is our loop."""
+def with_uvicorn() -> type:
+    """Return what uvicorn chooses by itself."""
     config: Any = importlib.import_module("uvicorn.config").Config("")
     if hasattr(config, "get_loop_factory"):
-        return is_ours((config.get_loop_factory() or asyncio.new_event_loop)())
+        return closed((config.get_loop_factory() or asyncio.new_event_loop)())
     config.setup_event_loop()
-    return is_ours(asyncio.new_event_loop())
+    return with_asyncio()
 
 
-def with_granian() -> bool:
-    """Return whether granian's own choice is our loop."""
+def with_granian() -> type:
+    """Return what granian chooses by itself."""
     loop = importlib.import_module("granian._loops").loops.get("auto")
     asyncio.set_event_loop(None)
-    return is_ours(loop)
+    return closed(loop)
 
 
-def with_installed_uvloop() -> bool:
-    """Return whether those are caught that take uvloop if it is there."""
+def with_installed_uvloop() -> type:
+    """Return what those get that take uvloop if it is there."""
     try:
         return with_uvloop()
     except ImportError:
@@ -71,7 +67,7 @@ def with_installed_uvloop() -> bool:
 
 
 # Distributions, what is asked, and what stands behind a "caught".
-HOSTS: dict[str, tuple[Callable[[], bool], str]] = {
+HOSTS: dict[str, tuple[Callable[[], type], str]] = {
     "uvloop": (with_uvloop, "its loop class is replaced"),
     "uvicorn": (with_uvicorn, "by its table of loops, also in workers and under `--reload`"),
     "fastapi-cli": (with_uvicorn, "through uvicorn"),
@@ -98,7 +94,9 @@ MISSED = {
 def answers() -> Iterator[Answer]:
     """Ask all that is there."""
     yield ask(f"asyncio {'.'.join(map(str, sys.version_info[:3]))}", with_asyncio, "its default factory is replaced")
-    yield ask("multiprocessing", with_multiprocessing, "children get the hooks with their preparation data")
+    follows = "treadle" in multiprocessing.spawn.get_preparation_data("check")
+    how = "children get the hooks with their preparation data" if follows else "children are not told of the hooks"
+    yield Answer("multiprocessing", follows, how)
     for distribution, (question, how) in HOSTS.items():
         try:
             version = importlib.metadata.version(distribution)
@@ -110,13 +108,16 @@ def answers() -> Iterator[Answer]:
             yield Answer(f"{distribution} {importlib.metadata.version(distribution)}", is_caught=False, how=why)
 
 
-def ask(name: str, question: Callable[[], bool], how: str) -> Answer:
+def ask(name: str, question: Callable[[], type], how: str) -> Answer:
     """Ask about one host; one that cannot be imported is not caught."""
     try:
-        is_caught = question()
+        kind = question()
     except Exception as error:  # noqa: BLE001 - whatever a foreign package raises is the answer
-        return Answer(name, is_caught=False, how=f"{type(error).__name__}: {error}")
-    return Answer(name, is_caught, how if is_caught else "it makes another loop")
+        return Answer(name, is_caught=False, how=f"it cannot be asked, {type(error).__name__}: {error}")
+    if issubclass(kind, EventLoop):
+        return Answer(name, is_caught=True, how=how)
+    why = ", as `--keep-uvloop` wants" if hooks.KEEP_UVLOOP in hooks.options else ""
+    return Answer(name, is_caught=False, how=f"it makes `{kind.__module__}.{kind.__qualname__}`{why}")
 
 
 def main() -> int:

@@ -32,14 +32,14 @@ def install(words: str, watched: str = "") -> None:
     """Wait for the modules that have hooks, and change those that are there already; once in a process.
 
     Args:
-        words: options of ``treadle run``, separated by commas.
+        words: options of ``treadle run``, each on a line of its own.
         watched: what the doctor is to go by, as JSON; nothing if there is to be none.
 
     """
-    global options, watch
+    global options, watch  # noqa: PLW0603 - as long as the process lives
     if any(getattr(finder, "is_of_treadle", False) for finder in sys.meta_path):
         return
-    options, watch = frozenset(words.split(",")), watched
+    options, watch = frozenset(words.split("\n")), watched
     sys.meta_path.insert(0, Finder)
     for name in HOOKS:
         if name in sys.modules:
@@ -56,6 +56,7 @@ class Finder:
     """Finds what the other finders find, and has it changed once it has been executed."""
 
     is_of_treadle = True
+    has_missed = False
 
     @classmethod
     def find_spec(
@@ -71,7 +72,18 @@ class Finder:
             if spec is not None:
                 cls.follow(spec)
                 return spec
+        cls.miss(name)
         return None
+
+    @classmethod
+    def miss(cls, name: str) -> None:
+        """Tell the user, once, if it is uvloop that is not there, and was to be kept."""
+        if name == "uvloop" and KEEP_UVLOOP in options and not cls.has_missed and sys.stderr is not None:
+            cls.has_missed = True
+            sys.stderr.write(
+                "treadle: the program asks for uvloop, which is to be kept and is not installed. "
+                f"Install it with `{sys.executable} -m pip install uvloop`, or leave out `--keep-uvloop`\n"
+            )
 
     @classmethod
     def follow(cls, spec: "ModuleSpec") -> None:
@@ -209,7 +221,7 @@ else:
 
     def __reduce__(self) -> "tuple[Callable[[str], None], tuple[str]]":
         """Return the call that installs the hooks."""
-        return exec, (self.INSTALL.format(",".join(sorted(options)), follower(watch)),)
+        return exec, (self.INSTALL.format("\n".join(sorted(options)), follower(watch)),)
 
 
 def hook_uvloop(uvloop: "ModuleType") -> None:

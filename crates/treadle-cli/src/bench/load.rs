@@ -4,14 +4,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::latencies::Latencies;
 use super::reply::{Done, Reply};
+use super::stop::Stop;
 
 /// A connection that failed rests so long.
 const REST: Duration = Duration::from_millis(10);
@@ -54,17 +55,16 @@ impl Message {
 /// What came of it within the time.
 #[derive(Default)]
 pub(crate) struct Figures {
-    /// How long each reply took, in nanoseconds.
-    pub(crate) latencies: Vec<u64>,
+    /// How long each reply took.
+    pub(crate) latencies: Latencies,
     pub(crate) errors: u64,
     /// What the first error was.
     pub(crate) complaint: Option<String>,
-    pub(crate) seconds: f64,
 }
 
 impl Load {
-    /// Runs until the time is over. `begin` and `end` are called at the two ends of what counts.
-    pub(crate) fn run<T>(&self, stopped: &AtomicBool, mut read: impl FnMut() -> T) -> anyhow::Result<(Figures, T, T)> {
+    /// Runs until the time is over, or it is asked to stop; `read` is called at the two ends of what counts.
+    pub(crate) fn run<T>(&self, stop: &Stop, mut read: impl FnMut() -> T) -> anyhow::Result<(Figures, T, T)> {
         let threads =
             thread::available_parallelism().map_or(1, |count| count.get() - 1).clamp(1, 2).min(self.connections);
         let begin = Instant::now() + self.warm;
@@ -73,21 +73,20 @@ impl Load {
             let running: Vec<_> = (0..threads)
                 .map(|thread| {
                     let connections = (thread..self.connections).step_by(threads).count();
-                    scope.spawn(move || Client::new(self, connections)?.run(begin, end, stopped))
+                    scope.spawn(move || Client::new(self, connections)?.run(begin, end, stop))
                 })
                 .collect();
-            thread::sleep(self.warm);
+            stop.sleep_until(begin);
             let before = read();
-            thread::sleep(end.saturating_duration_since(Instant::now()));
+            stop.sleep_until(end);
             let after = read();
-            let mut figures = Figures { seconds: begin.elapsed().as_secs_f64(), ..Figures::default() };
+            let mut figures = Figures::default();
             for thread in running {
                 let part: Figures = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
-                figures.latencies.extend(part.latencies);
+                figures.latencies.extend(&part.latencies);
                 figures.errors += part.errors;
                 figures.complaint = figures.complaint.or(part.complaint);
             }
-            figures.seconds = self.seconds.as_secs_f64();
             Ok((figures, before, after))
         })
     }
@@ -127,12 +126,12 @@ impl<'a> Client<'a> {
         })
     }
 
-    fn run(mut self, begin: Instant, end: Instant, stopped: &AtomicBool) -> io::Result<Figures> {
+    fn run(mut self, begin: Instant, end: Instant, stop: &Stop) -> io::Result<Figures> {
         let mut events = Events::with_capacity(1024);
         let mut begun = false;
         loop {
             let now = Instant::now();
-            if now >= end || stopped.load(Ordering::Relaxed) {
+            if now >= end || stop.is_asked() {
                 return Ok(self.figures);
             }
             if !begun && now >= begin {
@@ -213,7 +212,7 @@ impl<'a> Client<'a> {
             return Ok(());
         }
         let connection = &mut self.connections[token];
-        (connection.sent, connection.asked) = (0, Instant::now());
+        connection.sent = 0;
         self.send(token)
     }
 
@@ -222,13 +221,12 @@ impl<'a> Client<'a> {
         let connection = &mut self.connections[token];
         let Some(stream) = &mut connection.stream else { return Ok(()) };
         while connection.sent < self.request.len() {
+            if connection.sent == 0 {
+                // Before the call: the server may have answered by the time it returns.
+                connection.asked = Instant::now();
+            }
             match stream.write(&self.request[connection.sent..]) {
-                Ok(count) => {
-                    if connection.sent == 0 {
-                        connection.asked = Instant::now();
-                    }
-                    connection.sent += count;
-                }
+                Ok(count) => connection.sent += count,
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),

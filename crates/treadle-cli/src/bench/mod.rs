@@ -4,27 +4,27 @@
 //! leaves a witness when it makes that loop, so a program that chooses its own is told from one that runs on what was asked.
 #![expect(clippy::cast_precision_loss, reason = "figures that are measured have fewer digits than any number here")]
 
+mod latencies;
 mod load;
 mod process;
 mod reply;
+mod stop;
 mod subject;
 mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::arguments::{Bench, ListFormat};
 use crate::output;
 use crate::run::{interpreter, launched};
 
-use subject::{Subject, Target};
-use table::{Measured, Report};
+use stop::Stop;
+use subject::{Kind, Subject, Target};
+use table::{Loop, Measured, Report};
 
 /// The loops that can be chosen from outside.
 const LOOPS: [&str; 3] = ["asyncio", "uvloop", "treadle"];
@@ -33,28 +33,22 @@ pub(crate) fn run(options: &Bench) -> anyhow::Result<u8> {
     let python = interpreter(options.python.as_deref())?;
     let subjects = Subject::all(options, &python)?;
     let bench = Python { python, folder: tempfile::tempdir()? };
-    let versions = options.compare.iter().map(|name| bench.version(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let stopped = Arc::new(AtomicBool::new(false));
-    if subjects.iter().any(Subject::is_served) {
-        // A server is in a group of its own, which Ctrl-C at a terminal does not reach.
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&stopped))?;
-        }
-    }
+    let loops = bench.loops(&options.compare)?;
+    let stop = Stop::on_signals()?;
     let mut reports = Vec::new();
     for subject in &subjects {
-        reports.push(measure(subject, options, &bench, &stopped)?);
+        reports.push(measure(subject, options, &loops, &bench, &stop)?);
     }
     output::print(&match options.output_format {
-        ListFormat::Text => table::text(&versions, &reports),
-        ListFormat::Json => table::json(&versions, &reports)?,
+        ListFormat::Text => table::text(&loops, &reports),
+        ListFormat::Json => table::json(&loops, &reports)?,
     })?;
     Ok(0)
 }
 
 /// One subject on all loops, in turns.
-fn measure(subject: &Subject, options: &Bench, bench: &Python, stopped: &AtomicBool) -> anyhow::Result<Report> {
-    let mut measured: Vec<Measured> = options.compare.iter().map(|name| Measured::new(name)).collect();
+fn measure(subject: &Subject, options: &Bench, loops: &[Loop], bench: &Python, stop: &Stop) -> anyhow::Result<Report> {
+    let mut measured: Vec<Measured> = loops.iter().map(|which| Measured::new(&which.name)).collect();
     let progress = ProgressBar::new_spinner();
     for round in 1..=options.rounds {
         for row in &mut measured {
@@ -62,18 +56,26 @@ fn measure(subject: &Subject, options: &Bench, bench: &Python, stopped: &AtomicB
             progress.tick();
             let witness = bench.folder.path().join("witness");
             let target = Target { python: &bench.python, name: row.name.clone(), witness: &witness };
-            let sample =
-                subject.measure(&target, stopped).with_context(|| format!("{} on {}", subject.title, row.name))?;
-            if stopped.load(Ordering::Relaxed) {
-                bail!("stopped in round {round}. The server has been ended");
+            let sample = subject.measure(&target, stop);
+            if stop.is_asked() {
+                // What a program says that has been interrupted is no reason to mend it.
+                bail!("stopped in round {round}, and what was running has been ended. {}", shorter(subject.kind()));
             }
-            row.samples.push(sample);
+            row.samples.push(sample.with_context(|| format!("{} on {}", subject.title, row.name))?);
             // Whether it was there in every round; a program that sometimes makes no loop says nothing either.
             row.is_used &= std::fs::remove_file(&witness).is_ok();
         }
     }
     progress.finish_and_clear();
     Ok(Report { title: subject.title.clone(), kind: subject.kind(), rounds: options.rounds, measured })
+}
+
+/// What to do for whom it takes too long.
+fn shorter(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Runs => "A program has to end by itself; measure a server with `--url`",
+        Kind::Operations => "Take fewer `--rounds` or `--seconds` for a shorter one",
+    }
 }
 
 /// The interpreter that is measured, and where there is room for files.
@@ -83,30 +85,51 @@ struct Python {
 }
 
 impl Python {
-    /// Python's version and the loop's; fails if the loop is not there.
-    fn version(&self, name: &str) -> anyhow::Result<String> {
-        let python = self.python.display();
-        if !LOOPS.contains(&name) {
-            bail!("`{name}` is no loop that can be chosen from outside. Name some of `{}`", LOOPS.join("`, `"));
-        }
+    /// The loops that are named, or all that are there.
+    fn loops(&self, named: &[String]) -> anyhow::Result<Vec<Loop>> {
         // Whatever the loop, the interpreter needs the package: it is what chooses.
         launched(&self.python, "")?;
-        let version = match name {
-            "asyncio" => "''".to_owned(),
-            _ => format!("' ' + getattr(__import__('{name}'), '__version__', '')"),
+        if !named.is_empty() {
+            return named.iter().map(|name| self.loop_of(name)).collect();
+        }
+        let (uvloop, others): (Vec<&str>, Vec<&str>) = LOOPS.iter().partition(|name| **name == "uvloop");
+        let mut loops = others.into_iter().map(|name| self.loop_of(name)).collect::<anyhow::Result<Vec<_>>>()?;
+        // Nobody has asked for it by name, so whoever has not installed it does not want it.
+        loops.splice(1..1, uvloop.into_iter().filter_map(|name| self.loop_of(name).ok()));
+        Ok(loops)
+    }
+
+    /// What it is; fails if it is not there.
+    fn loop_of(&self, name: &str) -> anyhow::Result<Loop> {
+        let python = self.python.display();
+        let (module, version) = match name {
+            "asyncio" => ("asyncio", "''"),
+            "uvloop" => ("uvloop", "uvloop.__version__"),
+            "treadle" => ("treadle.loop", "treadle.__version__"),
+            _ => bail!("`{name}` is no loop that can be chosen from outside. Name some of `{}`", LOOPS.join("`, `")),
         };
-        let module = if name == "treadle" { "treadle.loop" } else { name };
-        let question = format!("import sys, {module}; print('{name}' + {version}, sys.version.split()[0], sep='\\n')");
-        match ask(&self.python, &question) {
-            Some(answer) => Ok(answer),
-            None => bail!(
-                "`{python}` cannot import {name}. Install it there with `{python} -m pip install {name}`, or leave it out of `--compare`"
+        let question = format!("import sys, {module}; print(sys.version.split()[0], {version})");
+        match ask(&self.python, &question)? {
+            Ok(answer) => {
+                let (python, version) = answer.split_once(' ').unwrap_or((&answer, ""));
+                Ok(Loop { name: name.to_owned(), version: version.to_owned(), python: python.to_owned() })
+            }
+            Err(_) if name == "uvloop" => bail!(
+                "`{python}` cannot import uvloop. Install it there with `{python} -m pip install uvloop`, or leave it out \
+                 of `--compare`"
             ),
+            Err(why) => {
+                bail!("`{python}` cannot import {module}: `{why}`. Name another interpreter with `--python`")
+            }
         }
     }
 }
 
-fn ask(python: &Path, question: &str) -> Option<String> {
-    let answer = Command::new(python).args(["-P", "-c", question]).stderr(Stdio::null()).output().ok()?;
-    answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+/// What an interpreter prints, or the last that it says if it fails.
+fn ask(python: &Path, question: &str) -> anyhow::Result<Result<String, String>> {
+    let mut command = Command::new(python);
+    let answer = command.args(["-P", "-c", question]).stdin(Stdio::null()).output();
+    let answer = answer.with_context(|| python.display().to_string())?;
+    let last = |text: &[u8]| String::from_utf8_lossy(text).trim().lines().next_back().unwrap_or_default().to_owned();
+    Ok(if answer.status.success() { Ok(last(&answer.stdout)) } else { Err(last(&answer.stderr)) })
 }

@@ -5,17 +5,17 @@ use std::io::{Read, Seek};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use wait4::Wait4;
+
+use super::stop::{END, Stop};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(20);
-/// How long it may take to end when it is asked to.
-const END: Duration = Duration::from_secs(5);
 const NAP: Duration = Duration::from_millis(10);
 
 /// What a program took that has ended.
@@ -28,16 +28,21 @@ pub(crate) struct Ended {
     pub(crate) memory: u64,
 }
 
-/// Runs a program to its end.
-pub(crate) fn run(mut command: Command) -> anyhow::Result<Ended> {
+/// Runs a program to its end, and ends what it has left behind in its group.
+pub(crate) fn run(mut command: Command, stop: &Stop) -> anyhow::Result<Ended> {
     let (mut out, mut complaints) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(complaints.try_clone()?);
+    command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(complaints.try_clone()?);
     let begun = Instant::now();
     let mut child = command.spawn().with_context(|| command.get_program().display().to_string())?;
-    let used = child.wait4()?;
+    let group = Pid::from_child(&child);
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    // As long as nobody has taken its status, the number is this program's, and no stranger can be hit by a signal.
+    stop.while_running(group, || retry_on_intr(|| waitid(WaitId::Pid(group), ended)))?;
     let wall = begun.elapsed().as_secs_f64();
+    let _ = kill_process_group(group, Signal::TERM);
+    let used = child.wait4()?;
     if !used.status.success() {
-        bail!("{}", complaint(used.status, &mut complaints));
+        bail!("{}. Mend that first: only what runs can be measured", complaint(used.status, &mut complaints));
     }
     let mut text = Vec::new();
     out.rewind()?;
@@ -66,8 +71,8 @@ pub(crate) struct Usage {
 
 impl Server {
     /// Starts it, and waits until it answers.
-    pub(crate) fn start(mut command: Command, address: SocketAddr, stopped: &AtomicBool) -> anyhow::Result<Self> {
-        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+    pub(crate) fn start(mut command: Command, address: SocketAddr, stop: &Stop) -> anyhow::Result<Self> {
+        if is_answered(address) {
             bail!("another program answers on {address} already. End it, or choose another port");
         }
         let complaints = tempfile::tempfile()?;
@@ -77,11 +82,14 @@ impl Server {
         let group = Pid::from_child(&child);
         let mut server = Self { child, group, complaints };
         let end = Instant::now() + START;
-        while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-            if let Some(status) = server.child.try_wait()? {
-                bail!("{}", complaint(status, &mut server.complaints));
+        while !is_answered(address) {
+            if let Some(how) = server.ended()? {
+                bail!("{how}");
             }
-            if Instant::now() > end || stopped.load(Ordering::Relaxed) {
+            if stop.is_asked() {
+                bail!("stopped before the server answered");
+            }
+            if Instant::now() > end {
                 bail!(
                     "the server does not answer on {address} after {} s. Name the port that it listens on with `--url`",
                     START.as_secs()
@@ -99,8 +107,17 @@ impl Server {
 
     /// Why it ended, if it has.
     pub(crate) fn ended(&mut self) -> anyhow::Result<Option<String>> {
-        Ok(self.child.try_wait()?.map(|status| complaint(status, &mut self.complaints)))
+        let status = self.child.try_wait()?;
+        let how = |status| complaint(status, &mut self.complaints);
+        Ok(status.map(how).map(|how| format!("{how}. Mend that first: a server has to run until it is ended")))
     }
+}
+
+/// Whether anybody listens there.
+fn is_answered(address: SocketAddr) -> bool {
+    // A port that is free can be taken for the near end of its own connection, and then it is we who answer.
+    TcpStream::connect_timeout(&address, Duration::from_secs(1))
+        .is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
 }
 
 impl Drop for Server {
@@ -127,8 +144,8 @@ fn complaint(status: ExitStatus, complaints: &mut File) -> String {
         None => format!("the program was killed by signal {}", status.signal().unwrap_or_default()),
     };
     match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("{how}: `{}`. Mend that first: only what runs can be measured", line.trim()),
-        None => format!("{how} and said nothing. Mend that first: only what runs can be measured"),
+        Some(line) => format!("{how}: `{}`", line.trim()),
+        None => format!("{how} and said nothing"),
     }
 }
 

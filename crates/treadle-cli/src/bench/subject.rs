@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::load::{Load, Message};
 use super::process::{self, Server};
+use super::stop::Stop;
 use crate::arguments::Bench;
 use crate::run;
 
@@ -69,6 +69,8 @@ pub(crate) struct Sample {
     pub(crate) cpu: Option<f64>,
     pub(crate) memory: Option<u64>,
     pub(crate) errors: u64,
+    /// What the first error was.
+    pub(crate) complaint: Option<String>,
 }
 
 impl Subject {
@@ -77,7 +79,7 @@ impl Subject {
         if options.command.is_empty() {
             return options.workload.iter().map(|name| Self::built_in(name, options)).collect();
         }
-        let title = options.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let title = title(&options.command);
         let work = match &options.url {
             None => Work::Ends,
             Some(url) => {
@@ -85,7 +87,7 @@ impl Subject {
                 Work::Served(loaded(options, address, Message::Http(request)))
             }
         };
-        Ok(vec![Self { title, arguments: run::arguments(&options.command, python)?, work }])
+        Ok(vec![Self { title, arguments: run::arguments("treadle bench", &options.command, python)?, work }])
     }
 
     fn built_in(name: &str, options: &Bench) -> anyhow::Result<Self> {
@@ -110,20 +112,16 @@ impl Subject {
         Ok(Self { title: name.to_owned(), arguments, work })
     }
 
-    pub(crate) fn is_served(&self) -> bool {
-        matches!(self.work, Work::Served(_))
-    }
-
     pub(crate) fn kind(&self) -> Kind {
         if matches!(self.work, Work::Ends) { Kind::Runs } else { Kind::Operations }
     }
 
     /// Measures once, in a process of its own.
-    pub(crate) fn measure(&self, target: &Target, stopped: &AtomicBool) -> anyhow::Result<Sample> {
+    pub(crate) fn measure(&self, target: &Target, stop: &Stop) -> anyhow::Result<Sample> {
         let command = self.command(target)?;
         match &self.work {
             Work::Ends => {
-                let ended = process::run(command)?;
+                let ended = process::run(command, stop)?;
                 Ok(Sample {
                     rate: 1.0 / ended.wall,
                     cpu: Some(ended.cpu),
@@ -131,13 +129,13 @@ impl Subject {
                     ..Sample::default()
                 })
             }
-            Work::Calls => own_figures(&process::run(command)?),
-            Work::Served(load) => served(load, command, stopped),
+            Work::Calls => own_figures(&process::run(command, stop)?),
+            Work::Served(load) => served(load, command, stop),
         }
     }
 
     fn command(&self, target: &Target) -> anyhow::Result<Command> {
-        let words = format!("loop={},witness={}", target.name, target.witness.display());
+        let words = format!("loop={}\nwitness={}", target.name, target.witness.display());
         let mut command = run::launched(target.python, &words)?;
         command.args(&self.arguments);
         Ok(command)
@@ -146,7 +144,9 @@ impl Subject {
 
 /// What a load of the package's says of itself.
 fn own_figures(ended: &process::Ended) -> anyhow::Result<Sample> {
-    let figures: serde_json::Value = serde_json::from_str(ended.out.trim())?;
+    // Whatever a `sitecustomize` of the environment prints comes before.
+    let line = ended.out.lines().next_back().unwrap_or_default();
+    let figures: serde_json::Value = serde_json::from_str(line).with_context(|| format!("`{line}` is no figures"))?;
     let figure = |name: &str| figures[name].as_f64().with_context(|| format!("no `{name}` among its figures"));
     Ok(Sample {
         rate: figure("operations")? / figure("seconds")?,
@@ -154,14 +154,14 @@ fn own_figures(ended: &process::Ended) -> anyhow::Result<Sample> {
         p99: Some(figure("p99")?),
         cpu: Some(figure("cpu")? / figure("operations")?),
         memory: Some(ended.memory),
-        errors: 0,
+        ..Sample::default()
     })
 }
 
 /// Starts a server, loads it and ends it.
-fn served(load: &Load, command: Command, stopped: &AtomicBool) -> anyhow::Result<Sample> {
-    let mut server = Server::start(command, load.address, stopped)?;
-    let (mut figures, before, after) = load.run(stopped, || server.usage())?;
+fn served(load: &Load, command: Command, stop: &Stop) -> anyhow::Result<Sample> {
+    let mut server = Server::start(command, load.address, stop)?;
+    let (figures, before, after) = load.run(stop, || server.usage())?;
     if let Some(how) = server.ended()? {
         bail!("{how}");
     }
@@ -170,16 +170,26 @@ fn served(load: &Load, command: Command, stopped: &AtomicBool) -> anyhow::Result
         let complaint = figures.complaint.as_deref().unwrap_or("nothing came");
         bail!("the server gave no good reply: {complaint}. See with `curl` whether it answers where `--url` says");
     }
-    figures.latencies.sort_unstable();
-    let latency = |part: usize| Some(figures.latencies[(replies * part / 100).min(replies - 1)] as f64 / 1e9);
     Ok(Sample {
-        rate: replies as f64 / figures.seconds,
-        p50: latency(50),
-        p99: latency(99),
+        rate: replies as f64 / load.seconds.as_secs_f64(),
+        p50: figures.latencies.quantile(50),
+        p99: figures.latencies.quantile(99),
         cpu: before.zip(after).map(|(before, after)| (after.cpu - before.cpu) / replies as f64),
         memory: after.map(|usage| usage.memory),
         errors: figures.errors,
+        complaint: figures.complaint,
     })
+}
+
+/// The command line as a table shows it: one line, and not too long for that.
+fn title(command: &[OsString]) -> String {
+    const WIDTH: usize = 80;
+    let text = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if shown.chars().count() > WIDTH {
+        shown = shown.chars().take(WIDTH - 1).chain(['…']).collect();
+    }
+    shown
 }
 
 fn loaded(options: &Bench, address: SocketAddr, message: Message) -> Load {
@@ -209,6 +219,13 @@ fn request(host: &str, path: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_title_is_one_line() {
+        let command = ["-c", "import asyncio\n\nasyncio.run(main())"].map(OsString::from);
+        assert_eq!(title(&command), "-c import asyncio asyncio.run(main())");
+        assert_eq!(title(&["ä".repeat(90).into()]), "ä".repeat(79) + "…");
+    }
 
     #[test]
     fn a_url_is_an_address_and_a_request() {

@@ -11,6 +11,14 @@ use super::subject::{Kind, Sample};
 /// Rounds that differ by more say that the machine had other work.
 const QUIET: f64 = 0.08;
 
+/// A loop that is measured.
+pub(crate) struct Loop {
+    pub(crate) name: String,
+    /// Empty for asyncio, which is as old as Python.
+    pub(crate) version: String,
+    pub(crate) python: String,
+}
+
 /// One subject on all loops.
 pub(crate) struct Report {
     pub(crate) title: String,
@@ -45,7 +53,8 @@ impl Measured {
     fn ratio(&self, base: &Self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
         let pairs = self.samples.iter().zip(&base.samples);
         let ratios =
-            pairs.filter_map(|(one, base)| Some(figure(one)? / figure(base)?).filter(|ratio| ratio.is_finite()));
+            // Of short runs there may be no processor time at all, for one or the other.
+            pairs.filter_map(|(one, base)| Some(figure(one)? / figure(base)?).filter(|ratio| ratio.is_normal()));
         median(ratios.collect())
     }
 
@@ -77,8 +86,8 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
 }
 
 /// Everything for a terminal.
-pub(crate) fn text(versions: &[String], reports: &[Report]) -> String {
-    let mut text = heading(versions, reports);
+pub(crate) fn text(loops: &[Loop], reports: &[Report]) -> String {
+    let mut text = heading(loops, reports);
     for report in reports {
         text.push('\n');
         text.push_str(&table(report));
@@ -87,65 +96,53 @@ pub(crate) fn text(versions: &[String], reports: &[Report]) -> String {
     text
 }
 
-fn heading(versions: &[String], reports: &[Report]) -> String {
-    let (mut loops, mut python) = (Vec::new(), "");
-    for version in versions {
-        let (name, of) = version.split_once('\n').unwrap_or((version, ""));
-        (loops, python) = ([loops, vec![name]].concat(), of);
-    }
+fn heading(loops: &[Loop], reports: &[Report]) -> String {
+    let names: Vec<String> = loops.iter().map(|each| format!("{} {}", each.name, each.version)).collect();
+    let names: Vec<&str> = names.iter().map(|name| name.trim_end()).collect();
+    let python = loops.first().map_or("", |each| &each.python);
     let rounds = reports.first().map_or(0, |report| report.rounds);
-    format!("{} on Python {python}, in turns, rounds: {rounds}\n", loops.join(", "))
+    format!("{} on Python {python}, in turns, rounds: {rounds}\n", names.join(", "))
 }
 
 fn table(report: &Report) -> String {
-    let (rate, scale) = match report.kind {
-        Kind::Runs => ("wall s", 1.0),
-        Kind::Operations => ("op/s", 1e6),
-    };
-    let unit = if report.kind == Kind::Runs { "s" } else { "µs" };
     let mut text = format!("{}\n", report.title);
-    let head = [
-        rate,
-        "ratio",
-        &format!("p50 {unit}"),
-        &format!("p99 {unit}"),
-        &format!("CPU {unit}"),
-        "ratio",
-        "MiB",
-        "errors",
-    ];
-    line(&mut text, "loop", &head.map(str::to_owned), "rounds");
+    let head: &[&str] = match report.kind {
+        Kind::Runs => &["wall s", "ratio", "CPU s", "ratio", "MiB"],
+        Kind::Operations => &["op/s", "ratio", "p50 µs", "p99 µs", "CPU µs", "ratio", "MiB", "errors"],
+    };
+    line(&mut text, "loop", head.iter().map(|name| (*name).to_owned()), "rounds");
     let Some(base) = report.measured.first() else { return text };
     for row in &report.measured {
-        let one = |figure: fn(&Sample) -> Option<f64>| row.median(figure).map(|figure| figure * scale);
-        let (p50, p99) = match report.kind {
-            // Of a whole run there is one figure for each round.
-            Kind::Runs => {
-                let walls = row.figures(|sample| Some(1.0 / sample.rate));
-                (median(walls.clone()), quantile(walls, 99))
-            }
-            Kind::Operations => (one(|sample| sample.p50), one(|sample| sample.p99)),
-        };
         let shown = |sample: &Sample| if report.kind == Kind::Runs { 1.0 / sample.rate } else { sample.rate };
         let rates = row.figures(|sample| Some(shown(sample)));
         let range = [0, 100].map(|part| number(quantile(rates.clone(), part))).join("–");
-        let cells = [
-            number(median(rates)),
-            ratio(row.ratio(base, |sample| Some(sample.rate))),
-            number(p50),
-            number(p99),
-            number(one(|sample| sample.cpu)),
-            ratio(row.ratio(base, |sample| Some(1.0 / sample.cpu?))),
-            number(row.median(|sample| Some(sample.memory? as f64 / f64::from(1 << 20)))),
-            row.errors().to_string(),
-        ];
-        line(&mut text, &row.name, &cells, &range);
+        let faster = ratio(row.ratio(base, |sample| Some(sample.rate)));
+        let thriftier = ratio(row.ratio(base, |sample| Some(1.0 / sample.cpu?)));
+        let memory = number(row.median(|sample| Some(sample.memory? as f64 / f64::from(1 << 20))));
+        let micro = |figure: fn(&Sample) -> Option<f64>| number(row.median(figure).map(|figure| figure * 1e6));
+        let cells = match report.kind {
+            // Of a whole run there is one time for each round, and a few rounds have no 99th percentile.
+            Kind::Runs => {
+                vec![number(median(rates)), faster, number(row.median(|sample| sample.cpu)), thriftier, memory]
+            }
+            Kind::Operations => vec![
+                number(median(rates)),
+                faster,
+                micro(|sample| sample.p50),
+                micro(|sample| sample.p99),
+                micro(|sample| sample.cpu),
+                thriftier,
+                memory,
+                row.errors().to_string(),
+            ],
+        };
+        line(&mut text, &row.name, cells, &range);
     }
     text
 }
 
-fn line(text: &mut String, name: &str, cells: &[String], range: &str) {
-    let cells: String = cells.iter().map(|cell| format!("{cell:>9}")).collect();
+fn line(text: &mut String, name: &str, cells: impl IntoIterator<Item = String>, range: &str) {
+    let cells: String = cells.into_iter().map(|cell| format!("{cell:>9}")).collect();
     // Writing to a string cannot fail.
     let _ = writeln!(text, "  {name:<9}{cells}  {range}");
 }
@@ -163,6 +160,15 @@ fn notes(reports: &[Report]) -> String {
                 "`{title}` did not ask asyncio for a loop, so the row `{}` may be of another loop. Take out what chooses the loop.",
                 row.name
             );
+        }
+        for row in &report.measured {
+            if let Some(complaint) = row.samples.iter().find_map(|sample| sample.complaint.as_ref()) {
+                let (name, errors) = (&row.name, row.errors());
+                let _ = writeln!(
+                    text,
+                    "`{title}` on {name}: errors: {errors}, first: {complaint}. Look for the cause before comparing."
+                );
+            }
         }
         let loud = report.measured.iter().filter(|row| row.spread() > QUIET);
         let loud: Vec<String> = loud.map(|row| format!("{} by {:.0} %", row.name, row.spread() * 100.0)).collect();
@@ -195,8 +201,10 @@ fn ratio(value: Option<f64>) -> String {
 }
 
 /// Every single figure, in seconds and bytes.
-pub(crate) fn json(versions: &[String], reports: &[Report]) -> anyhow::Result<String> {
-    let python = versions.first().and_then(|version| version.split_once('\n')).map_or("", |(_, python)| python);
+pub(crate) fn json(loops: &[Loop], reports: &[Report]) -> anyhow::Result<String> {
+    let python = loops.first().map_or("", |each| &each.python);
+    let versions: serde_json::Map<String, Value> =
+        loops.iter().map(|each| (each.name.clone(), each.version.clone().into())).collect();
     let report = |report: &Report| {
         let row = |row: &Measured| {
             let base = &report.measured[0];
@@ -216,7 +224,8 @@ pub(crate) fn json(versions: &[String], reports: &[Report]) -> anyhow::Result<St
             "loops": report.measured.iter().map(row).collect::<Vec<_>>(),
         })
     };
-    let document = json!({ "python": python, "measured": reports.iter().map(report).collect::<Vec<_>>() });
+    let document =
+        json!({ "python": python, "versions": versions, "measured": reports.iter().map(report).collect::<Vec<_>>() });
     Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
 }
 
@@ -228,6 +237,7 @@ fn sample(sample: &Sample) -> Value {
         "cpu": sample.cpu,
         "memory": sample.memory,
         "errors": sample.errors,
+        "first_error": sample.complaint,
     })
 }
 
@@ -242,13 +252,31 @@ mod tests {
             p99: Some(2.0 / rate),
             cpu: Some(0.9 / rate),
             memory: Some(30 << 20),
-            errors: 0,
+            ..Sample::default()
         };
         Measured { name: name.to_owned(), samples: rates.iter().map(sample).collect(), is_used: true }
     }
 
     fn report(kind: Kind, measured: Vec<Measured>) -> Report {
         Report { title: "app.py".to_owned(), kind, rounds: 3, measured }
+    }
+
+    fn loops() -> [Loop; 2] {
+        [("asyncio", ""), ("treadle", "0.1.0")].map(|(name, version)| Loop {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            python: "3.13.0".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_round_without_processor_time_has_no_ratio() {
+        let (mut first, second) = (row("asyncio", &[100.0, 100.0, 100.0]), row("treadle", &[200.0, 200.0, 400.0]));
+        for sample in &mut first.samples[..2] {
+            sample.cpu = Some(0.0);
+        }
+        assert_eq!(second.ratio(&first, |sample| Some(1.0 / sample.cpu?)), Some(4.0));
+        assert_eq!(first.ratio(&second, |sample| Some(1.0 / sample.cpu?)), Some(0.25));
     }
 
     #[test]
@@ -262,8 +290,7 @@ mod tests {
     #[test]
     fn operations_have_a_rate_and_what_one_took() {
         let measured = vec![row("asyncio", &[12000.0, 12100.0, 12200.0]), row("treadle", &[24000.0, 24200.0, 24400.0])];
-        let versions = ["asyncio\n3.13.0".to_owned(), "treadle 0.1.0\n3.13.0".to_owned()];
-        insta::assert_snapshot!(text(&versions, &[report(Kind::Operations, measured)]), @"
+        insta::assert_snapshot!(text(&loops(), &[report(Kind::Operations, measured)]), @"
         asyncio, treadle 0.1.0 on Python 3.13.0, in turns, rounds: 3
 
         app.py
@@ -280,14 +307,13 @@ mod tests {
         let mut treadle = row("treadle", &[1.0, 2.0, 1.5]);
         treadle.is_used = false;
         let measured = vec![row("asyncio", &[0.5, 0.5, 0.5]), treadle];
-        let versions = ["asyncio\n3.13.0".to_owned(), "treadle 0.1.0\n3.13.0".to_owned()];
-        insta::assert_snapshot!(text(&versions, &[report(Kind::Runs, measured)]), @"
+        insta::assert_snapshot!(text(&loops(), &[report(Kind::Runs, measured)]), @"
         asyncio, treadle 0.1.0 on Python 3.13.0, in turns, rounds: 3
 
         app.py
-          loop        wall s    ratio    p50 s    p99 s    CPU s    ratio      MiB   errors  rounds
-          asyncio       2.00     1.00     2.00     2.00     1.80     1.00     30.0        0  2.00–2.00
-          treadle      0.667     3.00    0.667     1.00    0.600     3.00     30.0        0  0.500–1.00
+          loop        wall s    ratio    CPU s    ratio      MiB  rounds
+          asyncio       2.00     1.00     1.80     1.00     30.0  2.00–2.00
+          treadle      0.667     3.00    0.600     3.00     30.0  0.500–1.00
 
         Ratios are to asyncio within each round; more than 1 is better.
         `app.py` did not ask asyncio for a loop, so the row `treadle` may be of another loop. Take out what chooses the loop.
