@@ -105,7 +105,7 @@ def test_clock_waits_for_children() -> None:
 def test_without_timers_other_threads_are_waited_for() -> None:
     async def main() -> str:
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future: asyncio.Future[str] = loop.create_future()
         threading.Timer(0.05, loop.call_soon_threadsafe, [future.set_result, "set"]).start()
         return await future
 

@@ -26,6 +26,7 @@ pub struct Doctor {
     messages: Sender<Message>,
     found: Arc<Mutex<Vec<Sighting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    tape: Arc<Tape>,
     /// Without one nobody can ask from outside, which is no reason not to watch.
     _agent: Option<Agent>,
 }
@@ -57,7 +58,7 @@ impl Doctor {
         let (messages, received) = channel();
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
-            examination: Examination::new(Reader::new(tape), thresholds, allowed),
+            examination: Examination::new(Reader::new(Arc::clone(&tape)), thresholds, allowed),
             output: settings.output,
             out,
             found: Arc::clone(&found),
@@ -70,7 +71,12 @@ impl Doctor {
             let messages = messages.clone();
             move |question| answer(&messages, question)
         });
-        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), _agent: agent.ok() })
+        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), tape, _agent: agent.ok() })
+    }
+
+    /// What is read.
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.tape
     }
 
     /// Tells the doctor something in words.

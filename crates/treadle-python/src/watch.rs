@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use treadle_doctor::{Doctor, Settings, To};
-use treadle_events::{Note, Owner, Place, Tape, What, ticks};
+use treadle_events::{Note, Owner, Place, Reader, Tape, What, ticks};
 
 /// Events in a ring that nobody else has made.
 const CAPACITY: usize = 1 << 18;
@@ -130,6 +130,24 @@ pub(crate) fn write_baseline(py: Python<'_>, path: PathBuf) -> PyResult<()> {
     let found = current().map(|doctor| py.detach(|| doctor.found())).unwrap_or_default();
     let found: Vec<serde_json::Value> = found.iter().map(treadle_view::sighting_json).collect();
     Ok(treadle_doctor::write_baseline(&path, &found)?)
+}
+
+/// The events that this process has written and the ring still has, oldest first: kind, number of the loop, subject, small, value, and the function and
+/// line of the place.
+#[pyfunction]
+pub(crate) fn events() -> Vec<(String, u8, u64, u16, u64, String, u32)> {
+    let Some(doctor) = current() else { return Vec::new() };
+    let mut reader = Reader::new(Arc::clone(doctor.tape()));
+    let (mut places, mut events) = (Vec::new(), Vec::new());
+    reader.read(usize::MAX >> 1, |event| events.push(*event));
+    reader.read_places(&mut places);
+    let shown = events.into_iter().map(|event| {
+        let place = (event.place.0 as usize).checked_sub(1).and_then(|at| places.get(at));
+        let (function, line) =
+            place.map_or_else(Default::default, |place: &Place| (place.function.clone(), place.line));
+        (format!("{:?}", event.kind), event.event_loop, event.subject, event.small, event.value, function, line)
+    });
+    shown.collect()
 }
 
 /// Has the doctor say all there is to say and end; returns how many findings there are.

@@ -111,9 +111,7 @@ def begin(settings: str) -> None:
         # The memory stays; processes that this one starts need not inherit it.
         os.close(said["tape"])
     tales.listen()
-    running: Any = asyncio._get_running_loop()
-    if hasattr(running, "_look_for_recorder"):
-        running._look_for_recorder()
+    _have_loop_look()
     atexit.register(finish)
     if said["is-follower"]:
         # Children of multiprocessing end without what is registered for the end, but wait for their threads.
@@ -136,7 +134,16 @@ def finish() -> int:
     _settings = None
     atexit.unregister(finish)
     tales.stop_listening()
-    return _native.finish()
+    found = _native.finish()
+    _have_loop_look()
+    return found
+
+
+def _have_loop_look() -> None:
+    """Have the loop that runs in this thread notice that it is watched, or is not; others look when they begin to run."""
+    running: Any = asyncio._get_running_loop()
+    if hasattr(running, "_look_for_recorder"):
+        running._look_for_recorder()
 
 
 def _forked() -> None:

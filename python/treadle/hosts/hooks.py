@@ -36,7 +36,7 @@ def install(words: str, watched: str = "") -> None:
         watched: what the doctor is to go by, as JSON; nothing if there is to be none.
 
     """
-    global options, watch  # noqa: PLW0603 - as long as the process lives
+    global options, watch
     if any(getattr(finder, "is_of_treadle", False) for finder in sys.meta_path):
         return
     options, watch = frozenset(words.split("\n")), watched
