@@ -209,12 +209,9 @@ def options_of_command_line() -> argparse.Namespace:
 
 
 def chosen(options: argparse.Namespace) -> list[Suite]:
-    """Return the suites to run; say which have no tests."""
+    """Return the suites to run."""
     found = [suite for suite in suites.everything() if not options.suite or suite.name in options.suite]
-    for suite in found:
-        if suite.lacks:
-            print(f"{suite.name}: not run: {suite.lacks}")
-    return [suite for suite in found if not suite.lacks and (suite.quick or not options.quick)]
+    return [suite for suite in found if suite.quick or not options.quick]
 
 
 def main() -> int:
@@ -232,6 +229,9 @@ def main() -> int:
         for suite, ended in zip(wanted, running, strict=True):
             try:
                 of_suite = ended.result()
+            except environment.Absent as absent:
+                print(f"{suite.name}: not run: {absent}", flush=True)
+                continue
             except (servers.Missing, subprocess.CalledProcessError) as problem:
                 print(f"{suite.name}: could not be run: {problem}", file=sys.stderr)
                 status = 2
