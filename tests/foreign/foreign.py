@@ -219,6 +219,9 @@ def main() -> int:
     options = options_of_command_line()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, session.give_up)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under `nohup`: what is ignored would be so in tests that send the signal, what is caught is not.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     wanted = chosen(options)
     loops = list(dict.fromkeys([*options.beside, options.loop]))
     runner = Runner(environment.loops(options.package), options.only, options.quick)
