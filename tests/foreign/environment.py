@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "target" / "foreign"
 INSIDE = HERE / "inside"
 UVLOOP = "uvloop==0.23.0"
+
+
+class Absent(Exception):  # noqa: N818 (it says what is so)
+    """The tests cannot be had here, and that is no fault."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,12 @@ def loops(package: Path) -> dict[str, Path]:
 
 
 def prepare(suite: Suite) -> None:
-    """Make the suite's environment, unless it is there already."""
+    """Make the suite's environment, unless it is there already.
+
+    Raises:
+        Absent: its tests cannot be had on this machine.
+
+    """
     place = TARGET / f"python-{version()}" / suite.name
     python, source, stamp = place / "bin" / "python", place / "source", place / "stamp"
     wanted = hashlib.sha256(
@@ -63,6 +73,7 @@ def prepare(suite: Suite) -> None:
     ).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(place, ignore_errors=True)
+        archive = fetch(suite)
         subprocess.run([sys.executable, "-m", "venv", place], check=True)
         pip(python, "install", f"{suite.name}=={suite.version}", *suite.needs)
         packages = subprocess.run(
@@ -72,17 +83,54 @@ def prepare(suite: Suite) -> None:
             text=True,
         )
         (Path(packages.stdout.strip()) / "foreign.pth").write_text(f"{INSIDE}\nimport foreign_loop\n")
-        unpack(suite, source)
+        unpack(suite, archive, source)
         stamp.write_text(wanted)
 
 
-def unpack(suite: Suite, source: Path) -> None:
-    """Take what is wanted out of the source distribution."""
+def fetch(suite: Suite) -> Path:
+    """Return the archive with the suite's tests: the source distribution, or Debian's copy of what upstream released.
+
+    Raises:
+        Absent: Debian's is wanted, and `apt-get` is not here or has no such source.
+
+    """
     archives = TARGET / "archives" / f"{suite.name}-{suite.version}"
     if not archives.is_dir():
-        wanted = f"{suite.name}=={suite.version}"
-        pip(Path(sys.executable), "download", "--no-deps", "--no-binary", suite.name, "--dest", str(archives), wanted)
+        with tempfile.TemporaryDirectory(dir=directory(archives.parent)) as unfinished:
+            if suite.debian:
+                from_debian(suite, Path(unfinished))
+            else:
+                wanted = f"{suite.name}=={suite.version}"
+                options = ["--no-deps", "--no-binary", suite.name, "--dest", unfinished]
+                pip(Path(sys.executable), "download", *options, wanted)
+            # What is broken off leaves no directory that looks like a whole one.
+            shutil.copytree(unfinished, archives)
     (archive,) = archives.iterdir()
+    return archive
+
+
+def from_debian(suite: Suite, destination: Path) -> None:
+    """Fetch the archive that a source package of Debian was made from.
+
+    Raises:
+        Absent: there is none.
+
+    """
+    command = ["apt-get", "source", "--quiet", "--download-only", "--tar-only", "--only-source", suite.debian]
+    try:
+        subprocess.run(command, check=True, capture_output=True, cwd=destination)
+    except (OSError, subprocess.CalledProcessError):
+        raise Absent(f"its tests are in `apt-get source {suite.debian}` alone, which is not to be had here") from None
+
+
+def directory(path: Path) -> Path:
+    """Return a directory that is there."""
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def unpack(suite: Suite, archive: Path, source: Path) -> None:
+    """Take what is wanted out of the archive."""
     source.mkdir()
     with tarfile.open(archive) as tar:
         for member in tar:

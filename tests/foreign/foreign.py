@@ -209,12 +209,9 @@ def options_of_command_line() -> argparse.Namespace:
 
 
 def chosen(options: argparse.Namespace) -> list[Suite]:
-    """Return the suites to run; say which have no tests."""
+    """Return the suites to run."""
     found = [suite for suite in suites.everything() if not options.suite or suite.name in options.suite]
-    for suite in found:
-        if suite.lacks:
-            print(f"{suite.name}: not run: {suite.lacks}")
-    return [suite for suite in found if not suite.lacks and (suite.quick or not options.quick)]
+    return [suite for suite in found if suite.quick or not options.quick]
 
 
 def main() -> int:
@@ -222,6 +219,9 @@ def main() -> int:
     options = options_of_command_line()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, session.give_up)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under `nohup`: what is ignored would be so in tests that send the signal, what is caught is not.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     wanted = chosen(options)
     loops = list(dict.fromkeys([*options.beside, options.loop]))
     runner = Runner(environment.loops(options.package), options.only, options.quick)
@@ -232,6 +232,9 @@ def main() -> int:
         for suite, ended in zip(wanted, running, strict=True):
             try:
                 of_suite = ended.result()
+            except environment.Absent as absent:
+                print(f"{suite.name}: not run: {absent}", flush=True)
+                continue
             except (servers.Missing, subprocess.CalledProcessError) as problem:
                 print(f"{suite.name}: could not be run: {problem}", file=sys.stderr)
                 status = 2

@@ -15,8 +15,8 @@ class Suite:
 
     name: str
     version: str
-    # What it lacks, when its source distribution has no tests to run; nothing else is said of it then.
-    lacks: str = ""
+    # Debian's source package, when the source distribution has no tests and what upstream released does.
+    debian: str = ""
     # What pip installs beside the library.
     needs: tuple[str, ...] = ()
     # What is taken out of the source distribution; the rest could be imported in place of what is installed.

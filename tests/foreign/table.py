@@ -19,10 +19,11 @@ INTRODUCTION = """\
 
 # Suites of other projects
 
-The tests of libraries and servers that live on asyncio, out of their source distributions and unchanged, on more than
-one loop. On {machines}, with uvloop {uvloop}. The loop stands behind `asyncio.new_event_loop`,
-`asyncio.SelectorEventLoop` and `asyncio.EventLoop` in every interpreter that a suite starts; the suite of uvloop gets
-it from `uvloop.new_event_loop` and `uvloop.Loop`. asyncpg has a real PostgreSQL, redis-py a real redis.
+The tests of libraries and servers that live on asyncio, out of their source distributions (those of websockets out of
+Debian's copy of its source) and unchanged, on more than one loop. On {machines}, with uvloop {uvloop}. The loop stands
+behind `asyncio.new_event_loop`, `asyncio.SelectorEventLoop` and `asyncio.EventLoop` in every interpreter that a suite
+starts; the suite of uvloop gets it from `uvloop.new_event_loop` and `uvloop.Loop`. asyncpg has a real PostgreSQL,
+redis-py a real redis.
 
 *Make a loop* counts the tests during which a loop of the kind was made; the others share one with tests before them, or
 need none. A test that has not ended after 60 seconds (30 in uvloop's suite) counts as hung. *Flaky* is what failed
@@ -45,7 +46,7 @@ def page(reports: list[SuiteReport]) -> str:
     parts = [
         INTRODUCTION.format(machines=machines, uvloop=uvloop),
         *(table([report for report in reports if report.python == python]) for python in versions(reports)),
-        lacking(),
+        lacking(reports),
         left_out(),
         listed(),
         failing("Failed by treadle, and by another loop", ours),
@@ -81,9 +82,14 @@ def table(reports: list[SuiteReport]) -> str:
     return "\n".join([*lines, ""])
 
 
-def lacking() -> str:
-    """Return the suites that cannot be run."""
-    entries = [f"- {suite.name} {suite.version}: {suite.lacks}" for suite in suites.everything() if suite.lacks]
+def lacking(reports: Iterable[SuiteReport]) -> str:
+    """Return the suites whose tests were not to be had."""
+    names = {report.suite for report in reports}
+    entries = [
+        f"- {suite.name} {suite.version}: its tests are in `apt-get source {suite.debian}` alone"
+        for suite in suites.everything()
+        if suite.name not in names
+    ]
     return "\n".join(["## Not run", "", *entries, ""]) if entries else ""
 
 

@@ -38,6 +38,29 @@ def test_a_timer_that_is_due_runs_in_the_next_turn(new_loop: NewLoop, late: floa
     assert run(new_loop, main()) == ["later", "at"]
 
 
+@not_on("uvloop", reason="rounds to milliseconds")
+def test_a_timer_that_is_due_within_the_turn_runs_in_the_next_one(new_loop: NewLoop) -> None:
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        ran: list[str] = []
+        # Whatever the count of turns is at which the loop looks at the clock by itself.
+        for number in range(10):
+            await until_next_turn_after(loop.call_later(0.000_001, ran.append, f"later {number}"))
+            ran.append("the turn after")
+            await until_next_turn_after(loop.call_at(loop.time() + 0.000_001, ran.append, f"at {number}"))
+            ran.append("the turn after")
+        return ran
+
+    async def until_next_turn_after(timer: asyncio.TimerHandle) -> None:
+        while asyncio.get_running_loop().time() <= timer.when():
+            pass
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    expected = [(f"{call} {number}", "the turn after") for number in range(10) for call in ("later", "at")]
+    assert run(new_loop, main()) == [line for lines in expected for line in lines]
+
+
 @not_on("uvloop", reason="gives a float")
 def test_a_timer_says_the_very_time_it_was_given(new_loop: NewLoop) -> None:
     async def main() -> None:

@@ -78,7 +78,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
             return Err(Kind::TypeError.raise_static(c"delay must not be None"));
         }
         let delay = first[0].to_float()?;
-        if delay <= 0.0 {
+        if delay <= turn::SOON {
             this.core.want_poll();
         }
         let when = this.core.clock_seconds()? + delay;
@@ -90,7 +90,7 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
             return Err(Kind::TypeError.raise_static(c"when cannot be None"));
         }
         let when = Due::given(&first[0])?;
-        if when.seconds <= Core::time() {
+        if when.seconds <= Core::time() + turn::SOON {
             this.core.want_poll();
         }
         this.call_at(when, &first[1], rest, context, "call_at")

@@ -28,6 +28,9 @@ const TURNS: u32 = 64;
 /// The longest time without a look at the system while callbacks keep the loop busy, in nanoseconds.
 const PATIENCE: u64 = 50_000;
 
+/// The same in seconds. A timer that is due earlier has the next turn look at the clock, lest what asyncio runs after it come first.
+pub(crate) const SOON: f64 = Duration::from_nanos(PATIENCE).as_secs_f64();
+
 /// The clock is read every so many turns, a reading costs as much as a small callback.
 const GLANCE: u32 = 8;
 
