@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from client import BROKEN, Client, Tally
-from judged import Outcome, rounds
+from judged import Outcome, recorded, rounds
 from served import House, Running, serving
 
 if TYPE_CHECKING:
@@ -40,13 +40,15 @@ REQUEST = b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"
 async def misbehave(house: House, *peers: Callable[[Running], Awaitable[None]]) -> Outcome:
     """Have many of these peers, and ten beside them who behave, several times."""
 
-    async def once(running: Running, tally: Tally) -> None:
+    async def once(running: Running, outcome: Outcome) -> None:
         crowd = [asyncio.ensure_future(peer(running)) for peer in peers for _ in range(MANY)]
-        await asyncio.gather(*(well_behaved(running, tally) for _ in range(10)))
+        await asyncio.gather(*(well_behaved(running, outcome.tally) for _ in range(10)))
         await asyncio.gather(*crowd)
 
     async with serving(house) as running:
-        return await rounds(house, running, once)
+        outcome = await rounds(running, once)
+    outcome.judge(recorded(house))
+    return outcome
 
 
 async def well_behaved(running: Running, tally: Tally) -> None:

@@ -1,4 +1,4 @@
-"""The service under test, whatever serves it: what it acknowledges it has written down before.
+"""The service under test, whatever serves it: what it acknowledges, with its process id, it has written down before.
 
 ``/order/ID`` appends to the record, ``/slow/ID`` does so after a while, ``/row/ID`` inserts into the database,
 ``/large`` is more than sockets take at once, ``/facts`` is what the process has open and how much memory it holds.
@@ -42,7 +42,7 @@ class Service:
             return 200, [PIECE] * PIECES
         elif kind == "facts":
             return 200, [json.dumps(facts()).encode()]
-        return 200, [b"ok"]
+        return 200, [str(os.getpid()).encode()]
 
     async def insert(self, name: str) -> tuple[int, list[bytes]]:
         """Insert a row; 503 says that the database is away, and nothing about the row."""
@@ -56,7 +56,7 @@ class Service:
                 await self.pool.execute("insert into load_rows values ($1)", name)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return 503, [repr(error).encode()]
-        return 200, [b"ok"]
+        return 200, [str(os.getpid()).encode()]
 
     async def close(self) -> None:
         """Give back what is open."""
