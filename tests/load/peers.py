@@ -68,7 +68,10 @@ async def slow_reader(running: Running) -> None:
     writer.write(REQUEST)
     taken = 0
     while taken < TAKEN:
-        taken += len(await reader.read(16 * 1024))
+        piece = await reader.read(16 * 1024)
+        if not piece:
+            raise ConnectionError(f"a large reply ends after {taken} bytes")
+        taken += len(piece)
         await asyncio.sleep(0.02)
     await left(writer)
 

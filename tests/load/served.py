@@ -102,7 +102,8 @@ class Running:
         first = self.process.pid
         if self.count == 1:
             return [first]
-        return sorted(map(int, Path(f"/proc/{first}/task/{first}/children").read_text(encoding="ascii").split()))
+        children = Path(f"/proc/{first}/task/{first}/children").read_text(encoding="ascii").split()
+        return [process for _, process in sorted(filter(None, map(birth, map(int, children))))]
 
     async def ended(self, seconds: float = END) -> int | None:
         """Wait for its end; return its status, or nothing if it goes on."""
@@ -111,6 +112,16 @@ class Running:
                 while self.process.poll() is None:  # noqa: ASYNC110 -- nothing tells us.
                     await asyncio.sleep(0.02)
         return self.process.poll()
+
+
+def birth(process: int) -> tuple[int, int] | None:
+    """Return when a process began, with its number; the numbers themselves begin anew some day."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # `starttime` of proc(5), nineteen fields after the state.
+    return int(fields[19]), process
 
 
 @contextlib.asynccontextmanager
