@@ -74,13 +74,13 @@ soak: .venv/tools
 soak-quick:
 	TREADLE_PROFILE=dev $(MAKE) soak SOAK=20
 
-# Load and faults against real servers, beside asyncio's loop: ten minutes. `make load OPTIONS="--only resets"` is shorter.
+# Load and faults against real servers, beside asyncio's loop: a quarter of an hour. `make load OPTIONS="--only resets"` is shorter.
 load: .venv/tools
 	rm -rf target/load/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/load/wheel .
 	tests/run-load target/load/wheel/*.whl 3.11 3.13 -- $(OPTIONS)
 
-# What of it takes half a minute, on this loop alone.
+# What of it takes a minute, on this loop alone.
 load-quick: .venv/tools
 	rm -rf target/load/wheel
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/load/wheel .

@@ -45,11 +45,9 @@ class Address:
         """Return what the server says of itself."""
         client = Client(self)
         try:
-            _, body = await client.get("/facts")
+            return await client.facts()
         finally:
             await client.close()
-        facts: dict[str, Any] = json.loads(body)
-        return facts
 
 
 class Client:
@@ -59,6 +57,8 @@ class Client:
         """Take where to."""
         self.address = address
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        # The process that has acknowledged something last.
+        self.server = 0
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Return the status and the body."""
@@ -90,8 +90,15 @@ class Client:
         if status != 200:
             tally.errors[f"{status} {body[:60].decode('latin-1')}"] += 1
             return False
+        self.server = int(body)
         tally.acknowledged.add(number)
         return True
+
+    async def facts(self) -> dict[str, Any]:
+        """Return what the process at the other end says of itself."""
+        _, body = await self.get("/facts")
+        facts: dict[str, Any] = json.loads(body)
+        return facts
 
     async def close(self) -> None:
         """Close the connection, if there is one."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from client import Client, Tally
-from judged import Outcome, rounds
+from judged import Outcome, recorded, rounds
 from served import House, Running, serving
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def of(connections: int) -> Callable[[House], Awaitable[Outcome]]:
 
     async def crowd(house: House) -> Outcome:
         async with serving(house) as running:
-            return await rounds(house, running, lambda running, tally: everybody(running, tally, connections))
+            outcome = await rounds(running, lambda running, outcome: everybody(running, outcome.tally, connections))
+        outcome.judge(recorded(house))
+        return outcome
 
     return crowd
 

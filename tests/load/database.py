@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import servers
 from client import Client, Tally
-from judged import Outcome
-from served import House, serving
+from judged import Outcome, rounds
+from served import House, Running, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,42 +22,58 @@ if TYPE_CHECKING:
 
 CLIENTS = 20
 PATIENCE = 30.0
+# Seconds for which the database is away, and within which nothing has a reason to fail any more when it is back: the
+# service waits for it for 2 s.
+AWAY = 1.5
+RECOVERY = 2.5
 
 
 async def away_and_back(house: House) -> Outcome:
-    """Kill the server of the database for two seconds: rows that were acknowledged are there, and service resumes."""
-    outcome = Outcome()
+    """Kill the server of the database again and again: rows that were acknowledged are there, and service resumes."""
     with PostgreSQL.running(house.folder) as database:
-        await (await database.ready()).close()
+        connection = await database.ready()
+        await connection.close()
         house = dataclasses.replace(house, environment={"LOAD_DATABASE": database.address})
         async with serving(house) as running:
-            client = Client(running.address)
-            outcome.expect(await client.ask("row", outcome.tally), f"no row at first: {dict(outcome.tally.errors)}")
-            over = asyncio.Event()
-            away = Tally()
-            outcome.tally, calm = away, outcome.tally
-            asking = [asyncio.ensure_future(insert(Client(running.address), away, over)) for _ in range(CLIENTS)]
-            await asyncio.sleep(1)
-            before = len(away.acknowledged)
-            database.kill()
-            await asyncio.sleep(2)
-            database.start()
-            connection = await database.ready()
-            await asyncio.sleep(2)
-            over.set()
-            await asyncio.gather(*asking)
-            outcome.expect(before > 0, "no rows before")
-            # From here on the database is there, so nothing has a reason to fail.
-            away.provoked = sum(away.errors.values())
-            outcome.note = f"{away.provoked} while it was away"
-            for _ in range(50):
-                outcome.expect(await client.ask("row", away), "a row failed though the database is back")
-            await client.close()
-            away.acknowledged |= calm.acknowledged
-            rows = {row[0] for row in await connection.fetch("select name from load_rows")}
-            await connection.close()
-            outcome.judge(rows)
+            calm = Outcome()
+            # From here on the service has as many connections as it ever has.
+            await load(running, calm, 0.5)
+            outcome = await rounds(running, lambda running, outcome: outage(database, running, outcome))
+        outcome.tally.asked += calm.tally.asked
+        outcome.tally.errors += calm.tally.errors
+        outcome.tally.acknowledged |= calm.tally.acknowledged
+        outcome.note = f"{outcome.tally.provoked} while it was away"
+        connection = await database.ready()
+        outcome.judge({row[0] for row in await connection.fetch("select name from load_rows")})
+        await connection.close()
     return outcome
+
+
+async def outage(database: PostgreSQL, running: Running, outcome: Outcome) -> None:
+    """Kill the server of the database under load, and start it again."""
+    tally = outcome.tally
+    over = asyncio.Event()
+    asking = [asyncio.ensure_future(insert(Client(running.address), tally, over)) for _ in range(CLIENTS)]
+    await asyncio.sleep(0.5)
+    failed = sum(tally.errors.values())
+    database.kill()
+    await asyncio.sleep(AWAY)
+    database.start()
+    await (await database.ready()).close()
+    await asyncio.sleep(RECOVERY)
+    tally.provoked += sum(tally.errors.values()) - failed
+    resumed = len(tally.acknowledged)
+    await asyncio.sleep(0.5)
+    outcome.expect(len(tally.acknowledged) > resumed, "no rows although the database is back")
+    over.set()
+    await asyncio.gather(*asking)
+
+
+async def load(running: Running, outcome: Outcome, seconds: float) -> None:
+    """Insert rows for a while."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await asyncio.gather(*(insert(Client(running.address), outcome.tally, over) for _ in range(CLIENTS)))
 
 
 async def insert(client: Client, tally: Tally, over: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from client import BROKEN, Client, Tally
-from judged import Outcome, rounds
+from judged import Outcome, recorded, rounds
 from served import House, Running, serving
 
 if TYPE_CHECKING:
@@ -31,22 +31,27 @@ async def half_open(house: House) -> Outcome:
 
 async def resets(house: House) -> Outcome:
     """Reset the connection before the request, in the middle of it, and in the middle of the reply."""
-    return await misbehave(house, *(resetting_peer(request) for request in (b"", REQUEST[:-2], REQUEST)))
+    peers = (resetting_peer(request) for request in (b"", REQUEST[:-2], REQUEST))
+    return await misbehave(house, *peers, expected=WRITTEN_ON)
 
 
 REQUEST = b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"
+# What asyncio has loops say when somebody writes on and on to a peer that is gone.
+WRITTEN_ON = r"^socket\.send\(\) raised exception\.$"
 
 
-async def misbehave(house: House, *peers: Callable[[Running], Awaitable[None]]) -> Outcome:
+async def misbehave(house: House, *peers: Callable[[Running], Awaitable[None]], expected: str | None = None) -> Outcome:
     """Have many of these peers, and ten beside them who behave, several times."""
 
-    async def once(running: Running, tally: Tally) -> None:
+    async def once(running: Running, outcome: Outcome) -> None:
         crowd = [asyncio.ensure_future(peer(running)) for peer in peers for _ in range(MANY)]
-        await asyncio.gather(*(well_behaved(running, tally) for _ in range(10)))
+        await asyncio.gather(*(well_behaved(running, outcome.tally) for _ in range(10)))
         await asyncio.gather(*crowd)
 
     async with serving(house) as running:
-        return await rounds(house, running, once)
+        outcome = await rounds(running, once, expected)
+    outcome.judge(recorded(house))
+    return outcome
 
 
 async def well_behaved(running: Running, tally: Tally) -> None:
@@ -63,7 +68,10 @@ async def slow_reader(running: Running) -> None:
     writer.write(REQUEST)
     taken = 0
     while taken < TAKEN:
-        taken += len(await reader.read(16 * 1024))
+        piece = await reader.read(16 * 1024)
+        if not piece:
+            raise ConnectionError(f"a large reply ends after {taken} bytes")
+        taken += len(piece)
         await asyncio.sleep(0.02)
     await left(writer)
 

@@ -1,4 +1,4 @@
-"""The servers under test: uvicorn, aiohttp, and aiohttp's worker under gunicorn, on asyncio's loop or treadle's."""
+"""The servers under test: uvicorn and aiohttp, alone and as workers of gunicorn's, on asyncio's loop or treadle's."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ START = 20.0
 # Seconds for which a connection is kept on which nothing is asked.
 KEPT = 10
 END = 15.0
+# How many workers gunicorn has.
+COUNT = 2
+# What gunicorn serves, with the class of its workers: the one that the host has, and ours. Where there is none of ours,
+# `treadle run` gives its loop to theirs.
+GUNICORN = {
+    "gunicorn": ("load_aiohttp:made", "aiohttp.GunicornWebWorker", ""),
+    "gunicorn aiohttp": ("load_aiohttp:made", "aiohttp.GunicornWebWorker", "treadle.gunicorn.TreadleWebWorker"),
+    "gunicorn uvicorn": ("load_asgi:app", "uvicorn_worker.UvicornWorker", "treadle.gunicorn.TreadleWorker"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,9 @@ class House:
     loop: str
     host: str
     folder: Path
-    # The certificate and its key in one file, and who trusts it.
+    # The certificate, its key, and who trusts it.
     certificate: Path | None = None
+    key: Path | None = None
     trust: ssl.SSLContext | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -51,25 +61,26 @@ class House:
         program = [sys.executable]
         if self.loop == "treadle":
             program = [str(Path(sysconfig.get_path("scripts")) / "treadle"), "run"]
-        certificate = [str(self.certificate)] if self.certificate else []
+        if self.host in GUNICORN:
+            return self.gunicorn(port, program)
         if self.host == "uvicorn":
-            tls = ["--ssl-certfile", *certificate] if certificate else []
+            tls = ["--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key)] if self.certificate else []
             command = ["-m", "uvicorn", "--loop", "none", "--port", str(port), "--backlog", "4096", *tls]
             command += ["--timeout-keep-alive", str(KEPT), "--timeout-graceful-shutdown", "5"]
             return [*program, *command, "--log-level", "warning", "load_asgi:app"]
-        if self.host == "aiohttp":
-            return [*program, str(INSIDE / "load_aiohttp.py"), str(port), *certificate]
-        command = [
-            "-m",
-            "gunicorn",
-            "--worker-class",
-            "aiohttp.GunicornWebWorker",
-            "--workers",
-            "2",
-            "--keep-alive",
-            str(KEPT),
-        ]
-        return [*program, *command, "--log-level", "critical", "--bind", f"127.0.0.1:{port}", "load_aiohttp:made"]
+        tls = [str(self.certificate), str(self.key)] if self.certificate else []
+        return [*program, str(INSIDE / "load_aiohttp.py"), str(port), *tls]
+
+    def gunicorn(self, port: int, program: list[str]) -> list[str]:
+        """Return what starts gunicorn."""
+        application, worker, ours = GUNICORN[self.host]
+        if self.loop == "treadle" and ours:
+            program, worker = [sys.executable], ours
+        command = ["-m", "gunicorn", "--worker-class", worker, "--workers", str(COUNT), "--keep-alive", str(KEPT)]
+        command += ["--certfile", str(self.certificate), "--keyfile", str(self.key)] if self.certificate else []
+        # The socket is at home otherwise, which is not the tests' place.
+        command += ["--control-socket", "gunicorn.ctl", "--log-level", "warning"]
+        return [*program, *command, "--bind", f"127.0.0.1:{port}", application]
 
 
 @dataclass
@@ -79,10 +90,20 @@ class Running:
     address: Address
     process: subprocess.Popen[bytes]
     log: Path
+    # How many processes answer.
+    count: int
 
-    def complaints(self) -> str:
-        """Return what it has said."""
-        return self.log.read_text(errors="replace")
+    def said(self) -> list[str]:
+        """Return the lines that it has written; a server that is well has nothing to say."""
+        return self.log.read_text(errors="replace").splitlines()
+
+    def serving(self) -> list[int]:
+        """Return the processes that answer, the oldest first: the one that we have started, or its workers."""
+        first = self.process.pid
+        if self.count == 1:
+            return [first]
+        children = Path(f"/proc/{first}/task/{first}/children").read_text(encoding="ascii").split()
+        return [process for _, process in sorted(filter(None, map(birth, map(int, children))))]
 
     async def ended(self, seconds: float = END) -> int | None:
         """Wait for its end; return its status, or nothing if it goes on."""
@@ -91,6 +112,16 @@ class Running:
                 while self.process.poll() is None:  # noqa: ASYNC110 -- nothing tells us.
                     await asyncio.sleep(0.02)
         return self.process.poll()
+
+
+def birth(process: int) -> tuple[int, int] | None:
+    """Return when a process began, with its number; the numbers themselves begin anew some day."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # `starttime` of proc(5), nineteen fields after the state.
+    return int(fields[19]), process
 
 
 @contextlib.asynccontextmanager
@@ -105,6 +136,8 @@ async def serving(house: House) -> AsyncIterator[Running]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     variables |= {
         "PYTHONPATH": str(INSIDE),
+        # What is left open is said where it is forgotten.
+        "PYTHONWARNINGS": "default::ResourceWarning",
         "LOAD_RECORD": str(house.record),
         "LOAD_KEPT": str(KEPT),
         **house.environment,
@@ -114,7 +147,7 @@ async def serving(house: House) -> AsyncIterator[Running]:
         process = subprocess.Popen(  # noqa: ASYNC220 -- nothing else happens meanwhile.
             house.command(port), env=variables, cwd=house.folder, stdout=file, stderr=file, start_new_session=True
         )
-    running = Running(Address(port, house.trust), process, log)
+    running = Running(Address(port, house.trust), process, log, COUNT if house.host in GUNICORN else 1)
     try:
         facts = await answering(running)
         if facts["loop"] != house.loop:
@@ -135,5 +168,5 @@ async def answering(running: Running) -> dict[str, object]:
             return await running.address.facts()
         except BROKEN:
             if running.process.poll() is not None or asyncio.get_running_loop().time() > end:
-                raise RuntimeError(f"the server does not answer: {running.complaints()[-2000:]}") from None
+                raise RuntimeError(f"the server does not answer: {running.said()[-12:]}") from None
             await asyncio.sleep(0.05)

@@ -1,5 +1,6 @@
-"""The service for aiohttp: ``load_aiohttp.py PORT [CERTIFICATE]``, and ``load_aiohttp:made`` under gunicorn."""
+"""The service for aiohttp: ``load_aiohttp.py PORT [CERTIFICATE KEY]``, and ``load_aiohttp:made`` under gunicorn."""
 
+import asyncio
 import contextlib
 import os
 import ssl
@@ -8,6 +9,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 from load_service import Service
+
+FAREWELL = 0.5
 
 
 async def made() -> web.Application:
@@ -29,6 +32,8 @@ async def made() -> web.Application:
     async def closing(_: web.Application) -> AsyncIterator[None]:
         yield
         await service.close()
+        # aiohttp closes the loop right after this, whether or not peers have said that they close TLS as well.
+        await asyncio.sleep(FAREWELL)
 
     application = web.Application()
     application.router.add_get("/{tail:.*}", answer)
@@ -40,7 +45,7 @@ if __name__ == "__main__":
     context = None
     if len(sys.argv) > 2:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(sys.argv[2])
+        context.load_cert_chain(*sys.argv[2:])
     web.run_app(
         made(),
         host="127.0.0.1",
