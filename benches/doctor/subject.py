@@ -4,6 +4,7 @@ Prints the processor time of an operation in nanoseconds, that of all threads to
 """
 
 import asyncio
+import importlib
 import subprocess
 import sys
 import time
@@ -120,24 +121,16 @@ WORK: dict[str, Callable[[int], Coroutine[Any, Any, float]]] = {
 def factory(watcher: str) -> Callable[[], asyncio.AbstractEventLoop]:
     """Return what makes the loop, with the watcher at work."""
     if watcher.startswith("treadle"):
-        import treadle  # noqa: PLC0415 - measured or not
-
+        treadle = importlib.import_module("treadle")
         if watcher == "treadle-watch":
             treadle.watch(output="silent", settings=False)
-        return treadle.new_event_loop
+        return treadle.new_event_loop  # type: ignore[no-any-return]
     if watcher == "uvloop":
-        import uvloop  # noqa: PLC0415
-
-        return uvloop.new_event_loop
+        return importlib.import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
     if watcher == "blockbuster":
-        from blockbuster import BlockBuster  # noqa: PLC0415
-
-        BlockBuster().activate()
+        importlib.import_module("blockbuster").BlockBuster().activate()
     if watcher == "aiodebug":
-        import aiodebug.hang_inspection  # noqa: PLC0415
-        import aiodebug.log_slow_callbacks  # noqa: PLC0415
-
-        aiodebug.log_slow_callbacks.enable(0.1)
+        importlib.import_module("aiodebug.log_slow_callbacks").enable(0.1)
     return asyncio.SelectorEventLoop
 
 
