@@ -23,10 +23,10 @@ NEWER = int(importlib.metadata.version("anyio").split(".")[0]) >= 4
 
 
 def test_page_has_these_examples() -> None:
-    assert (len(EXAMPLES), len(TESTS)) == (4, 2)
+    assert (len(EXAMPLES), len(TESTS)) == (5, 3)
 
 
-@pytest.mark.parametrize("tests", TESTS, ids=["all", "marked"])
+@pytest.mark.parametrize("tests", TESTS, ids=["all", "marked", "clock"])
 def test_examples_pass_with_the_option(tmp_path: Path, tests: str) -> None:
     ran = Suite.of(tmp_path, tests).run("--treadle", plugins=("asyncio",))
     assert f"{tests.count('def test_')} passed" in ran.text
