@@ -12,6 +12,7 @@ own suite a test that either of the others fails does not count.
 import argparse
 import concurrent.futures
 import json
+import os
 import platform
 import signal
 import subprocess
@@ -205,6 +206,7 @@ def options_of_command_line() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="the quick parts of the suites that have one")
     parser.add_argument("--jobs", type=int, default=2, help="suites at a time; default: 2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all outcomes to a file")
+    parser.add_argument("--watch", action="store_true", help="have the doctor watch, and list what it finds")
     return parser.parse_args()
 
 
@@ -222,6 +224,9 @@ def main() -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # Under `nohup`: what is ignored would be so in tests that send the signal, what is caught is not.
         signal.signal(signal.SIGHUP, lambda *_: None)
+    if options.watch:
+        os.environ["TREADLE_FOREIGN_WATCH"] = str(environment.TARGET / "found")
+        (environment.TARGET / "found").unlink(missing_ok=True)
     wanted = chosen(options)
     loops = list(dict.fromkeys([*options.beside, options.loop]))
     runner = Runner(environment.loops(options.package), options.only, options.quick)
@@ -245,7 +250,25 @@ def main() -> int:
             reports += of_suite
             if options.json:
                 keep(reports, options.json)
+    if options.watch:
+        tell_what_was_found(environment.TARGET / "found")
     return status
+
+
+def tell_what_was_found(path: Path) -> None:
+    """Print what the doctor has found in all processes of the suites, by what and where."""
+    text = path.read_text() if path.exists() else ""
+    summaries = [json.loads(line) for line in text.splitlines() if '"type":"summary"' in line]
+    found: dict[tuple[str, str, str], int] = {}
+    for finding in (finding for summary in summaries for finding in summary["findings"]):
+        suspected = " (suspected)" if finding["suspected"] else ""
+        place = f"{finding['path']}:{finding['line']}"
+        key = (finding["name"] + suspected, place, finding["message"])
+        found[key] = found.get(key, 0) + finding["count"]
+    callbacks = sum(summary["callbacks"] for summary in summaries)
+    print(f"the doctor: {len(summaries)} processes, {callbacks} callbacks, {len(found)} findings")
+    for (name, place, message), count in sorted(found.items()):
+        print(f"  {count:>5} {name} {place}: {message}")
 
 
 def keep(reports: list[SuiteReport], path: Path) -> None:

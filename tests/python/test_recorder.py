@@ -150,3 +150,17 @@ def test_programs_objects_are_not_kept(loop: treadle.EventLoop) -> None:
     del task
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_comes_out_of_a_loop_that_is_watched(
+    loop: treadle.EventLoop, ending: type[BaseException]
+) -> None:
+    async def end() -> None:
+        raise ending
+
+    task = loop.create_task(end())
+    with pytest.raises(ending):
+        loop.run_until_complete(task)
+    assert [event.small for event in events("TaskDone") if event.subject == id(task)] == [1]
+    assert isinstance(task.exception(), ending)

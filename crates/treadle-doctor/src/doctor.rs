@@ -203,12 +203,17 @@ impl Visit {
     }
 
     fn say(&mut self, seen: &Sighting) {
-        // Nobody is left to be told if the output is gone.
-        let _ = match self.output {
-            Output::Text => self.out.write_all(sighting(seen).as_bytes()),
-            Output::Json => writeln!(self.out, "{}", sighting_json(seen)),
-            Output::Silent => Ok(()),
+        let text = match self.output {
+            Output::Text => sighting(seen),
+            Output::Json => format!("{}\n", sighting_json(seen)),
+            Output::Silent => return,
         };
+        self.write(&text);
+    }
+
+    /// Writes in one piece, because other processes may write there too. Nobody is left to be told if the output is gone.
+    fn write(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();
     }
 
@@ -221,8 +226,7 @@ impl Visit {
             Output::Json => format!("{}\n", closing_json(&summary)),
             Output::Silent => String::new(),
         };
-        let _ = self.out.write_all(text.as_bytes());
-        let _ = self.out.flush();
+        self.write(&text);
         self.examination.reader().tape().finish();
     }
 }

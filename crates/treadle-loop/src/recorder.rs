@@ -126,11 +126,12 @@ impl Recorder {
         };
         let subject = task.address() as u64;
         self.write(core, Kind::Step, |event| Event { subject, ..event });
-        let ran = run();
+        // What ends the program is set while the task is asked how it has ended, which nothing may be.
+        let ran = run().map_err(Raised::take);
         if self.tasks.state(&task) != Some(State::Pending) {
             self.task_ran(core, &task);
         }
-        ran
+        ran.map_err(|exception| Raised::restore(&exception))
     }
 
     /// Writes down a new task, which may have ended already.

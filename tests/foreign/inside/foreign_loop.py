@@ -3,7 +3,8 @@
 A ``.pth`` file of the environment imports this module, so that the interpreters that tests start are on the loop as
 well. ``TREADLE_FOREIGN_LOOP`` names the loop; without it nothing happens. The doors are those of CPython's suite
 (``tests/conformance/doors.py``): what a program gets that asks asyncio for a loop, by whatever name. With
-``TREADLE_FOREIGN_DOORS=uvloop`` the doors are uvloop's instead, and asyncio's are left alone.
+``TREADLE_FOREIGN_DOORS=uvloop`` the doors are uvloop's instead, and asyncio's are left alone. With
+``TREADLE_FOREIGN_WATCH`` treadle's doctor adds what it finds to that file.
 
 Every loop that is made leaves one byte in ``TREADLE_FOREIGN_TALLY``, in the file of its kind: children count, and so do
 tests that crash.
@@ -18,6 +19,7 @@ from typing import Any
 
 LOOP = os.environ.get("TREADLE_FOREIGN_LOOP", "")
 TALLY = os.environ.get("TREADLE_FOREIGN_TALLY", "")
+WATCH = os.environ.get("TREADLE_FOREIGN_WATCH", "") if LOOP == "treadle" else ""
 DOORS = Path(__file__).resolve().parents[2] / "conformance" / "doors.py"
 
 
@@ -61,6 +63,8 @@ def replace() -> None:
         replace_uvloop(doors)
         return
     doors.replace(LOOP, Tally(LOOP))
+    if WATCH:
+        importlib.import_module("treadle").watch(output="json", to=WATCH, settings=False)
     if LOOP != "asyncio":
         # Whoever goes past the doors.
         doors.watch(doors.asyncio.selector_events.BaseSelectorEventLoop, Tally("asyncio"))
