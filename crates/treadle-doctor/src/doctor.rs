@@ -11,10 +11,16 @@ use treadle_finding::Sighting;
 use treadle_run::Thresholds;
 use treadle_view::{Closing, closing, sighting, sighting_json};
 
+use crate::blockage::Blockages;
 use crate::examination::Examination;
+use crate::still::Still;
+use crate::witness::Witness;
 
 /// How often the tape is read.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How much later than that it may be before the machine is said to be slow: half of it is what timers cost.
+const SLACK: Duration = Duration::from_millis(10);
 
 /// How often the pitfalls are asked.
 const ROUND: Duration = Duration::from_millis(200);
@@ -56,11 +62,16 @@ enum Message {
 }
 
 impl Doctor {
-    /// Begins to read a tape, in a thread. What there is to say is written to `out`.
+    /// Begins to read a tape, in a thread. What there is to say is written to `out`; stacks are seen through `witness`, where there is one.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(tape: Arc<Tape>, options: Options, out: Box<dyn Write + Send>) -> std::io::Result<Self> {
+    pub fn start(
+        tape: Arc<Tape>,
+        options: Options,
+        witness: Option<Box<dyn Witness>>,
+        out: Box<dyn Write + Send>,
+    ) -> std::io::Result<Self> {
         let (messages, received) = channel();
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
@@ -69,6 +80,9 @@ impl Doctor {
             out,
             found: Arc::clone(&found),
             began: Instant::now(),
+            blockages: Blockages::new(witness),
+            late: 0,
+            still: Still::default(),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -108,28 +122,38 @@ struct Visit {
     out: Box<dyn Write + Send>,
     found: Arc<Mutex<Vec<Sighting>>>,
     began: Instant,
+    blockages: Blockages,
+    /// By how much ticks came too late altogether, in nanoseconds.
+    late: u64,
+    still: Still,
 }
 
 impl Visit {
     fn run(mut self, messages: &Receiver<Message>) {
         let mut asked = Instant::now();
+        let mut ticked = Instant::now();
         loop {
             match messages.recv_timeout(TICK) {
                 Ok(Message::Note(note)) => {
                     self.examination.hear(note);
+                    ticked = Instant::now();
                     continue;
                 }
                 Ok(Message::Look(done)) => {
                     self.look();
                     let _ = done.send(());
+                    ticked = Instant::now();
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
+                    let late = ticked.elapsed().saturating_sub(TICK + SLACK);
+                    self.late += late.as_nanos() as u64;
                     self.read();
-                    if asked.elapsed() >= ROUND {
+                    if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         asked = Instant::now();
                     }
+                    ticked = Instant::now();
                 }
             }
         }
@@ -139,12 +163,31 @@ impl Visit {
 
     fn look(&mut self) {
         self.read();
+        self.watch_blockages();
         self.ask();
     }
 
     fn read(&mut self) {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
         self.examination.read();
+    }
+
+    /// Looks at callbacks that take long; says whether there is something to ask for.
+    fn watch_blockages(&mut self) -> bool {
+        let found = self.blockages.look(self.examination.run(), self.late);
+        let mut is_new = false;
+        for blockage in &found {
+            let parts = found.iter().filter(|other| other.event_loop == blockage.event_loop).count();
+            is_new |= self.still.is_new(blockage, parts);
+        }
+        for blockage in found {
+            if let Some(words) = self.still.words(&blockage).filter(|_| self.output == Output::Text) {
+                let _ = self.out.write_all(words.as_bytes());
+                let _ = self.out.flush();
+            }
+            self.examination.block(blockage);
+        }
+        is_new
     }
 
     fn ask(&mut self) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use treadle_events::{Note, Reader, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
-use treadle_run::{Run, Thresholds};
+use treadle_run::{Blockage, Run, Thresholds};
 
 /// Events that are taken in before anything else is looked at.
 const BATCH: usize = 100_000;
@@ -48,6 +48,11 @@ impl Examination {
     /// Takes in what it told in words.
     pub fn hear(&mut self, note: Note) {
         self.run.hear(note);
+    }
+
+    /// Takes in what was seen of a callback that takes too long.
+    pub fn block(&mut self, blockage: Blockage) {
+        self.run.block(blockage);
     }
 
     /// Asks all pitfalls, and returns what was not known before.

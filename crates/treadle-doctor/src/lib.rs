@@ -4,8 +4,15 @@
 //! touches Python. Whatever goes wrong in here stays in here: the program does not hear of it.
 #![forbid(unsafe_code)]
 
+mod blame;
+mod blockage;
 mod doctor;
 mod examination;
+mod source;
+mod still;
+mod thread;
+mod witness;
 
 pub use doctor::{Doctor, Options, Output};
 pub use examination::Examination;
+pub use witness::Witness;

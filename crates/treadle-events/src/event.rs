@@ -91,9 +91,9 @@ kinds! {
     JobStarted = 17,
     /// It has ended.
     JobEnded = 18,
-    /// The garbage collector begins. `small`: the generation. `value`: the system's number of the thread.
+    /// The garbage collector begins. `small`: the generation. `place`: what it interrupts. `value`: the system's number of the thread.
     GcStarted = 19,
-    /// It has ended. `value`: how many objects it took away.
+    /// It has ended. `subject`: the system's number of the thread. `value`: how many objects it took away.
     GcEnded = 20,
     /// `cancel` was called on a task. `place`: where.
     CancelAsked = 21,

@@ -8,6 +8,7 @@ use treadle_events::{Tape, Writer};
 use crate::core::Core;
 use crate::ffi::{Object, TaskLayout};
 use crate::recorder::{Libraries, Recorder};
+use crate::stacks::Stacks;
 use crate::{known, streams};
 
 /// Adds the native classes of the loop to a module. They are made here, which imports `asyncio`.
@@ -36,16 +37,23 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Has all loops of this process write down what they do, from when they begin to run next; a running one that is told to look, from then on.
 ///
 /// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
-/// own modules, `inner` are those whose code only passes on what others ask for.
+/// own modules, `inner` are those whose code only passes on what others ask for. What comes back looks at stacks, if that can be done here.
 ///
 /// # Errors
 /// Whatever a look at the examples raises.
-pub fn record(tape: Arc<Tape>, examples: [&Bound<'_, PyAny>; 5], python: String, inner: Vec<String>) -> PyResult<()> {
+pub fn record(
+    tape: Arc<Tape>,
+    examples: [&Bound<'_, PyAny>; 5],
+    python: String,
+    inner: Vec<String>,
+) -> PyResult<Option<Stacks>> {
     let [pending, cancelled, finished, task, first_step] = examples.map(Object::of);
     let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
     let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
-    Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner });
-    Ok(())
+    let libraries = Libraries { python, inner };
+    let stacks = Stacks::open(libraries.clone());
+    Recorder::begin(Writer::new(tape), tasks, libraries);
+    Ok(stacks)
 }
 
 /// Ends that: loops that begin to run later are not recorded.

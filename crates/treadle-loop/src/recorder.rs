@@ -35,6 +35,7 @@ pub(crate) struct Recorder {
 }
 
 /// Where code comes from that is not the program's.
+#[derive(Clone, Debug)]
 pub(crate) struct Libraries {
     /// The directory of Python's own modules.
     pub(crate) python: String,
@@ -55,6 +56,16 @@ enum Kin {
     Package,
     Python,
     Inner,
+}
+
+impl Kin {
+    fn owner(self, file: &str) -> Owner {
+        match self {
+            Self::Program => Owner::Program,
+            Self::Package => Owner::Package(package(file).unwrap_or_default().to_owned()),
+            Self::Python | Self::Inner => Owner::Python,
+        }
+    }
 }
 
 impl Recorder {
@@ -236,11 +247,7 @@ impl Recorder {
                 return PlaceId::UNKNOWN;
             }
         };
-        let owner = match kin {
-            Kin::Program => Owner::Program,
-            Kin::Package => Owner::Package(package(&file).unwrap_or_default().to_owned()),
-            Kin::Python | Kin::Inner => Owner::Python,
-        };
+        let owner = kin.owner(&file);
         let place = self.writer.enter(&Place { line: line(code, offset).unwrap_or(0), file, function, owner });
         self.places.borrow_mut().insert((code.address(), offset), place);
         place
@@ -273,6 +280,12 @@ impl Recorder {
 }
 
 impl Libraries {
+    /// Whose code a file is, and whether it only passes on what others ask for.
+    pub(crate) fn owner(&self, file: &str) -> (Owner, bool) {
+        let kin = self.kin(file);
+        (kin.owner(file), kin == Kin::Inner)
+    }
+
     fn kin(&self, file: &str) -> Kin {
         if self.inner.iter().any(|directory| is_inside(file, directory)) {
             return Kin::Inner;

@@ -7,13 +7,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Options, Output};
-use treadle_events::{Note, Owner, Place, Tape, What, ticks};
+use treadle_doctor::{Doctor, Options, Output, Witness};
+use treadle_events::{Note, Owner, Place, Stack, Tape, What, ticks};
+use treadle_loop::Stacks;
 
 /// Events in a ring that nobody else has made.
 const CAPACITY: usize = 1 << 18;
 
 static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
+
+/// What the doctor sees through.
+struct Eyes(Stacks);
+
+impl Witness for Eyes {
+    fn stack(&mut self, event_loop: u8, thread: u64) -> Option<Stack> {
+        self.0.of_loop(event_loop, thread)
+    }
+
+    fn holder(&mut self, event_loop: u8) -> Option<(Stack, u64)> {
+        self.0.of_holder(event_loop)
+    }
+
+    fn is_interpreter(&self, address: u64) -> bool {
+        Stacks::is_of_interpreter(address)
+    }
+}
 
 /// Starts the doctor of this process.
 ///
@@ -41,8 +59,10 @@ pub(crate) fn watch(
     let mut options = Options { output, ..Options::default() };
     options.thresholds.blocked = (blocked * 1e9) as u64;
     let tape = Tape::anonymous(CAPACITY)?;
-    let started = Doctor::start(Arc::clone(&tape), options, out_of(out)?)?;
-    treadle_loop::record(tape, examples.each_ref(), python, inner)?;
+    let stacks = treadle_loop::record(Arc::clone(&tape), examples.each_ref(), python, inner)?;
+    let witness = stacks.map(|stacks| Box::new(Eyes(stacks)) as Box<dyn Witness>);
+    let started =
+        Doctor::start(tape, options, witness, out_of(out)?).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod births;
+mod blocked;
+mod collections;
 mod loops;
 mod notes;
 mod run;
@@ -12,6 +14,8 @@ mod tasks;
 mod thresholds;
 
 pub use births::Birth;
+pub use blocked::{Blame, Blockage, Blocked, BlockedLines, Cause};
+pub use collections::{Collections, Collector};
 pub use loops::{Activity, EventLoop, Hot, Long};
 pub use notes::Told;
 pub use run::{Run, site};

@@ -5,6 +5,8 @@ use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
 use treadle_finding::Site;
 
 use crate::births::Birth;
+use crate::blocked::{Blockage, Blocked, BlockedLines};
+use crate::collections::Collector;
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::tasks::Task;
@@ -31,6 +33,8 @@ pub struct Run {
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
     lost: u64,
+    blocked: BlockedLines,
+    collector: Collector,
 }
 
 impl Run {
@@ -48,6 +52,8 @@ impl Run {
             long: Vec::new(),
             told: FxHashMap::default(),
             lost: 0,
+            blocked: BlockedLines::default(),
+            collector: Collector::default(),
         }
     }
 
@@ -75,6 +81,8 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
+            Kind::GcStarted => self.collector.start(event),
+            Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
             _ => {}
         }
     }
@@ -90,6 +98,11 @@ impl Run {
             let (last, largest) = (note.stamp, note.size);
             self.told.insert(key, Told { note, count: 1, last, largest });
         }
+    }
+
+    /// Takes in what was seen of a callback that takes too long.
+    pub fn block(&mut self, blockage: Blockage) {
+        self.blocked.take(blockage);
     }
 
     /// Knows further places.
@@ -148,6 +161,21 @@ impl Run {
     /// The last callbacks that took longer than the threshold, in the order of their beginning for each loop.
     pub fn long(&self) -> &[Long] {
         &self.long
+    }
+
+    /// The lines that kept loops from everything else.
+    pub fn blocked(&self) -> &[Blocked] {
+        self.blocked.rows()
+    }
+
+    /// The collections of garbage.
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// Whether a thread, by the system's number of it, collects garbage now.
+    pub fn is_collecting(&self, thread: u64) -> bool {
+        self.collector.is_collecting(thread)
     }
 
     /// What the process told in words of one kind.
@@ -293,7 +321,7 @@ mod tests {
     use super::*;
 
     fn run(events: &[(u64, Kind, u64)]) -> Run {
-        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100 });
+        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100, ..Thresholds::default() });
         for (stamp, kind, subject) in events {
             run.apply(&Event { stamp: *stamp, subject: *subject, ..Event::new(*kind, 1) });
         }

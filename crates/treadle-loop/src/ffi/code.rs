@@ -103,7 +103,7 @@ fn is_code(object: &Object) -> bool {
 unsafe extern "C" {
     static mut PyFunction_Type: ffi::PyTypeObject;
     static mut PyMethod_Type: ffi::PyTypeObject;
-    static mut PyCode_Type: ffi::PyTypeObject;
+    pub(super) static mut PyCode_Type: ffi::PyTypeObject;
 }
 
 impl Object {
