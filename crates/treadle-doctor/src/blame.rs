@@ -115,10 +115,9 @@ fn share(looks: &[&Look<'_>], depth: usize, called: Option<String>) -> Option<Sh
 /// The function whose call took all the time, if it was one call.
 fn called(looks: &[&Look<'_>], sources: &mut Sources) -> Option<String> {
     let (offset, count) = most(looks.iter().map(|look| look.frames[look.site].offset))?;
-    let still = looks.iter().filter(|look| {
-        // A native function keeps the line's own frame where it is; another one has a frame of its own.
-        look.frames[look.site].offset == offset && (look.site > 0 || look.is_import || !look.is_moving)
-    });
+    // A native function keeps the line's own frame where it is; another one has a frame of its own, which a generator leaves now and then.
+    let calls = looks.iter().any(|look| look.site > 0 || look.is_import);
+    let still = looks.iter().filter(|look| look.frames[look.site].offset == offset && (calls || !look.is_moving));
     let still: Vec<_> = still.collect();
     let look = still.first().filter(|_| is_nearly(count, looks.len()) && is_nearly(still.len(), count))?;
     let frame = &look.frames[look.site];
@@ -171,7 +170,18 @@ fn cut<'a>(sample: &'a Sample, sources: &mut Sources) -> Option<Look<'a>> {
         |frame: &Frame| frame.place.function == "_find_and_load" && frame.place.file == "<frozen importlib._bootstrap>";
     let import = frames.iter().rposition(imports);
     let frames = &frames[import.map_or(0, |at| at + 1)..];
-    let owner = |wanted: fn(&Frame) -> bool| frames.iter().position(wanted);
+    // What stands in brackets is a part of the function around it.
+    let is_part = |frame: &Frame| {
+        [".<genexpr>", ".<listcomp>", ".<setcomp>", ".<dictcomp>"]
+            .iter()
+            .any(|name| frame.place.function.ends_with(name))
+    };
+    let outside = |at: usize| {
+        let around =
+            frames[at..].iter().position(|frame| frame.place.owner == frames[at].place.owner && !is_part(frame));
+        around.map_or(at, |further| at + further)
+    };
+    let owner = |wanted: fn(&Frame) -> bool| frames.iter().position(wanted).map(outside);
     let site = owner(|frame| frame.place.is_program())
         .or_else(|| owner(|frame| matches!(frame.place.owner, Owner::Package(_))))
         .or_else(|| owner(|frame| !frame.is_inner))?;

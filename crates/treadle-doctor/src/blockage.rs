@@ -46,6 +46,8 @@ struct Long {
     fallback: Fallback,
     /// How long it had taken at the last look, in nanoseconds.
     seen: u64,
+    /// What it was laid to.
+    told: Vec<Blame>,
 }
 
 impl Blockages {
@@ -97,7 +99,7 @@ impl Watched {
         let long = self.long.get_or_insert_with(|| {
             let place = run.place(place).filter(|place| place.line > 0).cloned();
             let fallback = place.map(|place| Blame { place, called: None, way: Vec::new() });
-            Long { since, samples: Vec::new(), next: 0, fallback, seen: 0 }
+            Long { since, samples: Vec::new(), next: 0, fallback, seen: 0, told: Vec::new() }
         });
         if run.now() < long.next {
             return;
@@ -138,14 +140,14 @@ impl Watched {
 
     /// What to lay a callback to that took so long, and so long with what the machine kept from it.
     fn verdict(
-        &self,
+        &mut self,
         run: &Run,
         event_loop: u8,
         (took, gross): (u64, u64),
         (is_sure, has_ended): (bool, bool),
         sources: &mut Sources,
     ) -> Vec<Blockage> {
-        let Some(long) = &self.long else { return Vec::new() };
+        let Some(long) = &mut self.long else { return Vec::new() };
         let since = long.since;
         let threshold = run.thresholds.blocked;
         if long.samples.is_empty() {
@@ -160,7 +162,14 @@ impl Watched {
         let shares = blame(&long.samples, enough, is_sure, sources).into_iter();
         let blockage = |share: Share| {
             let took = ((share.took as f64 * part) as u64).max(threshold);
-            Blockage { event_loop, since, took, has_ended, blame: share.blame, cause: share.cause }
+            Blockage {
+                event_loop,
+                since,
+                took,
+                has_ended,
+                blame: as_told(&mut long.told, share.blame),
+                cause: share.cause,
+            }
         };
         shares.map(blockage).collect()
     }
@@ -194,6 +203,15 @@ impl Long {
             keep
         });
     }
+}
+
+/// What is laid to a line stays what was said of it first, so that nothing is said twice.
+fn as_told(told: &mut Vec<Blame>, blame: Blame) -> Blame {
+    if let Some(known) = told.iter().find(|known| known.place == blame.place) {
+        return known.clone();
+    }
+    told.push(blame.clone());
+    blame
 }
 
 /// How long until the next look at what has taken so long, in nanoseconds.

@@ -2,7 +2,7 @@
 
 use treadle_events::{Frame, Place, Stack};
 
-use crate::ffi::{RawCall, Window, is_of_interpreter};
+use crate::ffi::{DEPTH, RawCall, Window, is_of_interpreter};
 use crate::recorder::Libraries;
 
 /// Looks at the stacks of threads in which loops run, without the interpreter's knowledge.
@@ -20,8 +20,15 @@ impl Stacks {
 
     /// What the thread of a loop is executing. `thread` is the system's number of it.
     pub fn of_loop(&mut self, number: u8, thread: u64) -> Option<Stack> {
-        let (calls, is_moving) = self.window.calls(number, thread).ok()?;
-        Some(Stack { frames: self.frames(&calls), is_moving })
+        for attempt in 0..8 {
+            let (calls, is_moving) = self.window.calls(number, thread).ok()?;
+            let frames = self.frames(&calls);
+            // A generator that is left while it is looked at leads nowhere.
+            if calls.len() >= DEPTH || frames.iter().any(is_loop) {
+                return Some(Stack { frames, is_moving: is_moving || attempt > 0 });
+            }
+        }
+        None
     }
 
     /// What the thread is executing that has the GIL, if it is not the loop's, and its number.
@@ -47,4 +54,9 @@ impl Stacks {
         let place = Place { file: text.file.clone(), line, function: text.name.clone(), owner };
         Some(Frame { place, span, is_inner, code: call.code, offset: call.offset })
     }
+}
+
+/// The function that every callback of a loop is called from.
+fn is_loop(frame: &Frame) -> bool {
+    frame.is_inner && frame.place.function == "Base.run_forever"
 }

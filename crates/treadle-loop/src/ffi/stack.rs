@@ -17,7 +17,7 @@ use super::offsets::{self, CODE, FRAME, NATIVE_OWNER, Offsets};
 use crate::line_table;
 
 /// Calls that are read at most, from the innermost on.
-const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 
 /// The longest text, and the longest table of lines.
 const TEXT: u64 = 4 * 1024;
