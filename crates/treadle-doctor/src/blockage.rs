@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use treadle_events::{Frame, Owner, Place};
 use treadle_run::{Activity, Blame, Blockage, Cause, EventLoop, Run};
 
 use crate::blame::{Sample, Share, blame};
@@ -20,6 +21,15 @@ const PATIENCE: u64 = 80_000_000;
 
 /// Where callbacks that nobody could look at are laid to: their own code.
 type Fallback = Option<Blame>;
+
+/// What was seen in one look.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Blockages that are new or have changed.
+    pub(crate) blockages: Vec<Blockage>,
+    /// Loops that wait for the interpreter, and what the thread executes that has it.
+    pub(crate) holds: Vec<(u8, Place)>,
+}
 
 /// The loops, and what they are at.
 pub(crate) struct Blockages {
@@ -55,9 +65,9 @@ impl Blockages {
         Self { witness, sources: Sources::default(), loops: HashMap::new() }
     }
 
-    /// Looks, and returns blockages that are new or have changed. `late` is by how much the doctor has come too late altogether, in nanoseconds.
-    pub(crate) fn look(&mut self, run: &Run, late: u64) -> Vec<Blockage> {
-        let mut found = Vec::new();
+    /// Looks, and returns what was seen. `late` is by how much the doctor has come too late altogether, in nanoseconds.
+    pub(crate) fn look(&mut self, run: &Run, late: u64) -> Seen {
+        let mut found = Seen::default();
         for event_loop in run.loops() {
             let Self { witness, sources, loops } = self;
             let watched = loops.entry(event_loop.number).or_insert_with(|| Watched::new(event_loop.thread));
@@ -82,18 +92,21 @@ impl Watched {
         late: u64,
         witness: Option<&mut (dyn Witness + 'static)>,
         sources: &mut Sources,
-        found: &mut Vec<Blockage>,
+        found: &mut Seen,
     ) {
         let running = match event_loop.activity {
             Activity::Running { since, place, .. } => Some((since, place)),
             _ => None,
         };
         if self.long.as_ref().is_some_and(|long| running.is_none_or(|(since, _)| since != long.since)) {
-            found.extend(self.end(run, event_loop.number, late, sources));
+            found.blockages.extend(self.end(run, event_loop.number, late, sources));
         }
         let took = running.map_or(0, |(since, _)| run.scale().duration(run.now().saturating_sub(since)));
         let Some((since, place)) = running.filter(|_| took >= run.thresholds.blocked / 4) else {
             self.before = (self.thread.time(), late);
+            if let (Activity::Polling { .. }, Some(witness)) = (event_loop.activity, witness) {
+                found.holds.extend(hold(event_loop.number, &self.thread, witness));
+            }
             return;
         };
         let long = self.long.get_or_insert_with(|| {
@@ -106,13 +119,15 @@ impl Watched {
         }
         long.next = run.now() + run.scale().ticks(pause(took));
         if let Some(witness) = witness {
-            long.sample(event_loop, &self.thread, run, took, witness);
+            if long.sample(event_loop, &self.thread, run, took, witness) == Cause::Interpreter {
+                found.holds.extend(hold(event_loop.number, &self.thread, witness));
+            }
         }
         let (gross, took) = (took, took.saturating_sub(self.kept_from_it(late)));
         if took >= run.thresholds.blocked {
             // Before long it may be seen what most of the time is spent with.
             let is_sure = took >= run.thresholds.blocked + PATIENCE;
-            found.extend(self.verdict(run, event_loop.number, (took, gross), (is_sure, false), sources));
+            found.blockages.extend(self.verdict(run, event_loop.number, (took, gross), (is_sure, false), sources));
         }
     }
 
@@ -176,8 +191,16 @@ impl Watched {
 }
 
 impl Long {
-    fn sample(&mut self, event_loop: &EventLoop, thread: &Thread, run: &Run, took: u64, witness: &mut dyn Witness) {
-        let Some(stack) = witness.stack(event_loop.number, thread.number()) else { return };
+    /// Looks at the stack, and returns what the thread does.
+    fn sample(
+        &mut self,
+        event_loop: &EventLoop,
+        thread: &Thread,
+        run: &Run,
+        took: u64,
+        witness: &mut dyn Witness,
+    ) -> Cause {
+        let Some(stack) = witness.stack(event_loop.number, thread.number()) else { return Cause::Unknown };
         let doing = if run.is_collecting(thread.number()) {
             Cause::Collector
         } else {
@@ -188,6 +211,7 @@ impl Long {
         }
         self.samples.push(Sample { stack, doing, took: took.saturating_sub(self.seen) });
         self.seen = took;
+        doing
     }
 
     /// Leaves out every second look; the next one stands for it.
@@ -203,6 +227,18 @@ impl Long {
             keep
         });
     }
+}
+
+/// What the thread executes that has the interpreter, if the loop waits for it.
+fn hold(event_loop: u8, thread: &Thread, witness: &mut dyn Witness) -> Option<(u8, Place)> {
+    if thread.doing(|address| witness.is_interpreter(address)) != Cause::Interpreter {
+        return None;
+    }
+    let (stack, _) = witness.holder(event_loop)?;
+    let nearest = |owner: fn(&Frame) -> bool| stack.frames.iter().find(|frame| owner(frame));
+    let frame = nearest(|frame| frame.place.is_program())
+        .or_else(|| nearest(|frame| matches!(frame.place.owner, Owner::Package(_))))?;
+    Some((event_loop, frame.place.clone()))
 }
 
 /// What is laid to a line stays what was said of it first, so that nothing is said twice.

@@ -11,8 +11,9 @@ use treadle_finding::Sighting;
 use treadle_run::Thresholds;
 use treadle_view::{Closing, closing, sighting, sighting_json};
 
-use crate::blockage::Blockages;
+use crate::blockage::{Blockages, Seen};
 use crate::examination::Examination;
+use crate::source::Sources;
 use crate::still::Still;
 use crate::witness::Witness;
 
@@ -83,6 +84,7 @@ impl Doctor {
             blockages: Blockages::new(witness),
             late: 0,
             still: Still::default(),
+            sources: Sources::default(),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -126,6 +128,7 @@ struct Visit {
     /// By how much ticks came too late altogether, in nanoseconds.
     late: u64,
     still: Still,
+    sources: Sources,
 }
 
 impl Visit {
@@ -174,7 +177,8 @@ impl Visit {
 
     /// Looks at callbacks that take long; says whether there is something to ask for.
     fn watch_blockages(&mut self) -> bool {
-        let found = self.blockages.look(self.examination.run(), self.late);
+        let Seen { blockages: found, holds } = self.blockages.look(self.examination.run(), self.late);
+        holds.into_iter().for_each(|(event_loop, place)| self.examination.hold(event_loop, place));
         let mut is_new = false;
         for blockage in &found {
             let parts = found.iter().filter(|other| other.event_loop == blockage.event_loop).count();
@@ -191,6 +195,7 @@ impl Visit {
     }
 
     fn ask(&mut self) {
+        self.examination.look_around_waits(&mut self.sources);
         let new = self.examination.ask();
         for sighting in &new {
             self.say(sighting);

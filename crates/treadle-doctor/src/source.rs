@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use treadle_events::{Frame, Owner, Span};
+use treadle_run::Around;
 
 /// Files that are kept, and how long one may be.
 const FILES: usize = 64;
@@ -49,6 +50,37 @@ impl Sources {
         callee(text.trim_end())
     }
 
+    /// What stands around a wait: the innermost `while` or `for` that it is in.
+    pub(crate) fn around(&mut self, file: &str, line: u32) -> Around {
+        let text = self.line(file, line).to_owned();
+        if text.trim_start().starts_with("while ") {
+            return Around::OnlyWait;
+        }
+        let mut depth = indentation(&text);
+        let mut inside = 0;
+        for above in (1..line).rev() {
+            let text = self.line(file, above);
+            let word = text.trim_start();
+            if word.is_empty() || word.starts_with('#') {
+                continue;
+            }
+            if indentation(text) >= depth {
+                inside += 1;
+                continue;
+            }
+            depth = indentation(text);
+            if word.starts_with("while ") {
+                let is_last = !is_inside(self.line(file, line + 1), depth);
+                return if inside == 0 && is_last { Around::OnlyWait } else { Around::While };
+            }
+            if ["for ", "async for ", "def ", "async def ", "class "].iter().any(|word_of| word.starts_with(word_of)) {
+                break;
+            }
+            inside += 1;
+        }
+        Around::Other
+    }
+
     /// The `import` that stands on a line.
     pub(crate) fn import(&mut self, file: &str, line: u32) -> Option<String> {
         let text = self.line(file, line).trim();
@@ -60,6 +92,16 @@ impl Sources {
             _ => None,
         }
     }
+}
+
+fn indentation(text: &str) -> usize {
+    text.len() - text.trim_start().len()
+}
+
+/// Whether a line belongs to a block whose head is so deep.
+fn is_inside(text: &str, depth: usize) -> bool {
+    let word = text.trim_start();
+    !word.is_empty() && !word.starts_with('#') && indentation(text) > depth
 }
 
 fn lines(file: &str) -> Vec<String> {
@@ -133,7 +175,7 @@ mod tests {
             ("rows.sort(key=lambda row: (row[0], f(row)))", Some("rows.sort")),
             ("hashlib.pbkdf2_hmac(\"sha1\", b\")\", salt, 10)", Some("hashlib.pbkdf2_hmac")),
             ("open(path).read()", Some("read")),
-            ("pools[0].acquire(\n    timeout=3,\n)", Some("pools.acquire").filter(|_| false).or(Some("acquire"))),
+            ("pools[0].acquire(\n    timeout=3,\n)", Some("acquire")),
             ("f(x)(y)", None),
             ("a + f(x)", None),
             ("rows[0]", None),

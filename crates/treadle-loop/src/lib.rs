@@ -20,6 +20,7 @@ mod ffi;
 mod flow;
 mod guard;
 mod handle;
+mod jobs;
 mod known;
 mod line_table;
 mod outbox;
@@ -38,6 +39,6 @@ mod transport;
 mod turn;
 mod watch;
 
-pub use module::{add_to, record, stop_recording};
+pub use module::{add_to, open_stacks, record, stop_recording};
 pub use stacks::Stacks;
 mod module;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use treadle_events::{Tape, Writer};
 
 use crate::core::Core;
@@ -31,6 +32,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(name, class.clone().into_bound(module.py()))?;
     }
     module.add_function(wrap_pyfunction!(complete_streams, module)?)?;
+    module.add_function(wrap_pyfunction!(note_collection, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)
 }
 
@@ -56,6 +58,11 @@ pub fn record(
     Ok(stacks)
 }
 
+/// What looks at stacks, for benchmarks of that.
+pub fn open_stacks(python: String, inner: Vec<String>) -> Option<Stacks> {
+    Stacks::open(Libraries { python, inner })
+}
+
 /// Ends that: loops that begin to run later are not recorded.
 pub fn stop_recording() {
     Recorder::end();
@@ -66,6 +73,17 @@ pub fn stop_recording() {
 fn complete_streams(reader: &Bound<'_, PyAny>, writer: &Bound<'_, PyAny>) -> PyResult<()> {
     let completed = streams::complete(&Object::of(reader), &Object::of(writer));
     completed.map_err(|raised| PyErr::from_value(raised.take().into_bound(reader.py())))
+}
+
+/// What is entered in `gc.callbacks` while somebody records.
+#[pyfunction]
+fn note_collection(phase: &str, information: &Bound<'_, PyDict>) {
+    let Some(recorder) = Recorder::current() else { return };
+    let number = |name| {
+        let item = information.get_item(name).ok().flatten();
+        item.and_then(|item| item.extract::<u64>().ok()).unwrap_or(0)
+    };
+    recorder.collection(phase == "start", number("generation") as u16, number("collected"));
 }
 
 /// Tells all loops that this process was forked from theirs.

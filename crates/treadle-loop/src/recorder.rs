@@ -10,7 +10,9 @@ use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
 
 use crate::core::Core;
-use crate::ffi::{Frame, Object, Raised, Result, Shared, State, TaskLayout, code_of, line};
+use crate::ffi::{
+    Frame, Object, Raised, Result, Shared, State, TaskLayout, code_of, line, loop_of_this_thread, system_thread,
+};
 use crate::known::names;
 
 /// Frames that are looked at for a line of the program.
@@ -18,6 +20,13 @@ const DEPTH: usize = 16;
 
 /// Code objects and classes that are kept at most, so that a program that makes functions all the time does not grow by us.
 const KNOWN: usize = 16 * 1024;
+
+/// Of so many steps of tasks one is looked at more closely, and of so many of these that were told again the place is looked for.
+const SAMPLED: u32 = 16;
+const PLACED: u32 = 16;
+
+/// Collections of fewer ticks are not placed: about a millisecond.
+const LONG: u64 = 1 << 20;
 
 /// The recorder of this process. Each one that was begun lives for ever: there is one, and one for each fork.
 static CURRENT: Shared<Cell<Option<&'static Recorder>>> = Shared::new();
@@ -32,6 +41,11 @@ pub(crate) struct Recorder {
     /// Of callables that are no functions, by their class, which is kept.
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
+    /// When the garbage collector began, for the one collection that can be at a time.
+    collecting: Cell<u64>,
+    /// Steps of tasks, and those of them that were looked at and had the task go on by itself.
+    steps: Cell<u32>,
+    self_wakes: Cell<u32>,
 }
 
 /// Where code comes from that is not the program's.
@@ -79,6 +93,9 @@ impl Recorder {
             places: RefCell::default(),
             classes: RefCell::default(),
             loops: Cell::new(0),
+            collecting: Cell::new(0),
+            steps: Cell::new(0),
+            self_wakes: Cell::new(0),
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -131,8 +148,69 @@ impl Recorder {
         let ran = run();
         if self.tasks.state(&task) != Some(State::Pending) {
             self.task_ran(core, &task);
+        } else if self.is_to_be_looked_at() {
+            self.look_at_wake(core, &task);
         }
         ran
+    }
+
+    /// Whether it is the turn of this step, of each [`SAMPLED`] one, to be looked at more closely.
+    #[inline]
+    fn is_to_be_looked_at(&self) -> bool {
+        let steps = self.steps.get().wrapping_add(1);
+        self.steps.set(steps);
+        steps.is_multiple_of(SAMPLED)
+    }
+
+    /// Writes down if a task has, in its step, seen to it that it goes on in the next turn.
+    #[cold]
+    fn look_at_wake(&self, core: &Core, task: &Object) {
+        let callback = core.ready.borrow().back().and_then(|handle| handle.callable());
+        let next = callback.and_then(|callback| self.tasks.task_of(&callback));
+        if !next.is_some_and(|next| next.is(task)) {
+            return;
+        }
+        let wakes = self.self_wakes.get().wrapping_add(1);
+        self.self_wakes.set(wakes);
+        // Looking for the place takes as long as ten steps.
+        let place = if wakes.is_multiple_of(PLACED) { self.place_of_wait(task) } else { PlaceId::UNKNOWN };
+        let subject = task.address() as u64;
+        self.write(core, Kind::SelfWoken, |event| Event { subject, place, value: u64::from(SAMPLED), ..event });
+    }
+
+    /// Where a task waits: the innermost line of the program's own code, else of a package's.
+    fn place_of_wait(&self, task: &Object) -> PlaceId {
+        let mut found: Option<(Kin, Object, i32)> = None;
+        let mut next = task.attribute(&names()._coro).map_err(Raised::forget).ok();
+        for _ in 0..DEPTH {
+            let Some(coroutine) = next else { break };
+            let frame = coroutine.attribute(&names().cr_frame).map_err(Raised::forget).ok();
+            let Some(frame) = frame.as_ref().and_then(Frame::of) else { break };
+            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
+            let kin = self.kin(&code);
+            if kin <= Kin::Package && found.as_ref().is_none_or(|(outer, ..)| kin <= *outer) {
+                found = Some((kin, code, frame.offset()));
+            }
+            next = coroutine.attribute(&names().cr_await).map_err(Raised::forget).ok();
+        }
+        found.map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
+    }
+
+    /// Writes down that the garbage collector begins, or has ended and taken away so many objects.
+    pub(crate) fn collection(&self, is_start: bool, generation: u16, removed: u64) {
+        let number = loop_of_this_thread();
+        let thread = system_thread();
+        if is_start {
+            self.collecting.set(stamp());
+            let event = Event::new(Kind::GcStarted, number);
+            self.writer.write(Event { small: generation, value: thread, ..event });
+            return;
+        }
+        // Most collections are not worth a look at the stack.
+        let is_long = stamp().wrapping_sub(self.collecting.get()) > LONG;
+        let place = if is_long { self.here() } else { PlaceId::UNKNOWN };
+        let event = Event::new(Kind::GcEnded, number);
+        self.writer.write(Event { small: generation, subject: thread, value: removed, place, ..event });
     }
 
     /// Writes down a new task, which may have ended already.

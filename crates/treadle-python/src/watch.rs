@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -65,6 +66,38 @@ pub(crate) fn watch(
         Doctor::start(tape, options, witness, out_of(out)?).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
+}
+
+/// Looks at the thread of the first loop, by the system's number of it, so often a second and so many seconds, and returns how often that gave a
+/// stack, how often none, how many calls there were in them, and the nanoseconds that the looks took. For benches/doctor.
+#[pyfunction]
+pub(crate) fn capture(
+    py: Python<'_>,
+    python: String,
+    inner: Vec<String>,
+    thread: u64,
+    rate: f64,
+    seconds: f64,
+) -> PyResult<(u64, u64, u64, u64)> {
+    let Some(mut stacks) = treadle_loop::open_stacks(python, inner) else {
+        return Err(PyRuntimeError::new_err("stacks cannot be read here"));
+    };
+    Ok(py.detach(|| {
+        let (began, pause) = (Instant::now(), Duration::from_secs_f64(1.0 / rate));
+        let (mut seen, mut unseen, mut calls, mut took) = (0, 0, 0, 0);
+        while began.elapsed().as_secs_f64() < seconds {
+            let look = Instant::now();
+            match stacks.of_loop(1, thread) {
+                Some(stack) => (seen, calls) = (seen + 1, calls + stack.frames.len() as u64),
+                None => unseen += 1,
+            }
+            let _ = stacks.of_holder(1);
+            took += look.elapsed().as_nanos() as u64;
+            let due = pause * (seen + unseen) as u32;
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+        (seen, unseen, calls, took)
+    }))
 }
 
 /// Tells the doctor something in words; nothing happens if there is none.

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, PlaceId, Scale};
 
-/// The collections of one generation that one kind of place set off.
+/// The collections in the thread of one loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collections {
     /// How many.
@@ -12,9 +12,11 @@ pub struct Collections {
     pub total: u64,
     /// The longest, in ticks.
     pub longest: u64,
-    /// Where the longest happened.
+    /// Where the first happened that took longer than the threshold.
     pub place: PlaceId,
-    /// How many objects the longest took away.
+    /// The generation of the longest.
+    pub generation: u16,
+    /// How many objects it took away.
     pub removed: u64,
     /// When the first and the last one of more than the threshold began, and how many of these there were.
     pub first: u64,
@@ -29,7 +31,6 @@ pub struct Collections {
 struct Lasting {
     since: u64,
     generation: u16,
-    place: PlaceId,
 }
 
 /// All of them.
@@ -37,13 +38,13 @@ struct Lasting {
 pub struct Collector {
     /// By thread.
     lasting: FxHashMap<u64, Lasting>,
-    /// By loop (0 for threads without one) and generation.
-    done: FxHashMap<(u8, u16), Collections>,
+    /// By loop, 0 for threads without one.
+    done: FxHashMap<u8, Collections>,
 }
 
 impl Collector {
     pub(crate) fn start(&mut self, event: &Event) {
-        let lasting = Lasting { since: event.stamp, generation: event.small, place: event.place };
+        let lasting = Lasting { since: event.stamp, generation: event.small };
         self.lasting.insert(event.value, lasting);
     }
 
@@ -51,15 +52,17 @@ impl Collector {
     pub(crate) fn end(&mut self, event: &Event, scale: &Scale, threshold: u64) {
         let Some(lasting) = self.lasting.remove(&event.subject) else { return };
         let took = event.stamp.saturating_sub(lasting.since);
-        let row = self.done.entry((event.event_loop, lasting.generation)).or_default();
+        let row = self.done.entry(event.event_loop).or_default();
         row.count += 1;
         row.total += took;
         if took > row.longest {
-            (row.longest, row.place, row.removed) = (took, lasting.place, event.value);
+            (row.longest, row.removed, row.generation) = (took, event.value, lasting.generation);
         }
         if scale.duration(took) >= threshold {
             row.long += 1;
-            row.first = if row.first == 0 { lasting.since } else { row.first };
+            if row.first == 0 {
+                (row.first, row.place) = (lasting.since, event.place);
+            }
             row.last = lasting.since;
         }
     }
@@ -69,8 +72,8 @@ impl Collector {
         self.lasting.contains_key(&thread)
     }
 
-    /// By loop (0 for threads without one) and generation.
-    pub fn done(&self) -> &FxHashMap<(u8, u16), Collections> {
+    /// By loop, 0 for threads without one.
+    pub fn done(&self) -> &FxHashMap<u8, Collections> {
         &self.done
     }
 }

@@ -7,8 +7,12 @@ use treadle_finding::Site;
 use crate::births::Birth;
 use crate::blocked::{Blockage, Blocked, BlockedLines};
 use crate::collections::Collector;
+use crate::convoys::Convoy;
+use crate::jobs::Jobs;
+use crate::load::{Load, Saturation, WINDOW};
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
+use crate::polls::{Around, Polls};
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
 
@@ -17,6 +21,9 @@ const LONG: usize = 1_000;
 
 /// Different notes that are remembered.
 const TOLD: usize = 1_000;
+
+/// Waits for the interpreter that are shorter are the ordinary price of it, in nanoseconds.
+const WAIT: u64 = 500_000;
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -35,6 +42,11 @@ pub struct Run {
     lost: u64,
     blocked: BlockedLines,
     collector: Collector,
+    jobs: Jobs,
+    polls: Polls,
+    loads: FxHashMap<u8, Load>,
+    saturations: FxHashMap<u8, Saturation>,
+    convoys: FxHashMap<u8, Convoy>,
 }
 
 impl Run {
@@ -54,6 +66,11 @@ impl Run {
             lost: 0,
             blocked: BlockedLines::default(),
             collector: Collector::default(),
+            jobs: Jobs::default(),
+            polls: Polls::default(),
+            loads: FxHashMap::default(),
+            saturations: FxHashMap::default(),
+            convoys: FxHashMap::default(),
         }
     }
 
@@ -81,6 +98,10 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
+            Kind::JobSubmitted => self.jobs.submit(event),
+            Kind::JobStarted => self.jobs.start(event, self.scale.ticks(self.thresholds.queue)),
+            Kind::JobEnded => self.jobs.end(event),
+            Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
             _ => {}
@@ -116,6 +137,34 @@ impl Run {
         let threshold = scale.ticks(self.thresholds.blocked);
         let running: Vec<Long> = self.loops.iter().filter_map(|event_loop| running(event_loop, self.now)).collect();
         running.into_iter().filter(|long| long.took >= threshold).for_each(|long| self.note_long(long));
+        self.jobs.look(self.now, scale.ticks(self.thresholds.queue));
+        self.look_at_loads();
+    }
+
+    /// Notes loops that have long had more to do than they could.
+    fn look_at_loads(&mut self) {
+        let length = self.scale.ticks(WINDOW);
+        for (number, load) in &mut self.loads {
+            if !load.look(self.now, length) {
+                continue;
+            }
+            let Some((place, share)) = load.hottest() else { continue };
+            let (since, lag) = (load.since(length), load.lag());
+            let new = Saturation { place, share, count: 0, first: since, last: since, lag: 0 };
+            let row = self.saturations.entry(*number).or_insert(new);
+            row.count += u64::from(row.count == 0 || since > row.last + length);
+            (row.last, row.lag) = (row.last.max(since), row.lag.max(lag));
+        }
+    }
+
+    /// Knows what stands around a wait in the source.
+    pub fn know_wait(&mut self, place: PlaceId, around: Around) {
+        self.polls.know(place, around);
+    }
+
+    /// Takes in that a loop was seen to wait for the interpreter while another thread was there.
+    pub fn hold(&mut self, event_loop: u8, place: Place) {
+        self.convoys.entry(event_loop).or_default().hold(place);
     }
 
     /// Counts events that came too fast to be read.
@@ -168,6 +217,26 @@ impl Run {
         self.blocked.rows()
     }
 
+    /// The jobs of executors.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Lines at which tasks wait by asking again and again.
+    pub fn polls(&self) -> &Polls {
+        &self.polls
+    }
+
+    /// Loops that had more to do than they could, by their numbers.
+    pub fn saturations(&self) -> &FxHashMap<u8, Saturation> {
+        &self.saturations
+    }
+
+    /// What loops have waited for the interpreter, by their numbers.
+    pub fn convoys(&self) -> &FxHashMap<u8, Convoy> {
+        &self.convoys
+    }
+
     /// The collections of garbage.
     pub fn collector(&self) -> &Collector {
         &self.collector
@@ -217,6 +286,7 @@ impl Run {
         let took = event.stamp.saturating_sub(since);
         event_loop.busy += took;
         event_loop.durations.saturating_record(scale.duration(took).max(1));
+        self.loads.entry(event.event_loop).or_default().ran(place, took);
         let hot = self.hot.entry(place).or_default();
         hot.count += 1;
         hot.total += took;
@@ -252,16 +322,27 @@ impl Run {
         if event_loop.woke > 0 {
             let lag = scale.duration(event.stamp.saturating_sub(event_loop.woke));
             event_loop.lags.saturating_record(lag.max(1));
+            let turn = event.stamp.saturating_sub(event_loop.woke);
+            self.loads.entry(event.event_loop).or_default().turned(turn);
         }
-        event_loop.activity = Activity::Polling { since: event.stamp };
+        self.event_loop(event.event_loop).activity = Activity::Polling { since: event.stamp };
     }
 
     fn wake(&mut self, event: &Event) {
         let event_loop = self.event_loop(event.event_loop);
         if let Activity::Polling { since } = event_loop.activity {
-            event_loop.idle += event.stamp.saturating_sub(since);
+            let idled = event.stamp.saturating_sub(since);
+            event_loop.idle += idled;
+            self.loads.entry(event.event_loop).or_default().idled(idled);
         }
+        let event_loop = self.event_loop(event.event_loop);
         (event_loop.activity, event_loop.woke) = (Activity::Outside, event.stamp);
+        let waited = self.scale.duration(event.value);
+        if waited >= WAIT {
+            let second = self.scale.ticks(1_000_000_000);
+            let long = self.thresholds.blocked;
+            self.convoys.entry(event.event_loop).or_default().wait(event.stamp, waited, long, second);
+        }
     }
 
     fn bear(&mut self, event: &Event) {
@@ -292,6 +373,7 @@ impl Run {
     }
 
     fn finish(&mut self, event: &Event) {
+        self.polls.forget(event.subject);
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 from treadle import _native
 from treadle.doctor import tales
+from treadle.loop import native
 
 __all__ = ["findings", "finish", "watch"]
 
@@ -71,6 +73,7 @@ def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
     """
     _native.watch(_examples(), _PYTHON, _INNER, output=output, out=file, blocked=blocked)
     tales.listen()
+    gc.callbacks.append(native.note_collection)
     running = asyncio._get_running_loop()
     if hasattr(running, "_look_for_recorder"):
         running._look_for_recorder()
@@ -91,4 +94,6 @@ def finish() -> int:
     """
     atexit.unregister(finish)
     tales.stop_listening()
+    if native.note_collection in gc.callbacks:
+        gc.callbacks.remove(native.note_collection)
     return _native.finish()

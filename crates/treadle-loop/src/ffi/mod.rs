@@ -56,6 +56,6 @@ pub(crate) use offsets::is_of_interpreter;
 pub(crate) use pending::Call;
 pub(crate) use shared::Shared;
 pub(crate) use spec::{Comparison, Spec, Step};
-pub(crate) use stack::{DEPTH, RawCall, Window, publish, unpublish, unpublish_all};
+pub(crate) use stack::{DEPTH, RawCall, Window, loop_of_this_thread, publish, unpublish, unpublish_all};
 pub(crate) use task::{State, TaskLayout};
 pub(crate) use thread::{check_signals, detached, system_thread, thread_identifier};

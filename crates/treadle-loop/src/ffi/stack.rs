@@ -66,6 +66,15 @@ pub(crate) fn publish(number: u8) {
     THREADS[usize::from(number)].store(state as u64, Ordering::Release);
 }
 
+/// The number of the loop that runs in this thread, or 0.
+pub(crate) fn loop_of_this_thread() -> u8 {
+    // SAFETY: this thread is attached (L2), so it has a state.
+    let state = unsafe { ffi::PyThreadState_Get() } as u64;
+    // Of loops that run inside of each other the inner one was numbered later, as a rule.
+    let number = THREADS.iter().rposition(|thread| thread.load(Ordering::Relaxed) == state);
+    number.map_or(0, |number| number as u8)
+}
+
 /// Notes that a loop does not run.
 pub(crate) fn unpublish(number: u8) {
     THREADS[usize::from(number)].store(0, Ordering::Release);
