@@ -54,7 +54,8 @@ pub fn record(
     let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
     let libraries = Libraries { python, inner };
     let stacks = Stacks::open(libraries.clone());
-    Recorder::begin(Writer::new(tape), tasks, libraries);
+    let own_calls = stacks.as_ref().map(Stacks::own_calls);
+    Recorder::begin(Writer::new(tape), tasks, libraries, own_calls);
     Ok(stacks)
 }
 

@@ -5,13 +5,15 @@
 //! raises nothing. What is made of its events, it does not know.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
 
 use crate::core::Core;
 use crate::ffi::{
-    Frame, Object, Raised, Result, Shared, State, TaskLayout, code_of, line, loop_of_this_thread, system_thread,
+    Frame, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of, line, loop_of_this_thread,
+    system_thread,
 };
 use crate::known::names;
 
@@ -36,6 +38,8 @@ pub(crate) struct Recorder {
     writer: Writer,
     tasks: TaskLayout,
     libraries: Libraries,
+    /// What reads the calls of a thread at little cost, where that can be done.
+    own_calls: Option<OwnCalls>,
     codes: RefCell<FxHashMap<usize, Code>>,
     places: RefCell<FxHashMap<(usize, i32), PlaceId>>,
     /// Of callables that are no functions, by their class, which is kept.
@@ -84,11 +88,12 @@ impl Kin {
 
 impl Recorder {
     /// Begins to record in this process.
-    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries) {
+    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries, own_calls: Option<OwnCalls>) {
         let recorder = Self {
             writer,
             tasks,
             libraries,
+            own_calls,
             codes: RefCell::default(),
             places: RefCell::default(),
             classes: RefCell::default(),
@@ -238,23 +243,13 @@ impl Recorder {
 
     /// The line of the program that is executed: the innermost one of its own code, else of a package's, else of Python's.
     pub(crate) fn here(&self) -> PlaceId {
-        let mut found: Option<(Kin, Object, i32)> = None;
-        let mut next = Frame::current();
-        for _ in 0..DEPTH {
-            let Some(frame) = next else { break };
-            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
-            let kin = self.kin(&code);
-            if kin == Kin::Program {
-                return self.place(&code, frame.offset());
-            }
-            if found.as_ref().is_none_or(|(nearest, ..)| kin < *nearest) {
-                found = Some((kin, code, frame.offset()));
-            }
-            next = frame.caller();
+        let mut nearest = Nearest::default();
+        match &self.own_calls {
+            Some(calls) => calls.visit(DEPTH, |code, offset| nearest.meet(self, code, offset)),
+            None => nearest.meet_all(self),
         }
-        found
-            .filter(|(kin, ..)| *kin != Kin::Inner)
-            .map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
+        let Nearest { kin, place } = nearest;
+        if kin == Some(Kin::Inner) { PlaceId::UNKNOWN } else { place }
     }
 
     /// The place of the code that a callable runs.
@@ -354,6 +349,38 @@ impl Recorder {
             self.codes.borrow_mut().insert(code.address(), Code { _kept: code.clone(), kin });
         }
         kin
+    }
+}
+
+/// The call nearest to the program's own code, of those from the innermost on.
+#[derive(Default)]
+struct Nearest {
+    kin: Option<Kin>,
+    place: PlaceId,
+}
+
+impl Nearest {
+    #[inline]
+    fn meet(&mut self, recorder: &Recorder, code: &Object, offset: i32) -> ControlFlow<()> {
+        let kin = recorder.kin(code);
+        if self.kin.is_none_or(|nearest| kin < nearest) {
+            // What is inner is never shown.
+            let place = if kin == Kin::Inner { PlaceId::UNKNOWN } else { recorder.place(code, offset) };
+            (self.kin, self.place) = (Some(kin), place);
+        }
+        if kin == Kin::Program { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn meet_all(&mut self, recorder: &Recorder) {
+        let mut next = Frame::current();
+        for _ in 0..DEPTH {
+            let Some(frame) = next else { break };
+            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
+            if self.meet(recorder, &code, frame.offset()).is_break() {
+                break;
+            }
+            next = frame.caller();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use treadle_events::{Frame, Place, Stack};
 
-use crate::ffi::{DEPTH, RawCall, Window, is_of_interpreter};
+use crate::ffi::{DEPTH, OwnCalls, RawCall, Window, is_of_interpreter};
 use crate::recorder::Libraries;
 
 /// Looks at the stacks of threads in which loops run, without the interpreter's knowledge.
@@ -16,6 +16,11 @@ impl Stacks {
     /// Nothing if this Python, or the system, does not let anybody look.
     pub(crate) fn open(libraries: Libraries) -> Option<Self> {
         Window::open().map(|window| Self { window, libraries })
+    }
+
+    /// What reads the calls of the thread that asks.
+    pub(crate) fn own_calls(&self) -> OwnCalls {
+        self.window.own_calls()
     }
 
     /// What the thread of a loop is executing. `thread` is the system's number of it.

@@ -1,13 +1,14 @@
 //! How loaded a loop is: windows of time in which it was busy or idle, and for how long what was ready waited.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap;
 use treadle_events::PlaceId;
 
 /// How long a window is, in nanoseconds, and how many make a load that lasts.
 pub(crate) const WINDOW: u64 = 250_000_000;
-const LASTING: usize = 8;
+const LASTING: u64 = 8;
+
+/// Windows that are remembered of a load that lasts; then every second one is.
+const WINDOWS: usize = 64;
 
 /// How long what is ready waits in a loop that is saturated, in nanoseconds.
 const LAG: u64 = 50_000_000;
@@ -26,8 +27,10 @@ struct Window {
 pub(crate) struct Load {
     began: u64,
     window: Window,
-    /// Windows of a load that lasts, without a pause between them.
-    windows: VecDeque<Window>,
+    /// How many windows in a row were full.
+    windows: u64,
+    /// The longest waits of these windows, in ticks; a turn that is longer than a window has it in its last one.
+    lags: Vec<u64>,
     /// What the time was spent on since it lasts.
     hot: FxHashMap<PlaceId, u64>,
     longest_callback: u64,
@@ -76,23 +79,29 @@ impl Load {
         let is_full = window.busy * 20 >= (window.busy + window.idle) * 19 && window.busy * 2 > length;
         self.began = now;
         if !is_full {
-            self.windows.clear();
-            self.hot.clear();
+            (self.windows, self.lags, self.hot) = Default::default();
             return false;
         }
-        self.windows.push_back(window);
-        if self.windows.len() > LASTING {
-            self.windows.pop_front();
+        self.windows += 1;
+        if window.lag > 0 {
+            self.lags.push(window.lag);
         }
-        self.windows.len() == LASTING && self.is_growing(length)
+        if self.lags.len() > WINDOWS {
+            let mut keep = false;
+            self.lags.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        self.windows >= LASTING && window.lag > 0 && self.is_growing(length)
     }
 
-    /// Whether what is ready waits longer and longer.
+    /// Whether what is ready waits longer and longer: at the end longer than in the middle, and there longer than at the beginning.
     fn is_growing(&self, length: u64) -> bool {
-        let lag = |at: usize| self.windows.get(at).map_or(0, |window| window.lag);
-        let early = lag(0).max(lag(1));
-        let late = lag(LASTING - 2).min(lag(LASTING - 1));
-        late * 2 >= early * 3 && late as f64 >= LAG as f64 / WINDOW as f64 * length as f64
+        let [first, .., last] = self.lags.as_slice() else { return false };
+        let middle = self.lags[self.lags.len() / 2];
+        let is_long = *last as f64 >= LAG as f64 / WINDOW as f64 * length as f64;
+        self.lags.len() >= 3 && is_long && middle * 4 >= first * 5 && last * 4 >= middle * 5
     }
 
     /// The code that has taken most of the time, and its share in hundredths.
@@ -104,12 +113,12 @@ impl Load {
 
     /// When the load began, in ticks.
     pub(crate) fn since(&self, length: u64) -> u64 {
-        self.began.saturating_sub(length * self.windows.len() as u64)
+        self.began.saturating_sub(length * self.windows)
     }
 
     /// The longest wait of what was ready, in ticks.
     pub(crate) fn lag(&self) -> u64 {
-        self.windows.iter().map(|window| window.lag).max().unwrap_or(0)
+        self.lags.iter().copied().max().unwrap_or(0)
     }
 }
 
@@ -134,11 +143,15 @@ mod tests {
     #[test]
     fn loop_is_saturated_if_what_is_ready_waits_longer_and_longer() {
         assert!(is_saturated((1..10).map(|at| (0, at * 10))));
+        // Turns that are longer than a window.
+        assert!(is_saturated((1..10).map(|at| (0, if at % 3 == 0 { at * 100 } else { 0 }))));
     }
 
     #[test]
     fn loop_with_much_to_do_that_keeps_up_is_not() {
         assert!(!is_saturated((1..20).map(|_| (0, 40))));
+        assert!(!is_saturated((1..20).map(|at| (0, if at == 1 { 1 } else { 300 }))));
+        assert!(!is_saturated((1..20).map(|at| (0, 2_000 / at))));
         assert!(!is_saturated((1..20).map(|_| (0, 1))));
         assert!(!is_saturated((1..20).map(|at| (20, at * 10))));
         assert!(!is_saturated((1..20).map(|at| (if at % 5 == 0 { 90 } else { 0 }, at * 10))));

@@ -14,6 +14,7 @@ use super::error::{Raised, Result as Raising};
 use super::memory::{Fault, Memory};
 use super::object::Object;
 use super::offsets::{self, CODE, FRAME, NATIVE_OWNER, Offsets};
+use super::own::OwnCalls;
 use crate::line_table;
 
 /// Calls that are read at most, from the innermost on.
@@ -98,6 +99,11 @@ impl Window {
             known: FxHashMap::default(),
         };
         window.is_right().then_some(window)
+    }
+
+    /// What reads the calls of the thread that asks.
+    pub(crate) fn own_calls(&self) -> OwnCalls {
+        OwnCalls::new(self.offsets)
     }
 
     /// The calls in the thread of a loop, and whether the innermost went on meanwhile. `thread` is the system's number of it.
