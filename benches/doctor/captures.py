@@ -2,12 +2,14 @@
 
     python benches/doctor/captures.py --seconds 60
 
-A look that fails is counted; one that crashes ends the process, which is what this is for. What changes: deep recursion, generators that are
-left in the middle, exceptions, tasks, threads that begin and end, code objects that are made and thrown away, and the garbage collector.
+A look that fails is counted; one that crashes ends the process, which is what this is for. What changes: recursion,
+generators that are left in the middle, exceptions, tasks, threads that begin and end, code objects that are made and
+thrown away, and the garbage collector.
 """
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -60,10 +62,8 @@ async def work(stop: threading.Event) -> None:
         recurse(200)
         next(numbers(30), None)
         sum(numbers(30))
-        try:
+        with contextlib.suppress(LookupError):
             fail(20)
-        except LookupError:
-            pass
         renew()
         sorted(range(200), key=lambda number: -number)
         await asyncio.gather(*(steps(20) for _ in range(20)))
@@ -87,7 +87,7 @@ async def main(arguments: argparse.Namespace) -> None:
     looking = threading.Thread(target=look, args=(arguments, number, reports.append))
     looking.start()
     working = asyncio.create_task(work(stop))
-    while looking.is_alive():
+    while looking.is_alive():  # noqa: ASYNC110 - a thread has no event
         await asyncio.sleep(0.1)
     stop.set()
     await working

@@ -60,7 +60,7 @@ pub(crate) fn blame(samples: &[Sample], threshold: u64, is_sure: bool, sources: 
         }
     }
     let mut scattered: Vec<&Look<'_>> = Vec::new();
-    for group in groups(rest.into_iter(), |look| look.way()) {
+    for group in groups(rest.into_iter(), Look::way) {
         if took(&group) >= threshold {
             shares.extend(share(&group, group[0].frames.len() - group[0].site, None));
         } else {

@@ -118,10 +118,10 @@ impl Watched {
             return;
         }
         long.next = run.now() + run.scale().ticks(pause(took));
-        if let Some(witness) = witness {
-            if long.sample(event_loop, &self.thread, run, took, witness) == Cause::Interpreter {
-                found.holds.extend(hold(event_loop.number, &self.thread, witness));
-            }
+        if let Some(witness) = witness
+            && long.sample(event_loop, &self.thread, run, took, witness) == Cause::Interpreter
+        {
+            found.holds.extend(hold(event_loop.number, &self.thread, witness));
         }
         let (gross, took) = (took, took.saturating_sub(self.kept_from_it(late)));
         if took >= run.thresholds.blocked {
@@ -172,11 +172,10 @@ impl Watched {
             return said.into_iter().collect();
         }
         // Of what the machine kept from it, each look has its part.
-        let part = took as f64 / gross.max(1) as f64;
-        let enough = (threshold as f64 / part.max(0.01)) as u64;
+        let enough = part(threshold, gross, took);
         let shares = blame(&long.samples, enough, is_sure, sources).into_iter();
         let blockage = |share: Share| {
-            let took = ((share.took as f64 * part) as u64).max(threshold);
+            let took = part(share.took, took, gross).max(threshold);
             Blockage {
                 event_loop,
                 since,
@@ -239,6 +238,12 @@ fn hold(event_loop: u8, thread: &Thread, witness: &mut dyn Witness) -> Option<(u
     let frame = nearest(|frame| frame.place.is_program())
         .or_else(|| nearest(|frame| matches!(frame.place.owner, Owner::Package(_))))?;
     Some((event_loop, frame.place.clone()))
+}
+
+/// So much of an amount as `share` is of `whole`.
+fn part(amount: u64, share: u64, whole: u64) -> u64 {
+    let part = u128::from(amount) * u128::from(share) / u128::from(whole.max(1));
+    u64::try_from(part).unwrap_or(u64::MAX)
 }
 
 /// What is laid to a line stays what was said of it first, so that nothing is said twice.

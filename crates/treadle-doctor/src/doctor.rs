@@ -140,7 +140,6 @@ impl Visit {
                 Ok(Message::Note(note)) => {
                     self.examination.hear(note);
                     ticked = Instant::now();
-                    continue;
                 }
                 Ok(Message::Look(done)) => {
                     self.look();
@@ -178,7 +177,9 @@ impl Visit {
     /// Looks at callbacks that take long; says whether there is something to ask for.
     fn watch_blockages(&mut self) -> bool {
         let Seen { blockages: found, holds } = self.blockages.look(self.examination.run(), self.late);
-        holds.into_iter().for_each(|(event_loop, place)| self.examination.hold(event_loop, place));
+        for (event_loop, place) in holds {
+            self.examination.hold(event_loop, place);
+        }
         let mut is_new = false;
         for blockage in &found {
             let parts = found.iter().filter(|other| other.event_loop == blockage.event_loop).count();

@@ -46,6 +46,6 @@ impl Still {
             Some(called) => format!("`{called}` called at {place}"),
             None => place,
         };
-        Some(format!("treadle: still blocked for {:.1} s: {what}\n", blockage.took as f64 / 1e9))
+        Some(format!("treadle: still blocked for {}: {what}\n", treadle_view::duration(blockage.took)))
     }
 }

@@ -281,8 +281,8 @@ impl Recorder {
     #[cold]
     fn new_place_of_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
         let names = protocol.map_or(&[] as &[_], |_| &[c"data_received", c"buffer_updated", c"datagram_received"]);
-        let methods = names.iter().filter_map(|name| class.member(name).map_err(Raised::forget).ok());
-        if let Some(code) = methods.filter_map(|method| code_of(&method)).next() {
+        let mut methods = names.iter().filter_map(|name| class.member(name).map_err(Raised::forget).ok());
+        if let Some(code) = methods.find_map(|method| code_of(&method)) {
             return self.place(&code, -1);
         }
         let name = class.member(c"__name__").and_then(|name| name.to_text());

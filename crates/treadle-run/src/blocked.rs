@@ -153,7 +153,9 @@ mod tests {
 
     fn seen(blockages: &[Blockage]) -> Vec<(u32, u64, u64)> {
         let mut lines = BlockedLines::default();
-        blockages.iter().for_each(|blockage| lines.take(blockage.clone()));
+        for blockage in blockages {
+            lines.take(blockage.clone());
+        }
         lines.rows().iter().map(|row| (row.blame.place.line, row.count, row.worst)).collect()
     }
 

@@ -46,7 +46,7 @@ impl Convoy {
 
     /// Ends a window if it is time.
     fn turn(&mut self, now: u64, second: u64) {
-        let length = (second as f64 * (WINDOW as f64 / 1e9)) as u64;
+        let length = second * (WINDOW / 1_000_000_000);
         let passed = now.saturating_sub(self.began);
         if passed < length {
             return;

@@ -46,7 +46,7 @@ struct Job {
 /// The jobs of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Jobs {
-    jobs: FxHashMap<u64, Job>,
+    living: FxHashMap<u64, Job>,
     workers: FxHashMap<u32, u16>,
     /// By who has the threads and who waits.
     starved: FxHashMap<(JobKind, JobKind), Starved>,
@@ -54,7 +54,7 @@ pub struct Jobs {
 
 impl Jobs {
     pub(crate) fn submit(&mut self, event: &Event) {
-        if self.jobs.len() >= JOBS {
+        if self.living.len() >= JOBS {
             return;
         }
         let pool = (event.value >> 32) as u32;
@@ -63,25 +63,25 @@ impl Jobs {
         }
         let kind = JobKind { place: event.place, function: PlaceId(event.value as u32) };
         let job = Job { kind, pool, submitted: event.stamp, is_started: false, is_counted: false };
-        self.jobs.insert(event.subject, job);
+        self.living.insert(event.subject, job);
     }
 
     /// `threshold` is from when on a wait is long, in ticks.
     pub(crate) fn start(&mut self, event: &Event, threshold: u64) {
         self.look(event.stamp, threshold);
-        if let Some(job) = self.jobs.get_mut(&event.subject) {
+        if let Some(job) = self.living.get_mut(&event.subject) {
             job.is_started = true;
         }
     }
 
     pub(crate) fn end(&mut self, event: &Event) {
-        self.jobs.remove(&event.subject);
+        self.living.remove(&event.subject);
     }
 
     /// Looks for jobs that have waited long.
     pub(crate) fn look(&mut self, now: u64, threshold: u64) {
         let is_late = |job: &Job| !job.is_started && now.saturating_sub(job.submitted) >= threshold;
-        if self.jobs.len() < 2 || !self.jobs.values().any(is_late) {
+        if self.living.len() < 2 || !self.living.values().any(is_late) {
             return;
         }
         let pools: Vec<(u32, u16)> = self.workers.iter().map(|(pool, workers)| (*pool, *workers)).collect();
@@ -95,7 +95,7 @@ impl Jobs {
     /// Who has all threads of a pool: those that have most of them.
     fn holder(&self, pool: u32, workers: u16) -> Option<JobKind> {
         let mut kinds: FxHashMap<JobKind, usize> = FxHashMap::default();
-        let running = self.jobs.values().filter(|job| job.pool == pool && job.is_started);
+        let running = self.living.values().filter(|job| job.pool == pool && job.is_started);
         running.for_each(|job| *kinds.entry(job.kind).or_default() += 1);
         let total: usize = kinds.values().sum();
         let most = kinds.into_iter().max_by_key(|(kind, count)| (*count, *kind));
@@ -103,9 +103,9 @@ impl Jobs {
     }
 
     fn count(&mut self, pool: u32, workers: u16, holder: JobKind, now: u64, threshold: u64) {
-        let Self { jobs, starved, .. } = self;
-        let queue = jobs.values().filter(|job| job.pool == pool && !job.is_started).count();
-        for job in jobs.values_mut().filter(|job| job.pool == pool && !job.is_started) {
+        let Self { living, starved, .. } = self;
+        let queue = living.values().filter(|job| job.pool == pool && !job.is_started).count();
+        for job in living.values_mut().filter(|job| job.pool == pool && !job.is_started) {
             let waited = now.saturating_sub(job.submitted);
             if waited < threshold {
                 continue;

@@ -100,7 +100,7 @@ impl Load {
     fn is_growing(&self, length: u64) -> bool {
         let [first, .., last] = self.lags.as_slice() else { return false };
         let middle = self.lags[self.lags.len() / 2];
-        let is_long = *last as f64 >= LAG as f64 / WINDOW as f64 * length as f64;
+        let is_long = *last >= length / (WINDOW / LAG);
         self.lags.len() >= 3 && is_long && middle * 4 >= first * 5 && last * 4 >= middle * 5
     }
 

@@ -20,7 +20,7 @@ pub(crate) enum Memory {
 impl Memory {
     /// The way that works here, if there is one.
     pub(crate) fn open() -> Option<Self> {
-        let example = 0x7472_6561_646c_65_u64;
+        let example = 0x0074_7265_6164_6c65_u64;
         let mut read = [0; 8];
         let works = |memory: &Self, read: &mut [u8; 8]| {
             memory.read(&raw const example as u64, read).is_ok() && *read == example.to_le_bytes()

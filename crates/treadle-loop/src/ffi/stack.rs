@@ -83,7 +83,9 @@ pub(crate) fn unpublish(number: u8) {
 
 /// The same of all loops.
 pub(crate) fn unpublish_all() {
-    THREADS.iter().for_each(|thread| thread.store(0, Ordering::Release));
+    for thread in &THREADS {
+        thread.store(0, Ordering::Release);
+    }
 }
 
 impl Window {
