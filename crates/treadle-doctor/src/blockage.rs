@@ -65,6 +65,11 @@ impl Blockages {
         Self { witness, sources: Sources::default(), loops: HashMap::new() }
     }
 
+    /// Whether stacks can be seen.
+    pub(crate) fn has_witness(&self) -> bool {
+        self.witness.is_some()
+    }
+
     /// Looks, and returns what was seen. `late` is by how much the doctor has come too late altogether, in nanoseconds.
     pub(crate) fn look(&mut self, run: &Run, late: u64) -> Seen {
         let mut found = Seen::default();

@@ -133,6 +133,7 @@ struct Visit {
 
 impl Visit {
     fn run(mut self, messages: &Receiver<Message>) {
+        self.say_what_is_missing();
         let mut asked = Instant::now();
         let mut ticked = Instant::now();
         loop {
@@ -161,6 +162,15 @@ impl Visit {
         }
         self.look();
         self.close();
+    }
+
+    /// Says once what cannot be seen here.
+    fn say_what_is_missing(&mut self) {
+        if self.output == Output::Text && !self.blockages.has_witness() {
+            let words: &[u8] =
+                b"treadle: stacks cannot be read here, so what blocks a loop is named by its callback only\n";
+            let _ = self.out.write_all(words);
+        }
     }
 
     fn look(&mut self) {
