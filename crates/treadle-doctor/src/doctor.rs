@@ -12,11 +12,18 @@ use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json}
 
 use crate::agent::Agent;
 use crate::allowed::Allowed;
+use crate::blockage::{Blockages, Seen};
 use crate::examination::Examination;
 use crate::settings::{Output, Settings};
+use crate::source::Sources;
+use crate::still::Still;
+use crate::witness::Witness;
 
 /// How often the tape is read.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How much later than that it may be before the machine is said to be slow: half of it is what timers cost.
+const SLACK: Duration = Duration::from_millis(10);
 
 /// How often the pitfalls are asked.
 const ROUND: Duration = Duration::from_millis(200);
@@ -42,11 +49,16 @@ enum Message {
 }
 
 impl Doctor {
-    /// Begins to read a tape, in a thread. What there is to say is written to `out`.
+    /// Begins to read a tape, in a thread. What there is to say is written to `out`; stacks are seen through `witness`, where there is one.
     ///
     /// # Errors
     /// The system gives no thread; the settings name what is not there, or a baseline that is none.
-    pub fn start(tape: Arc<Tape>, settings: &Settings, out: Box<dyn Write + Send>) -> std::io::Result<Self> {
+    pub fn start(
+        tape: Arc<Tape>,
+        settings: &Settings,
+        witness: Option<Box<dyn Witness>>,
+        out: Box<dyn Write + Send>,
+    ) -> std::io::Result<Self> {
         let wrong = |words: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, words);
         settings.check().map_err(wrong)?;
         let mut allowed = Allowed::new(settings.ignore.clone());
@@ -64,6 +76,10 @@ impl Doctor {
             found: Arc::clone(&found),
             began: Instant::now(),
             is_follower: settings.is_follower,
+            blockages: Blockages::new(witness),
+            late: 0,
+            still: Still::default(),
+            sources: Sources::default(),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -120,20 +136,28 @@ struct Visit {
     found: Arc<Mutex<Vec<Sighting>>>,
     began: Instant,
     is_follower: bool,
+    blockages: Blockages,
+    /// By how much ticks came too late altogether, in nanoseconds.
+    late: u64,
+    still: Still,
+    sources: Sources,
 }
 
 impl Visit {
     fn run(mut self, messages: &Receiver<Message>) {
+        self.say_what_is_missing();
         let mut asked = Instant::now();
+        let mut ticked = Instant::now();
         loop {
             match messages.recv_timeout(TICK) {
                 Ok(Message::Note(note)) => {
                     self.examination.hear(note);
-                    continue;
+                    ticked = Instant::now();
                 }
                 Ok(Message::Look(done)) => {
                     self.look();
                     let _ = done.send(());
+                    ticked = Instant::now();
                 }
                 Ok(Message::Question(question, answer)) => {
                     self.look();
@@ -141,11 +165,14 @@ impl Visit {
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
+                    let late = ticked.elapsed().saturating_sub(TICK + SLACK);
+                    self.late += late.as_nanos() as u64;
                     self.read();
-                    if asked.elapsed() >= ROUND {
+                    if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         asked = Instant::now();
                     }
+                    ticked = Instant::now();
                 }
             }
         }
@@ -153,8 +180,18 @@ impl Visit {
         self.close();
     }
 
+    /// Says once what cannot be seen here.
+    fn say_what_is_missing(&mut self) {
+        if self.output == Output::Text && !self.blockages.has_witness() {
+            let words: &[u8] =
+                b"treadle: stacks cannot be read here, so what blocks a loop is named by its callback only\n";
+            let _ = self.out.write_all(words);
+        }
+    }
+
     fn look(&mut self) {
         self.read();
+        self.watch_blockages();
         self.ask();
     }
 
@@ -163,7 +200,29 @@ impl Visit {
         self.examination.read();
     }
 
+    /// Looks at callbacks that take long; says whether there is something to ask for.
+    fn watch_blockages(&mut self) -> bool {
+        let Seen { blockages: found, holds } = self.blockages.look(self.examination.run(), self.late);
+        for (event_loop, place) in holds {
+            self.examination.hold(event_loop, place);
+        }
+        let mut is_new = false;
+        for blockage in &found {
+            let parts = found.iter().filter(|other| other.event_loop == blockage.event_loop).count();
+            is_new |= self.still.is_new(blockage, parts);
+        }
+        for blockage in found {
+            if let Some(words) = self.still.words(&blockage).filter(|_| self.output == Output::Text) {
+                let _ = self.out.write_all(words.as_bytes());
+                let _ = self.out.flush();
+            }
+            self.examination.block(blockage);
+        }
+        is_new
+    }
+
     fn ask(&mut self) {
+        self.examination.look_around_waits(&mut self.sources);
         let new = self.examination.ask();
         for sighting in &new {
             self.say(sighting);

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use treadle_events::{Note, Reader, Tape, ticks};
+use treadle_events::{Note, Place, PlaceId, Reader, Tape, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
-use treadle_run::{Run, Thresholds};
+use treadle_run::{Around, Blockage, Poll, Run, Thresholds};
+
+use crate::source::Sources;
 
 use crate::allowed::Allowed;
 
@@ -63,6 +65,26 @@ impl Examination {
     /// Takes in what it told in words.
     pub fn hear(&mut self, note: Note) {
         self.run.hear(note);
+    }
+
+    /// Takes in what was seen of a callback that takes too long.
+    pub fn block(&mut self, blockage: Blockage) {
+        self.run.block(blockage);
+    }
+
+    /// Takes in who had the interpreter while a loop waited for it.
+    pub fn hold(&mut self, event_loop: u8, place: Place) {
+        self.run.hold(event_loop, place);
+    }
+
+    /// Looks in the source what stands around lines at which tasks ask again and again.
+    pub(crate) fn look_around_waits(&mut self, sources: &mut Sources) {
+        let unknown = |(place, row): (&PlaceId, &Poll)| row.around.is_none().then_some(*place);
+        let places: Vec<PlaceId> = self.run.polls().places().iter().filter_map(unknown).collect();
+        for id in places {
+            let around = self.run.place(id).map_or(Around::Other, |place| sources.around(&place.file, place.line));
+            self.run.know_wait(id, around);
+        }
     }
 
     /// Asks all pitfalls, and returns what was not known before.

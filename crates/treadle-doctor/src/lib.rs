@@ -5,10 +5,19 @@
 #![forbid(unsafe_code)]
 
 mod allowed;
+mod blame;
+#[cfg(unix)]
+mod blockage;
 #[cfg(unix)]
 mod doctor;
 mod examination;
 mod settings;
+mod source;
+#[cfg(unix)]
+mod still;
+#[cfg(unix)]
+mod thread;
+mod witness;
 
 #[cfg(unix)]
 mod agent;
@@ -20,3 +29,4 @@ pub use allowed::{Allowed, write_baseline};
 pub use doctor::Doctor;
 pub use examination::Examination;
 pub use settings::{Output, Settings, To};
+pub use witness::Witness;

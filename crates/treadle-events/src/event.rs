@@ -85,18 +85,23 @@ kinds! {
     TransportMade = 14,
     /// A transport has ended.
     TransportLost = 15,
-    /// A function was handed to an executor. `place`: where. `subject`: the number of the job. `value`: the place of the function.
+    /// A function was handed to an executor. `place`: where. `subject`: the number of the job. `value`: the place of the function (lower half) and
+    /// what tells the executor from others. `small`: how many threads it has at most, 0 if that is not known.
     JobSubmitted = 16,
-    /// It begins, in another thread. `subject`: the number of the job.
+    /// It begins, in another thread. `subject`: the number of the job. `value`: the system's number of the thread.
     JobStarted = 17,
     /// It has ended.
     JobEnded = 18,
     /// The garbage collector begins. `small`: the generation. `value`: the system's number of the thread.
     GcStarted = 19,
-    /// It has ended. `value`: how many objects it took away.
+    /// It has ended. `small`: the generation. `place`: what it interrupted, if it took long. `subject`: the system's number of the thread.
+    /// `value`: how many objects it took away.
     GcEnded = 20,
     /// `cancel` was called on a task. `place`: where.
     CancelAsked = 21,
+    /// A task that was looked at has, in its step, seen to it that it goes on at once. `subject`: the task. `place`: where it waits, now and then.
+    /// `value`: for how many steps the look stands.
+    SelfWoken = 30,
 }
 
 /// How a task ended.

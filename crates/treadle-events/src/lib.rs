@@ -9,8 +9,10 @@ mod note;
 mod place;
 #[expect(unsafe_code, reason = "shared memory and the processor's clock")]
 mod ring;
+mod stack;
 
 pub use event::{Event, Kind, Outcome, Record};
 pub use note::{Note, What};
 pub use place::{Owner, Place, PlaceId};
 pub use ring::{Reader, Scale, Tape, Writer, ticks};
+pub use stack::{Frame, Span, Stack};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
-use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
+use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit, unpublish_all};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     recorder: Cell<Option<&'static Recorder>>,
     /// The number that events of this loop carry.
     pub(crate) number: Cell<u8>,
+    /// It runs, and said so to whoever recorded it when it began.
+    pub(crate) is_in_turns: Cell<bool>,
     /// In debug mode, or recorded.
     is_watched: Cell<bool>,
     /// In a poll that may block, or about to be.
@@ -100,6 +102,7 @@ impl Core {
             debug: Cell::new(false),
             recorder: Cell::new(None),
             number: Cell::new(0),
+            is_in_turns: Cell::new(false),
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
@@ -114,6 +117,7 @@ impl Core {
     /// Tells all loops that this process is a new one.
     pub(crate) fn forked() {
         Recorder::end_if_inherited();
+        unpublish_all();
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -150,6 +154,10 @@ impl Core {
             && self.recorder.get().is_none_or(|known| !std::ptr::eq(known, recorder))
         {
             self.number.set(recorder.number_loop());
+            self.recorder.set(Some(recorder));
+            if self.is_in_turns.get() {
+                watch::start(self);
+            }
         }
         self.recorder.set(recorder);
         self.is_watched.set(self.is_debug() || recorder.is_some());

@@ -11,7 +11,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{datagram, pipe, readiness, sock, stream, turn};
+use crate::{datagram, jobs, pipe, readiness, sock, stream, turn};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -54,7 +54,7 @@ pub(crate) fn class() -> Result<Type<Loop>> {
     let spec = Spec::new(c"treadle._native.Loop", c"The native half of treadle's event loop.").subclassable();
     let spec = scheduling(spec);
     let spec = attributes(internals(state(spec)));
-    sock::methods(readiness::methods(spec)).create(None)
+    jobs::methods(sock::methods(readiness::methods(spec))).create(None)
 }
 
 fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {

@@ -5,6 +5,7 @@ use crate::datagram::{self, Datagram};
 use crate::event_loop::{self, Loop};
 use crate::ffi::{Object, Result, Shared, Slot, Type};
 use crate::handle::{self, Handle, SharedHandle};
+use crate::jobs::{self, Job};
 use crate::pipe::{self, ReadPipe, WritePipe};
 use crate::sock::{self, Operation};
 use crate::stream::{self, Stream};
@@ -47,6 +48,7 @@ names! {
     _connection_lost
     _control_app_writing
     _control_ssl_reading
+    _coro
     _create_task
     _creation_stack
     _detach
@@ -89,7 +91,9 @@ names! {
     connection_lost
     connection_made
     context
+    cr_await
     cr_code
+    cr_frame
     create_future
     data_received
     datagram_received
@@ -153,6 +157,7 @@ pub(crate) struct Known {
     pub(crate) tls: Type<Tls>,
     pub(crate) streams: Streams,
     pub(crate) event_loop: Type<Loop>,
+    pub(crate) job: Type<Job>,
     pub(crate) future: Variable,
     pub(crate) task: Variable,
     /// The names `("loop",)` of a call.
@@ -226,6 +231,7 @@ pub(crate) fn load() -> Result<&'static Known> {
             timer_handle: handle::timer_class()?,
             shared_handle: SharedHandle::new()?,
             event_loop: event_loop::class()?,
+            job: jobs::class()?,
             future: Variable::new(c"asyncio.futures", c"Future")?,
             task: Variable::new(c"asyncio.tasks", c"Task")?,
             context_names: Slot::default(),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use treadle_events::{Tape, Writer};
 
 use crate::core::Core;
 use crate::ffi::{Object, TaskLayout};
 use crate::recorder::{Libraries, Recorder};
+use crate::stacks::Stacks;
 use crate::{known, streams};
 
 /// Adds the native classes of the loop to a module. They are made here, which imports `asyncio`.
@@ -30,22 +32,36 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(name, class.clone().into_bound(module.py()))?;
     }
     module.add_function(wrap_pyfunction!(complete_streams, module)?)?;
+    module.add_function(wrap_pyfunction!(note_collection, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)
 }
 
 /// Has all loops of this process write down what they do, from when they begin to run next; a running one that is told to look, from then on.
 ///
 /// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
-/// own modules, `inner` are those whose code only passes on what others ask for.
+/// own modules, `inner` are those whose code only passes on what others ask for. What comes back looks at stacks, if that can be done here.
 ///
 /// # Errors
 /// Whatever a look at the examples raises.
-pub fn record(tape: Arc<Tape>, examples: [&Bound<'_, PyAny>; 5], python: String, inner: Vec<String>) -> PyResult<()> {
+pub fn record(
+    tape: Arc<Tape>,
+    examples: [&Bound<'_, PyAny>; 5],
+    python: String,
+    inner: Vec<String>,
+) -> PyResult<Option<Stacks>> {
     let [pending, cancelled, finished, task, first_step] = examples.map(Object::of);
     let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
     let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
-    Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner });
-    Ok(())
+    let libraries = Libraries { python, inner };
+    let stacks = Stacks::open(libraries.clone());
+    let own_calls = stacks.as_ref().map(Stacks::own_calls);
+    Recorder::begin(Writer::new(tape), tasks, libraries, own_calls);
+    Ok(stacks)
+}
+
+/// What looks at stacks, for benchmarks of that.
+pub fn open_stacks(python: String, inner: Vec<String>) -> Option<Stacks> {
+    Stacks::open(Libraries { python, inner })
 }
 
 /// Ends that: loops that begin to run later are not recorded.
@@ -58,6 +74,17 @@ pub fn stop_recording() {
 fn complete_streams(reader: &Bound<'_, PyAny>, writer: &Bound<'_, PyAny>) -> PyResult<()> {
     let completed = streams::complete(&Object::of(reader), &Object::of(writer));
     completed.map_err(|raised| PyErr::from_value(raised.take().into_bound(reader.py())))
+}
+
+/// What is entered in `gc.callbacks` while somebody records.
+#[pyfunction]
+fn note_collection(phase: &str, information: &Bound<'_, PyDict>) {
+    let Some(recorder) = Recorder::current() else { return };
+    let number = |name| {
+        let item = information.get_item(name).ok().flatten();
+        item.and_then(|item| item.extract::<u64>().ok()).unwrap_or(0)
+    };
+    recorder.collection(phase == "start", number("generation") as u16, number("collected"));
 }
 
 /// Tells all loops that this process was forked from theirs.

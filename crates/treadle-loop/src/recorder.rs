@@ -5,12 +5,16 @@
 //! raises nothing. What is made of its events, it does not know.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
 
 use crate::core::Core;
-use crate::ffi::{Frame, Object, Raised, Result, Shared, State, TaskLayout, code_of, line};
+use crate::ffi::{
+    Frame, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of, line, loop_of_this_thread,
+    system_thread,
+};
 use crate::known::names;
 
 /// Frames that are looked at for a line of the program.
@@ -18,6 +22,13 @@ const DEPTH: usize = 16;
 
 /// Code objects and classes that are kept at most, so that a program that makes functions all the time does not grow by us.
 const KNOWN: usize = 16 * 1024;
+
+/// Of so many steps of tasks one is looked at more closely, and of so many of these that were told again the place is looked for.
+const SAMPLED: u32 = 16;
+const PLACED: u32 = 16;
+
+/// Collections of fewer ticks are not placed: about a millisecond.
+const LONG: u64 = 1 << 20;
 
 /// The recorder of this process. Each one that was begun lives for ever: there is one, and one for each fork.
 static CURRENT: Shared<Cell<Option<&'static Recorder>>> = Shared::new();
@@ -27,15 +38,23 @@ pub(crate) struct Recorder {
     writer: Writer,
     tasks: TaskLayout,
     libraries: Libraries,
+    /// What reads the calls of a thread at little cost, where that can be done.
+    own_calls: Option<OwnCalls>,
     codes: RefCell<FxHashMap<usize, Code>>,
     places: RefCell<FxHashMap<(usize, i32), PlaceId>>,
     /// Of callables that are no functions, by their class, which is kept.
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
     process: u32,
+    /// When the garbage collector began, for the one collection that can be at a time.
+    collecting: Cell<u64>,
+    /// Steps of tasks, and those of them that were looked at and had the task go on by itself.
+    steps: Cell<u32>,
+    self_wakes: Cell<u32>,
 }
 
 /// Where code comes from that is not the program's.
+#[derive(Clone, Debug)]
 pub(crate) struct Libraries {
     /// The directory of Python's own modules.
     pub(crate) python: String,
@@ -58,18 +77,32 @@ enum Kin {
     Inner,
 }
 
+impl Kin {
+    fn owner(self, file: &str) -> Owner {
+        match self {
+            Self::Program => Owner::Program,
+            Self::Package => Owner::Package(package(file).unwrap_or_default().to_owned()),
+            Self::Python | Self::Inner => Owner::Python,
+        }
+    }
+}
+
 impl Recorder {
     /// Begins to record in this process.
-    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries) {
+    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries, own_calls: Option<OwnCalls>) {
         let recorder = Self {
             writer,
             tasks,
             libraries,
+            own_calls,
             codes: RefCell::default(),
             places: RefCell::default(),
             classes: RefCell::default(),
             loops: Cell::new(0),
             process: std::process::id(),
+            collecting: Cell::new(0),
+            steps: Cell::new(0),
+            self_wakes: Cell::new(0),
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -130,8 +163,69 @@ impl Recorder {
         let ran = run().map_err(Raised::take);
         if self.tasks.state(&task) != Some(State::Pending) {
             self.task_ran(core, &task);
+        } else if self.is_to_be_looked_at() {
+            self.look_at_wake(core, &task);
         }
         ran.map_err(|exception| Raised::restore(&exception))
+    }
+
+    /// Whether it is the turn of this step, of each [`SAMPLED`] one, to be looked at more closely.
+    #[inline]
+    fn is_to_be_looked_at(&self) -> bool {
+        let steps = self.steps.get().wrapping_add(1);
+        self.steps.set(steps);
+        steps.is_multiple_of(SAMPLED)
+    }
+
+    /// Writes down if a task has, in its step, seen to it that it goes on in the next turn.
+    #[cold]
+    fn look_at_wake(&self, core: &Core, task: &Object) {
+        let callback = core.ready.borrow().back().and_then(|handle| handle.callable());
+        let next = callback.and_then(|callback| self.tasks.task_of(&callback));
+        if !next.is_some_and(|next| next.is(task)) {
+            return;
+        }
+        let wakes = self.self_wakes.get().wrapping_add(1);
+        self.self_wakes.set(wakes);
+        // Looking for the place takes as long as ten steps.
+        let place = if wakes.is_multiple_of(PLACED) { self.place_of_wait(task) } else { PlaceId::UNKNOWN };
+        let subject = task.address() as u64;
+        self.write(core, Kind::SelfWoken, |event| Event { subject, place, value: u64::from(SAMPLED), ..event });
+    }
+
+    /// Where a task waits: the innermost line of the program's own code, else of a package's.
+    fn place_of_wait(&self, task: &Object) -> PlaceId {
+        let mut found: Option<(Kin, Object, i32)> = None;
+        let mut next = task.attribute(&names()._coro).map_err(Raised::forget).ok();
+        for _ in 0..DEPTH {
+            let Some(coroutine) = next else { break };
+            let frame = coroutine.attribute(&names().cr_frame).map_err(Raised::forget).ok();
+            let Some(frame) = frame.as_ref().and_then(Frame::of) else { break };
+            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
+            let kin = self.kin(&code);
+            if kin <= Kin::Package && found.as_ref().is_none_or(|(outer, ..)| kin <= *outer) {
+                found = Some((kin, code, frame.offset()));
+            }
+            next = coroutine.attribute(&names().cr_await).map_err(Raised::forget).ok();
+        }
+        found.map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
+    }
+
+    /// Writes down that the garbage collector begins, or has ended and taken away so many objects.
+    pub(crate) fn collection(&self, is_start: bool, generation: u16, removed: u64) {
+        let number = loop_of_this_thread();
+        let thread = system_thread();
+        if is_start {
+            self.collecting.set(stamp());
+            let event = Event::new(Kind::GcStarted, number);
+            self.writer.write(Event { small: generation, value: thread, ..event });
+            return;
+        }
+        // Most collections are not worth a look at the stack.
+        let is_long = stamp().wrapping_sub(self.collecting.get()) > LONG;
+        let place = if is_long { self.here() } else { PlaceId::UNKNOWN };
+        let event = Event::new(Kind::GcEnded, number);
+        self.writer.write(Event { small: generation, subject: thread, value: removed, place, ..event });
     }
 
     /// Writes down a new task, which may have ended already.
@@ -159,23 +253,13 @@ impl Recorder {
 
     /// The line of the program that is executed: the innermost one of its own code, else of a package's, else of Python's.
     pub(crate) fn here(&self) -> PlaceId {
-        let mut found: Option<(Kin, Object, i32)> = None;
-        let mut next = Frame::current();
-        for _ in 0..DEPTH {
-            let Some(frame) = next else { break };
-            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
-            let kin = self.kin(&code);
-            if kin == Kin::Program {
-                return self.place(&code, frame.offset());
-            }
-            if found.as_ref().is_none_or(|(nearest, ..)| kin < *nearest) {
-                found = Some((kin, code, frame.offset()));
-            }
-            next = frame.caller();
+        let mut nearest = Nearest::default();
+        match &self.own_calls {
+            Some(calls) => calls.visit(DEPTH, |code, offset| nearest.meet(self, code, offset)),
+            None => nearest.meet_all(self),
         }
-        found
-            .filter(|(kin, ..)| *kin != Kin::Inner)
-            .map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
+        let Nearest { kin, place } = nearest;
+        if kin == Some(Kin::Inner) { PlaceId::UNKNOWN } else { place }
     }
 
     /// The place of the code that a callable runs.
@@ -207,8 +291,8 @@ impl Recorder {
     #[cold]
     fn new_place_of_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
         let names = protocol.map_or(&[] as &[_], |_| &[c"data_received", c"buffer_updated", c"datagram_received"]);
-        let methods = names.iter().filter_map(|name| class.member(name).map_err(Raised::forget).ok());
-        if let Some(code) = methods.filter_map(|method| code_of(&method)).next() {
+        let mut methods = names.iter().filter_map(|name| class.member(name).map_err(Raised::forget).ok());
+        if let Some(code) = methods.find_map(|method| code_of(&method)) {
             return self.place(&code, -1);
         }
         let name = class.member(c"__name__").and_then(|name| name.to_text());
@@ -246,11 +330,7 @@ impl Recorder {
                 return PlaceId::UNKNOWN;
             }
         };
-        let owner = match kin {
-            Kin::Program => Owner::Program,
-            Kin::Package => Owner::Package(package(&file).unwrap_or_default().to_owned()),
-            Kin::Python | Kin::Inner => Owner::Python,
-        };
+        let owner = kin.owner(&file);
         let place = self.writer.enter(&Place { line: line(code, offset).unwrap_or(0), file, function, owner });
         self.places.borrow_mut().insert((code.address(), offset), place);
         place
@@ -282,7 +362,45 @@ impl Recorder {
     }
 }
 
+/// The call nearest to the program's own code, of those from the innermost on.
+#[derive(Default)]
+struct Nearest {
+    kin: Option<Kin>,
+    place: PlaceId,
+}
+
+impl Nearest {
+    #[inline]
+    fn meet(&mut self, recorder: &Recorder, code: &Object, offset: i32) -> ControlFlow<()> {
+        let kin = recorder.kin(code);
+        if self.kin.is_none_or(|nearest| kin < nearest) {
+            // What is inner is never shown.
+            let place = if kin == Kin::Inner { PlaceId::UNKNOWN } else { recorder.place(code, offset) };
+            (self.kin, self.place) = (Some(kin), place);
+        }
+        if kin == Kin::Program { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn meet_all(&mut self, recorder: &Recorder) {
+        let mut next = Frame::current();
+        for _ in 0..DEPTH {
+            let Some(frame) = next else { break };
+            let Ok(code) = frame.code().map_err(Raised::forget) else { break };
+            if self.meet(recorder, &code, frame.offset()).is_break() {
+                break;
+            }
+            next = frame.caller();
+        }
+    }
+}
+
 impl Libraries {
+    /// Whose code a file is, and whether it only passes on what others ask for.
+    pub(crate) fn owner(&self, file: &str) -> (Owner, bool) {
+        let kin = self.kin(file);
+        (kin.owner(file), kin == Kin::Inner)
+    }
+
     fn kin(&self, file: &str) -> Kin {
         if self.inner.iter().any(|directory| is_inside(file, directory)) {
             return Kin::Inner;

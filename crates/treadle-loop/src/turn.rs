@@ -12,11 +12,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use treadle_events::Kind;
 use treadle_reactor::{Event, Events, Poll, now};
 
 use crate::core::{Core, seconds};
-use crate::ffi::{Result, check_signals, detached, system_thread};
+use crate::ffi::{Result, check_signals, detached};
 use crate::handle::Handle;
 use crate::recorder::stamp;
 use crate::source::Source;
@@ -42,9 +41,11 @@ struct Asked {
 
 /// Runs turns until the loop is told to stop.
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
-    watch::mark(core, Kind::LoopStarted, system_thread());
+    watch::start(core);
+    core.is_in_turns.set(true);
     let result = run_turns(core);
-    watch::mark(core, Kind::LoopStopped, 0);
+    core.is_in_turns.set(false);
+    watch::stop(core);
     core.is_outside.set(false);
     result
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use treadle_events::{Event, Kind};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Object, Result};
+use crate::ffi::{Instance, Object, Result, publish, system_thread, unpublish};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::recorder::stamp;
@@ -76,7 +76,24 @@ pub(crate) fn poll<T>(core: &Core, timeout: Option<Duration>, poll: impl FnOnce(
     answer
 }
 
-/// Writes down that the loop begins to run, or stops.
+/// Writes down that the loop begins to run, and in which thread.
+pub(crate) fn start(core: &Core) {
+    if let Some(recorder) = core.recorder() {
+        publish(core.number.get());
+        let value = system_thread();
+        recorder.write(core, Kind::LoopStarted, |event| Event { value, ..event });
+    }
+}
+
+/// Writes down that it stops.
+pub(crate) fn stop(core: &Core) {
+    if core.recorder().is_some() {
+        unpublish(core.number.get());
+    }
+    mark(core, Kind::LoopStopped, 0);
+}
+
+/// Writes down what has become of the loop.
 pub(crate) fn mark(core: &Core, kind: Kind, value: u64) {
     if let Some(recorder) = core.recorder() {
         recorder.write(core, kind, |event| Event { value, ..event });

@@ -6,10 +6,14 @@ use crate::blocked_loop::BLOCKED_LOOP;
 use crate::blocking_call::BLOCKING_CALL;
 use crate::blocking_call_indirect::BLOCKING_CALL_INDIRECT;
 use crate::blocking_file::BLOCKING_FILE;
+use crate::busy_poll::BUSY_POLL;
 use crate::client_per_call::CLIENT_PER_CALL;
 use crate::coroutine_misuse::COROUTINE_MISUSE;
 use crate::cpu_bound::CPU_BOUND;
 use crate::executor_per_call::EXECUTOR_PER_CALL;
+use crate::executor_starved::EXECUTOR_STARVED;
+use crate::gc_pause::GC_PAUSE;
+use crate::gil_convoy::GIL_CONVOY;
 use crate::legacy_loop_api::LEGACY_LOOP_API;
 use crate::lock_order::LOCK_ORDER;
 use crate::lock_reentry::LOCK_REENTRY;
@@ -18,6 +22,8 @@ use crate::lost_task::LOST_TASK;
 use crate::missing_await::MISSING_AWAIT;
 use crate::nested_loop_run::NESTED_LOOP_RUN;
 use crate::never_awaited::NEVER_AWAITED;
+use crate::resolver_in_pool::RESOLVER_IN_POOL;
+use crate::saturated_loop::SATURATED_LOOP;
 use crate::sequential_await::SEQUENTIAL_AWAIT;
 use crate::stalled_wait::STALLED_WAIT;
 use crate::swallowed_cancel::SWALLOWED_CANCEL;
@@ -28,6 +34,12 @@ use crate::wrong_protocol::WRONG_PROTOCOL;
 /// Every pitfall treadle knows.
 pub static CATALOGUE: &[&Pitfall] = &[
     &BLOCKED_LOOP,
+    &SATURATED_LOOP,
+    &BUSY_POLL,
+    &GIL_CONVOY,
+    &GC_PAUSE,
+    &EXECUTOR_STARVED,
+    &RESOLVER_IN_POOL,
     &BLOCKING_CALL,
     &BLOCKING_FILE,
     &BLOCKING_CALL_INDIRECT,

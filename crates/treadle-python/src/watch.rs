@@ -5,16 +5,35 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Settings, To};
-use treadle_events::{Note, Owner, Place, Reader, Tape, What, ticks};
+use treadle_doctor::{Doctor, Settings, To, Witness};
+use treadle_events::{Note, Owner, Place, Reader, Stack, Tape, What, ticks};
+use treadle_loop::Stacks;
 
 /// Events in a ring that nobody else has made.
 const CAPACITY: usize = 1 << 18;
 
 static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
+
+/// What the doctor sees through.
+struct Eyes(Stacks);
+
+impl Witness for Eyes {
+    fn stack(&mut self, event_loop: u8, thread: u64) -> Option<Stack> {
+        self.0.of_loop(event_loop, thread)
+    }
+
+    fn holder(&mut self, event_loop: u8) -> Option<(Stack, u64)> {
+        self.0.of_holder(event_loop)
+    }
+
+    fn is_interpreter(&self, address: u64) -> bool {
+        Stacks::is_of_interpreter(address)
+    }
+}
 
 /// Starts the doctor of this process.
 ///
@@ -39,8 +58,10 @@ pub(crate) fn watch(
         Some(fd) => Tape::create(&handed(fd)?)?,
         None => Tape::anonymous(CAPACITY)?,
     };
-    let started = Doctor::start(Arc::clone(&tape), &settings, out_of(&settings.to)?)?;
-    treadle_loop::record(tape, examples.each_ref(), python, inner)?;
+    let out = out_of(&settings.to)?;
+    let stacks = treadle_loop::record(Arc::clone(&tape), examples.each_ref(), python, inner)?;
+    let witness = stacks.map(|stacks| Box::new(Eyes(stacks)) as Box<dyn Witness>);
+    let started = Doctor::start(tape, &settings, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }
@@ -79,6 +100,38 @@ pub(crate) fn forget() {
     if let Ok(mut doctor) = DOCTOR.try_lock() {
         std::mem::forget(doctor.take());
     }
+}
+
+/// Looks at the thread of the first loop, by the system's number of it, so often a second and so many seconds, and returns how often that gave a
+/// stack, how often none, how many calls there were in them, and the nanoseconds that the looks took. For benches/doctor.
+#[pyfunction]
+pub(crate) fn capture(
+    py: Python<'_>,
+    python: String,
+    inner: Vec<String>,
+    thread: u64,
+    rate: f64,
+    seconds: f64,
+) -> PyResult<(u64, u64, u64, u64)> {
+    let Some(mut stacks) = treadle_loop::open_stacks(python, inner) else {
+        return Err(PyRuntimeError::new_err("stacks cannot be read here"));
+    };
+    Ok(py.detach(|| {
+        let (began, pause) = (Instant::now(), Duration::from_secs_f64(1.0 / rate));
+        let (mut seen, mut unseen, mut calls, mut took) = (0, 0, 0, 0);
+        while began.elapsed().as_secs_f64() < seconds {
+            let look = Instant::now();
+            match stacks.of_loop(1, thread) {
+                Some(stack) => (seen, calls) = (seen + 1, calls + stack.frames.len() as u64),
+                None => unseen += 1,
+            }
+            let _ = stacks.of_holder(1);
+            took += look.elapsed().as_nanos() as u64;
+            let due = pause * (seen + unseen) as u32;
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+        (seen, unseen, calls, took)
+    }))
 }
 
 /// Tells the doctor something in words; nothing happens if there is none.

@@ -5,15 +5,27 @@
 #![forbid(unsafe_code)]
 
 mod births;
+mod blocked;
+mod collections;
+mod convoys;
+mod jobs;
+mod load;
 mod loops;
 mod notes;
+mod polls;
 mod run;
 mod tasks;
 mod thresholds;
 
 pub use births::Birth;
+pub use blocked::{Blame, Blockage, Blocked, BlockedLines, Cause};
+pub use collections::{Collections, Collector};
+pub use convoys::Convoy;
+pub use jobs::{JobKind, Jobs, Starved};
+pub use load::Saturation;
 pub use loops::{Activity, EventLoop, Hot, Long};
 pub use notes::Told;
+pub use polls::{Around, Poll, Polls};
 pub use run::{Run, site};
 pub use tasks::Task;
 pub use thresholds::Thresholds;

@@ -5,8 +5,14 @@ use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
 use treadle_finding::Site;
 
 use crate::births::Birth;
+use crate::blocked::{Blockage, Blocked, BlockedLines};
+use crate::collections::Collector;
+use crate::convoys::Convoy;
+use crate::jobs::Jobs;
+use crate::load::{Load, Saturation, WINDOW};
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
+use crate::polls::{Around, Polls};
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
 
@@ -15,6 +21,9 @@ const LONG: usize = 1_000;
 
 /// Different notes that are remembered.
 const TOLD: usize = 1_000;
+
+/// Waits for the interpreter that are shorter are the ordinary price of it, in nanoseconds.
+const WAIT: u64 = 500_000;
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -31,6 +40,13 @@ pub struct Run {
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
     lost: u64,
+    blocked: BlockedLines,
+    collector: Collector,
+    jobs: Jobs,
+    polls: Polls,
+    loads: FxHashMap<u8, Load>,
+    saturations: FxHashMap<u8, Saturation>,
+    convoys: FxHashMap<u8, Convoy>,
 }
 
 impl Run {
@@ -48,6 +64,13 @@ impl Run {
             long: Vec::new(),
             told: FxHashMap::default(),
             lost: 0,
+            blocked: BlockedLines::default(),
+            collector: Collector::default(),
+            jobs: Jobs::default(),
+            polls: Polls::default(),
+            loads: FxHashMap::default(),
+            saturations: FxHashMap::default(),
+            convoys: FxHashMap::default(),
         }
     }
 
@@ -75,6 +98,12 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
+            Kind::JobSubmitted => self.jobs.submit(event),
+            Kind::JobStarted => self.jobs.start(event, self.scale.ticks(self.thresholds.queue)),
+            Kind::JobEnded => self.jobs.end(event),
+            Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
+            Kind::GcStarted => self.collector.start(event),
+            Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
             _ => {}
         }
     }
@@ -92,6 +121,11 @@ impl Run {
         }
     }
 
+    /// Takes in what was seen of a callback that takes too long.
+    pub fn block(&mut self, blockage: Blockage) {
+        self.blocked.take(blockage);
+    }
+
     /// Knows further places.
     pub fn learn_places(&mut self, read: impl FnOnce(&mut Vec<Place>)) {
         read(&mut self.places);
@@ -103,6 +137,34 @@ impl Run {
         let threshold = scale.ticks(self.thresholds.blocked);
         let running: Vec<Long> = self.loops.iter().filter_map(|event_loop| running(event_loop, self.now)).collect();
         running.into_iter().filter(|long| long.took >= threshold).for_each(|long| self.note_long(long));
+        self.jobs.look(self.now, scale.ticks(self.thresholds.queue));
+        self.look_at_loads();
+    }
+
+    /// Notes loops that have long had more to do than they could.
+    fn look_at_loads(&mut self) {
+        let length = self.scale.ticks(WINDOW);
+        for (number, load) in &mut self.loads {
+            if !load.look(self.now, length) {
+                continue;
+            }
+            let Some((place, share)) = load.hottest() else { continue };
+            let (since, lag) = (load.since(length), load.lag());
+            let new = Saturation { place, share, count: 0, first: since, last: since, lag: 0 };
+            let row = self.saturations.entry(*number).or_insert(new);
+            row.count += u64::from(row.count == 0 || since > row.last + length);
+            (row.last, row.lag) = (row.last.max(since), row.lag.max(lag));
+        }
+    }
+
+    /// Knows what stands around a wait in the source.
+    pub fn know_wait(&mut self, place: PlaceId, around: Around) {
+        self.polls.know(place, around);
+    }
+
+    /// Takes in that a loop was seen to wait for the interpreter while another thread was there.
+    pub fn hold(&mut self, event_loop: u8, place: Place) {
+        self.convoys.entry(event_loop).or_default().hold(place);
     }
 
     /// Counts events that came too fast to be read.
@@ -150,6 +212,41 @@ impl Run {
         &self.long
     }
 
+    /// The lines that kept loops from everything else.
+    pub fn blocked(&self) -> &[Blocked] {
+        self.blocked.rows()
+    }
+
+    /// The jobs of executors.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Lines at which tasks wait by asking again and again.
+    pub fn polls(&self) -> &Polls {
+        &self.polls
+    }
+
+    /// Loops that had more to do than they could, by their numbers.
+    pub fn saturations(&self) -> &FxHashMap<u8, Saturation> {
+        &self.saturations
+    }
+
+    /// What loops have waited for the interpreter, by their numbers.
+    pub fn convoys(&self) -> &FxHashMap<u8, Convoy> {
+        &self.convoys
+    }
+
+    /// The collections of garbage.
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// Whether a thread, by the system's number of it, collects garbage now.
+    pub fn is_collecting(&self, thread: u64) -> bool {
+        self.collector.is_collecting(thread)
+    }
+
     /// What the process told in words of one kind.
     pub fn told(&self, what: What) -> impl Iterator<Item = &Told> {
         self.told.values().filter(move |told| told.note.what == what)
@@ -189,6 +286,7 @@ impl Run {
         let took = event.stamp.saturating_sub(since);
         event_loop.busy += took;
         event_loop.durations.saturating_record(scale.duration(took).max(1));
+        self.loads.entry(event.event_loop).or_default().ran(place, took);
         let hot = self.hot.entry(place).or_default();
         hot.count += 1;
         hot.total += took;
@@ -224,16 +322,27 @@ impl Run {
         if event_loop.woke > 0 {
             let lag = scale.duration(event.stamp.saturating_sub(event_loop.woke));
             event_loop.lags.saturating_record(lag.max(1));
+            let turn = event.stamp.saturating_sub(event_loop.woke);
+            self.loads.entry(event.event_loop).or_default().turned(turn);
         }
-        event_loop.activity = Activity::Polling { since: event.stamp };
+        self.event_loop(event.event_loop).activity = Activity::Polling { since: event.stamp };
     }
 
     fn wake(&mut self, event: &Event) {
         let event_loop = self.event_loop(event.event_loop);
         if let Activity::Polling { since } = event_loop.activity {
-            event_loop.idle += event.stamp.saturating_sub(since);
+            let idled = event.stamp.saturating_sub(since);
+            event_loop.idle += idled;
+            self.loads.entry(event.event_loop).or_default().idled(idled);
         }
+        let event_loop = self.event_loop(event.event_loop);
         (event_loop.activity, event_loop.woke) = (Activity::Outside, event.stamp);
+        let waited = self.scale.duration(event.value);
+        if waited >= WAIT {
+            let second = self.scale.ticks(1_000_000_000);
+            let long = self.thresholds.blocked;
+            self.convoys.entry(event.event_loop).or_default().wait(event.stamp, waited, long, second);
+        }
     }
 
     fn bear(&mut self, event: &Event) {
@@ -264,6 +373,7 @@ impl Run {
     }
 
     fn finish(&mut self, event: &Event) {
+        self.polls.forget(event.subject);
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);
@@ -293,7 +403,7 @@ mod tests {
     use super::*;
 
     fn run(events: &[(u64, Kind, u64)]) -> Run {
-        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100 });
+        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100, ..Thresholds::default() });
         for (stamp, kind, subject) in events {
             run.apply(&Event { stamp: *stamp, subject: *subject, ..Event::new(*kind, 1) });
         }

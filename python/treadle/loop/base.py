@@ -6,6 +6,7 @@ behaves as that version does.
 """
 
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import threading
 import warnings
 from asyncio import base_events, events, format_helpers
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from traceback import StackSummary
 from typing import Any
 
@@ -106,7 +108,23 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         Raises:
             RuntimeError: the loop is closed, or the default executor is shut down.
         """
+        if self._is_recorded() and not self._debug:
+            func = self._noted(executor, func)
         return super().run_in_executor(executor, func, *args)
+
+    def _noted(self, executor: Any, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does the same and is seen to begin and to end. Only threads can take it."""
+        pool = executor if executor is not None else self._default_executor
+        if not isinstance(pool, ThreadPoolExecutor | None):
+            return func
+        named = func
+        # `asyncio.to_thread` hands over a method of a context.
+        if isinstance(func, functools.partial) and func.args and callable(func.args[0]):
+            named = func.args[0]
+        # The default executor is made with its first job.
+        number = id(pool) >> 4 & 0xFFFFFFFF if executor is not None else 0
+        workers: Callable[..., Any] = self._note_job(func, named, number, getattr(pool, "_max_workers", 0))
+        return workers
 
     def _look_at_clock(self) -> None:
         """Notice whether ``time`` is still the native one."""

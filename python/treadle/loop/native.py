@@ -18,3 +18,4 @@ StreamTransport = _classes.StreamTransport
 Tls = _classes.Tls
 forked = _classes.forked
 complete_streams = _classes.complete_streams
+note_collection = _classes.note_collection

@@ -26,6 +26,12 @@ impl Frame {
         (!frame.is_null()).then(|| Self(unsafe { Object::from_borrowed(frame) }))
     }
 
+    /// The call that an object stands for.
+    pub(crate) fn of(object: &Object) -> Option<Self> {
+        let class = &raw mut PyFrame_Type;
+        (object.class_pointer() == class.cast()).then(|| Self(object.clone()))
+    }
+
     /// The call that this one was made from.
     #[inline]
     pub(crate) fn caller(&self) -> Option<Self> {
@@ -102,8 +108,9 @@ fn is_code(object: &Object) -> bool {
 
 unsafe extern "C" {
     static mut PyFunction_Type: ffi::PyTypeObject;
+    static mut PyFrame_Type: ffi::PyTypeObject;
     static mut PyMethod_Type: ffi::PyTypeObject;
-    static mut PyCode_Type: ffi::PyTypeObject;
+    pub(super) static mut PyCode_Type: ffi::PyTypeObject;
 }
 
 impl Object {

@@ -90,12 +90,16 @@ fn builtin_receiver(callback: &Object) -> Option<Object> {
 #[inline]
 fn word(object: &Object, place: usize) -> usize {
     // SAFETY: within the object, as the callers have seen, which is alive (L1).
-    unsafe { object.pointer().byte_add(place).cast::<usize>().read_unaligned() }
+    let word = unsafe { object.pointer().byte_add(place) };
+    // SAFETY: as above.
+    unsafe { word.cast::<usize>().read_unaligned() }
 }
 
 /// Four bytes of an object, within its size.
 #[inline]
 fn number(object: &Object, place: usize) -> u32 {
     // SAFETY: within the object, as the callers have seen, which is alive (L1).
-    unsafe { object.pointer().byte_add(place).cast::<u32>().read_unaligned() }
+    let number = unsafe { object.pointer().byte_add(place) };
+    // SAFETY: as above.
+    unsafe { number.cast::<u32>().read_unaligned() }
 }

@@ -1,0 +1,29 @@
+//! Asks for lines at which tasks go on at once, again and again.
+
+use treadle_finding::{Sighting, Sightings};
+use treadle_run::{Around, Run};
+
+use super::BUSY_POLL;
+
+/// For how long at least, in nanoseconds, and how many steps a second.
+const LONG: u64 = 1_000_000_000;
+const OFTEN: u64 = 1_000;
+
+pub(super) fn check(run: &Run, sightings: &mut Sightings) {
+    let scale = run.scale();
+    for (place, poll) in run.polls().places() {
+        let is_while = matches!(poll.around, Some(Around::OnlyWait | Around::While));
+        let seconds = scale.duration(poll.longest) / LONG;
+        if !is_while || seconds == 0 || poll.most < OFTEN * seconds {
+            continue;
+        }
+        let site = run.site(*place);
+        let message = format!("`{}` asks again and again instead of waiting", site.function);
+        let sighting = Sighting::new(&BUSY_POLL.about, site, scale.time(poll.since), message)
+            .seen(1, scale.time(poll.last))
+            .cause("a task that is ready at once never lets the loop sleep")
+            .help("wait until somebody says so: `await event.wait()`, and `event.set()` where it becomes true");
+        // A loop that also does something may do something useful each time.
+        sightings.push(if poll.around == Some(Around::OnlyWait) { sighting } else { sighting.suspected() });
+    }
+}

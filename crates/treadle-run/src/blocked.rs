@@ -1,0 +1,175 @@
+//! Lines that kept a loop from everything else, as they were seen while they did.
+
+use treadle_events::Place;
+
+/// A part of a callback that took too long, seen from outside while it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blockage {
+    /// The loop.
+    pub event_loop: u8,
+    /// When the callback began, in ticks.
+    pub since: u64,
+    /// How long that part has taken up to now, in nanoseconds, without what the machine kept from it.
+    pub took: u64,
+    /// Whether it has ended.
+    pub has_ended: bool,
+    /// What did it.
+    pub blame: Blame,
+    /// What it did most of the time.
+    pub cause: Cause,
+}
+
+/// What a blockage is laid to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// The line: of the program's code if any of that ran, else of a package's.
+    pub place: Place,
+    /// The function that was called there, if one call was what took so long.
+    pub called: Option<String>,
+    /// The calls on the way there, the outermost first.
+    pub way: Vec<Place>,
+}
+
+/// What a thread did while it kept others waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// Nobody could see.
+    #[default]
+    Unknown,
+    /// It computed.
+    Processor,
+    /// It slept because it was told to.
+    Sleep,
+    /// It waited for a peer.
+    Network,
+    /// It waited for a file.
+    File,
+    /// It waited for the other end of a pipe.
+    Pipe,
+    /// It waited for another process to end.
+    Child,
+    /// It waited for another thread.
+    Lock,
+    /// It waited in the system for something else.
+    System,
+    /// It waited for the interpreter, which another thread had.
+    Interpreter,
+    /// It collected garbage.
+    Collector,
+    /// It imported a module.
+    Import,
+}
+
+impl Cause {
+    /// As findings say it; nothing if it is not known.
+    pub fn words(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unknown => return None,
+            Self::Processor => "using the processor",
+            Self::Sleep => "sleeping",
+            Self::Network => "waiting for the network",
+            Self::File => "waiting for a file",
+            Self::Pipe => "waiting for a pipe",
+            Self::Child => "waiting for a child process",
+            Self::Lock => "waiting for a lock",
+            Self::System => "waiting for the system",
+            Self::Interpreter => "waiting for the interpreter",
+            Self::Collector => "collecting garbage",
+            Self::Import => "importing",
+        })
+    }
+}
+
+/// A line that has blocked a loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Where it is and how one comes there, as it was the first time.
+    pub blame: Blame,
+    /// What it did the worst time.
+    pub cause: Cause,
+    /// How often.
+    pub count: u64,
+    /// When the first and the last time began, in ticks.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// The longest, in nanoseconds.
+    pub worst: u64,
+    /// Which blockage it was the last time: the loop and when it began.
+    latest: (u8, u64),
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub struct BlockedLines(Vec<Blocked>);
+
+/// Lines that are remembered.
+const LINES: usize = 1_000;
+
+impl BlockedLines {
+    /// Takes a blockage in, or what has become of one.
+    pub(crate) fn take(&mut self, blockage: Blockage) {
+        let latest = (blockage.event_loop, blockage.since);
+        if let Some(row) = self.0.iter_mut().find(|row| row.blame.is_same(&blockage.blame)) {
+            if row.latest != latest {
+                row.count += 1;
+                (row.latest, row.last) = (latest, blockage.since);
+            }
+            if blockage.took >= row.worst {
+                (row.worst, row.cause) = (blockage.took, blockage.cause);
+            }
+        } else if self.0.len() < LINES {
+            let Blockage { since, took, blame, cause, .. } = blockage;
+            self.0.push(Blocked { blame, cause, count: 1, first: since, last: since, worst: took, latest });
+        }
+    }
+
+    /// The lines, in the order in which they were first seen.
+    pub fn rows(&self) -> &[Blocked] {
+        &self.0
+    }
+}
+
+impl Blame {
+    /// Whether two blame the same: the same call, or the same function that does it all itself, wherever in it.
+    fn is_same(&self, other: &Self) -> bool {
+        let is_same_function = (&self.place.file, &self.place.function) == (&other.place.file, &other.place.function);
+        is_same_function
+            && self.called == other.called
+            && (self.called.is_none() || self.place.line == other.place.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use treadle_events::Owner;
+
+    fn blockage(since: u64, took: u64, line: u32, called: Option<&str>) -> Blockage {
+        let place = Place { file: "app.py".to_owned(), line, function: "main".to_owned(), owner: Owner::Program };
+        let blame = Blame { place, called: called.map(str::to_owned), way: vec![] };
+        Blockage { event_loop: 1, since, took, has_ended: false, blame, cause: Cause::Sleep }
+    }
+
+    fn seen(blockages: &[Blockage]) -> Vec<(u32, u64, u64)> {
+        let mut lines = BlockedLines::default();
+        for blockage in blockages {
+            lines.take(blockage.clone());
+        }
+        lines.rows().iter().map(|row| (row.blame.place.line, row.count, row.worst)).collect()
+    }
+
+    #[test]
+    fn blockage_is_counted_once_however_often_it_is_looked_at() {
+        let sleep = Some("time.sleep");
+        let looks = [(5, 100, 3), (5, 150, 3), (90, 120, 3), (200, 110, 4)];
+        let looks = looks.map(|(since, took, line)| blockage(since, took, line, sleep));
+        assert_eq!(seen(&looks), [(3, 2, 150), (4, 1, 110)]);
+    }
+
+    #[test]
+    fn function_that_computes_is_one_line_whichever_was_hot() {
+        let looks = [(5, 100, 3), (90, 120, 4)].map(|(since, took, line)| blockage(since, took, line, None));
+        assert_eq!(seen(&looks), [(3, 2, 120)]);
+    }
+}
