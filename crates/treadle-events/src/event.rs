@@ -97,6 +97,10 @@ kinds! {
     GcEnded = 20,
     /// `cancel` was called on a task. `place`: where.
     CancelAsked = 21,
+    /// A loop is used from another thread than the one it runs in. `place`: where. `value`: the system's number of that thread.
+    CrossThread = 50,
+    /// A transport that nobody has closed was collected, or its loop was closed. `subject`: the transport.
+    TransportLeft = 51,
 }
 
 /// How a task ended.

@@ -60,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) number: Cell<u8>,
     /// In debug mode, or recorded.
     is_watched: Cell<bool>,
+    /// When the Python half of the doctor wants to look at something, by the system's clock; the highest number if it does not.
+    pub(crate) inspection: Cell<u64>,
     /// In a poll that may block, or about to be.
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
@@ -94,6 +96,7 @@ impl Core {
             recorder: Cell::new(None),
             number: Cell::new(0),
             is_watched: Cell::new(false),
+            inspection: Cell::new(u64::MAX),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
             gate: Slot::default(),
@@ -264,7 +267,7 @@ impl Core {
         let removed = timers.compact(|handle| handle.is_cancelled());
         drop(timers);
         for handle in removed {
-            handle.set_unscheduled();
+            Handle::set_unscheduled(&handle);
         }
     }
 
@@ -323,7 +326,7 @@ impl Core {
     /// Gives up all that waits, and the descriptors.
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
-            watch::mark(self, treadle_events::Kind::LoopClosed, 0);
+            watch::close(self);
         }
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();

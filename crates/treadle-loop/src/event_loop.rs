@@ -10,7 +10,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{datagram, pipe, readiness, sock, stream, turn};
+use crate::{datagram, pipe, readiness, sock, stream, turn, watch};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -212,8 +212,13 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 impl Instance<Loop> {
     #[inline]
     fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
-        if self.core.is_debug() {
-            self.check_in_debug_mode(&handle, callback, function)?;
+        if self.core.is_watched() {
+            if self.core.is_debug() {
+                self.check_in_debug_mode(&handle, callback, function)?;
+            }
+            if function == "call_soon" {
+                watch::check_thread(&self.core);
+            }
         }
         self.core.push_ready(handle.clone());
         Ok(handle)
@@ -234,6 +239,10 @@ impl Instance<Loop> {
             self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.schedule(handle.clone(), when.seconds);
+        if let Some(recorder) = self.core.recorder() {
+            watch::check_thread(&self.core);
+            recorder.timer_set(&self.core, &handle, callback, when.seconds - Core::time());
+        }
         Ok(handle.into_object())
     }
 
@@ -266,7 +275,7 @@ fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
 fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let task = new_task(this, arguments)?;
     if let Some(recorder) = this.core.recorder() {
-        recorder.task_born(&this.core, &task, arguments.positional().first());
+        recorder.task_born(&this.core, &task, arguments.positional().first())?;
     }
     Ok(task)
 }

@@ -14,6 +14,7 @@ use crate::ffi::{
 };
 use crate::guard::Guard;
 use crate::known::{known, names};
+use crate::watch;
 
 /// What a handle is for, which its class says too.
 enum Role {
@@ -43,6 +44,8 @@ pub(crate) struct Handle {
     /// In the heap of timers.
     scheduled: Cell<bool>,
     manner: Cell<Manner>,
+    /// The doctor knows of this timer, and is to know of its end.
+    recorded: Cell<bool>,
     role: Role,
     core: Rc<Core>,
     /// In debug mode only.
@@ -138,6 +141,7 @@ impl Handle {
             cancelled: Cell::new(false),
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
             manner: Cell::new(manner),
+            recorded: Cell::new(false),
             role,
             core: Rc::clone(core),
             debug: OnceCell::new(),
@@ -149,8 +153,21 @@ impl Handle {
         self.cancelled.get()
     }
 
-    pub(crate) fn set_unscheduled(&self) {
-        self.scheduled.set(false);
+    pub(crate) fn set_unscheduled(handle: &Instance<Self>) {
+        handle.scheduled.set(false);
+        Self::end_record(handle, false);
+    }
+
+    pub(crate) fn set_recorded(&self) {
+        self.recorded.set(true);
+    }
+
+    /// Tells the doctor that a timer waits no more, if that knows of it.
+    #[inline]
+    fn end_record(handle: &Instance<Self>, is_cancelled: bool) {
+        if handle.recorded.replace(false) {
+            watch::timer_gone(&handle.core, handle.object(), is_cancelled);
+        }
     }
 
     pub(crate) fn set_repeating(&self) {
@@ -237,6 +254,7 @@ impl Handle {
         }
         handle.forget_call();
         if handle.scheduled.get() {
+            Self::end_record(handle, true);
             handle.core.note_cancelled_timer();
         }
         Ok(())
@@ -261,6 +279,11 @@ impl Handle {
         let callable = call.as_ref().map(|call| call.callable().clone());
         self.call.set(call);
         callable
+    }
+
+    /// The first argument of what is to be called.
+    pub(crate) fn first_argument(&self) -> Option<Object> {
+        self.call()?.arguments().map_err(Raised::forget).ok()?.item(0).map_err(Raised::forget).ok()
     }
 
     /// What the debug mode knows, or `None`.

@@ -83,6 +83,9 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
+    cancel_answered
+    cancel_coming
+    cancel_stayed
     cancelled
     close
     connect
@@ -101,9 +104,14 @@ names! {
     extend
     feed_data
     fileno
+    gathered
     get
     get_buffer
+    inspect
     is_closing
+    loop_closed
+    loop_started
+    loop_stopped
     message
     name
     pause_reading
@@ -131,6 +139,7 @@ names! {
     socket
     sockname
     source
+    task_failed
     throw
     time
     transport

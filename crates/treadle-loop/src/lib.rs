@@ -31,10 +31,11 @@ mod sock;
 mod source;
 mod stream;
 mod streams;
+mod teller;
 mod tls;
 mod transport;
 mod turn;
 mod watch;
 
-pub use module::{add_to, record, stop_recording};
+pub use module::{add_to, listen, record, stop_recording};
 mod module;

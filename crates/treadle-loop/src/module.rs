@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use treadle_events::{Tape, Writer};
 
 use crate::core::Core;
-use crate::ffi::{Object, TaskLayout};
+use crate::ffi::{CancelCount, Object, TaskLayout};
 use crate::recorder::{Libraries, Recorder};
 use crate::{known, streams};
 
@@ -45,6 +45,20 @@ pub fn record(tape: Arc<Tape>, examples: [&Bound<'_, PyAny>; 5], python: String,
     let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
     let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
     Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner });
+    Ok(())
+}
+
+/// Tells an object in Python of what is rare: each time by a method of its. `cancelled` are new tasks that were cancelled never, once and twice,
+/// `gathered` is the code that a `gather` runs when one of its tasks has ended.
+///
+/// # Errors
+/// Whatever a look at the examples raises.
+pub fn listen(ear: &Bound<'_, PyAny>, cancelled: [&Bound<'_, PyAny>; 3], gathered: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(recorder) = Recorder::current() else { return Ok(()) };
+    let [never, once, twice] = cancelled.map(Object::of);
+    let cancels = CancelCount::discover([&never, &once, &twice]);
+    let cancels = cancels.map_err(|raised| PyErr::from_value(raised.take().into_bound(ear.py())))?;
+    recorder.listen(Object::of(ear), cancels, &Object::of(gathered));
     Ok(())
 }
 

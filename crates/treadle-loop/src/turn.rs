@@ -16,10 +16,11 @@ use treadle_events::Kind;
 use treadle_reactor::{Event, Events, Poll, now};
 
 use crate::core::Core;
-use crate::ffi::{Result, check_signals, detached, system_thread};
+use crate::ffi::{Result, check_signals, detached, finally, system_thread};
 use crate::handle::Handle;
 use crate::recorder::stamp;
 use crate::source::Source;
+use crate::teller::until_inspection;
 use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
@@ -40,8 +41,9 @@ struct Asked {
 /// Runs turns until the loop is told to stop.
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     watch::mark(core, Kind::LoopStarted, system_thread());
-    let result = run_turns(core);
+    let result = watch::started(core).and_then(|()| run_turns(core));
     watch::mark(core, Kind::LoopStopped, 0);
+    let result = finally(result, || watch::stopped(core));
     core.is_outside.set(false);
     result
 }
@@ -102,7 +104,10 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
-    let timeout = timeout(core)?;
+    if core.is_watched() {
+        watch::inspect(core)?;
+    }
+    let timeout = until_inspection(core, timeout(core)?);
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
     let polled = if core.is_watched() {
@@ -179,7 +184,7 @@ fn collect_due_timers(core: &Core) -> Result<()> {
     let time = core.clock()?;
     loop {
         let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
-        handle.set_unscheduled();
+        Handle::set_unscheduled(&handle);
         if handle.is_cancelled() {
             core.timers.borrow_mut().note_cancelled_popped();
         } else {

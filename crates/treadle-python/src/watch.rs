@@ -17,9 +17,9 @@ static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
 
 /// Starts the doctor of this process.
 ///
-/// `examples` are what `treadle_loop::record` wants; `output` is `text`, `json` or `silent`; `blocked` is in seconds.
+/// `examples` are what `treadle_loop::record` wants; `output` is `text`, `json` or `silent`; `blocked` and `window` are in seconds.
 #[pyfunction]
-#[pyo3(signature = (examples, python, inner, *, output, out, blocked))]
+#[pyo3(signature = (examples, python, inner, *, output, out, blocked, window))]
 pub(crate) fn watch(
     examples: [Bound<'_, PyAny>; 5],
     python: String,
@@ -27,6 +27,7 @@ pub(crate) fn watch(
     output: &str,
     out: i32,
     blocked: f64,
+    window: f64,
 ) -> PyResult<()> {
     let mut doctor = DOCTOR.lock().unwrap_or_else(PoisonError::into_inner);
     if doctor.is_some() {
@@ -40,11 +41,37 @@ pub(crate) fn watch(
     };
     let mut options = Options { output, ..Options::default() };
     options.thresholds.blocked = (blocked * 1e9) as u64;
+    options.thresholds.window = (window * 1e9) as u64;
     let tape = Tape::anonymous(CAPACITY)?;
     let started = Doctor::start(Arc::clone(&tape), options, out_of(out)?)?;
     treadle_loop::record(tape, examples.each_ref(), python, inner)?;
     *doctor = Some(Arc::new(started));
     Ok(())
+}
+
+/// Has the loop tell an object in Python of what is rare; see `treadle_loop::listen`.
+#[pyfunction]
+pub(crate) fn listen(
+    ear: &Bound<'_, PyAny>,
+    cancelled: [Bound<'_, PyAny>; 3],
+    gathered: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    treadle_loop::listen(ear, cancelled.each_ref(), gathered)
+}
+
+/// Tells of a coroutine that is thrown away, and then warns of it as Python does. There is no frame of ours below, so that the warning
+/// names the program's line.
+#[pyfunction]
+pub(crate) fn unawaited(py: Python<'_>, coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
+    let tales = py.import("treadle.doctor.tales")?;
+    tales.getattr("unawaited")?.call1((coroutine,))?;
+    match tales.getattr("warning_of")?.call1((coroutine,))?.extract::<Option<String>>()? {
+        None => tales.getattr("original")?.call1((coroutine,)).map(drop),
+        Some(text) => {
+            let category = py.get_type::<pyo3::exceptions::PyRuntimeWarning>();
+            py.import("warnings")?.getattr("warn")?.call1((text, category, 1, coroutine)).map(drop)
+        }
+    }
 }
 
 /// Tells the doctor something in words; nothing happens if there is none.

@@ -7,13 +7,19 @@
 mod births;
 mod loops;
 mod notes;
+mod piles;
 mod run;
 mod tasks;
 mod thresholds;
+mod timers;
+mod transports;
 
 pub use births::Birth;
 pub use loops::{Activity, EventLoop, Hot, Long};
 pub use notes::Told;
+pub use piles::{Flow, Pile};
 pub use run::{Run, site};
 pub use tasks::Task;
 pub use thresholds::Thresholds;
+pub use timers::Timers;
+pub use transports::{Seen, Transports};

@@ -9,12 +9,17 @@ use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
+use crate::timers::Timers;
+use crate::transports::{Seen, Transports};
 
 /// Long callbacks that are remembered, the last ones.
 const LONG: usize = 1_000;
 
 /// Different notes that are remembered.
 const TOLD: usize = 1_000;
+
+/// Tasks that have failed and are remembered, the last ones.
+const FAILED: usize = 1_000;
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -27,6 +32,12 @@ pub struct Run {
     loops: Vec<EventLoop>,
     tasks: FxHashMap<u64, Task>,
     births: FxHashMap<PlaceId, Birth>,
+    failed: FxHashMap<u64, PlaceId>,
+    transports: Transports,
+    timers: Timers,
+    crossings: FxHashMap<PlaceId, Seen>,
+    /// When this window ends, in ticks.
+    turn: u64,
     hot: FxHashMap<PlaceId, Hot>,
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
@@ -44,6 +55,11 @@ impl Run {
             loops: Vec::new(),
             tasks: FxHashMap::default(),
             births: FxHashMap::default(),
+            failed: FxHashMap::default(),
+            transports: Transports::default(),
+            timers: Timers::default(),
+            crossings: FxHashMap::default(),
+            turn: 0,
             hot: FxHashMap::default(),
             long: Vec::new(),
             told: FxHashMap::default(),
@@ -64,6 +80,10 @@ impl Run {
                 self.end_callback(event);
                 let event_loop = self.event_loop(event.event_loop);
                 (event_loop.is_running, event_loop.activity) = (false, Activity::Outside);
+                if event.kind == Kind::LoopClosed {
+                    self.transports.apply(event);
+                    self.timers.apply(event);
+                }
             }
             Kind::Step => {
                 let place = self.tasks.get(&event.subject).map_or(PlaceId::UNKNOWN, |task| task.code);
@@ -75,20 +95,28 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
+            Kind::TransportMade | Kind::TransportLost | Kind::TransportLeft => self.transports.apply(event),
+            Kind::TimerSet | Kind::TimerGone => self.timers.apply(event),
+            Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             _ => {}
         }
     }
 
     /// Takes a note in.
-    pub fn hear(&mut self, note: Note) {
+    pub fn hear(&mut self, mut note: Note) {
         self.now = self.now.max(note.stamp);
+        let birth = self.birth(&note).and_then(|birth| self.place(birth)).cloned();
+        note.place = note.place.or_else(|| birth.clone());
+        if note.what == What::TaskDestroyed {
+            self.forget(note.address);
+        }
         let key = (note.what, note.place.clone(), note.subject.clone());
         if let Some(told) = self.told.get_mut(&key) {
             told.count += 1;
             (told.last, told.largest) = (note.stamp, told.largest.max(note.size));
         } else if self.told.len() < TOLD {
             let (last, largest) = (note.stamp, note.size);
-            self.told.insert(key, Told { note, count: 1, last, largest });
+            self.told.insert(key, Told { note, birth, count: 1, last, largest });
         }
     }
 
@@ -100,6 +128,12 @@ impl Run {
     /// Says what time it is, and how ticks are to be read: time passes also if nothing happens.
     pub fn tick(&mut self, now: u64, scale: Scale) {
         (self.now, self.scale) = (self.now.max(now), scale);
+        if self.now >= self.turn {
+            self.turn = self.now + scale.ticks(self.thresholds.window);
+            self.births.values_mut().for_each(|birth| birth.pile.turn());
+            self.transports.pile.turn();
+            self.timers.turn();
+        }
         let threshold = scale.ticks(self.thresholds.blocked);
         let running: Vec<Long> = self.loops.iter().filter_map(|event_loop| running(event_loop, self.now)).collect();
         running.into_iter().filter(|long| long.took >= threshold).for_each(|long| self.note_long(long));
@@ -138,6 +172,21 @@ impl Run {
     /// The tasks by where they were made.
     pub fn births(&self) -> &FxHashMap<PlaceId, Birth> {
         &self.births
+    }
+
+    /// The transports.
+    pub fn transports(&self) -> &Transports {
+        &self.transports
+    }
+
+    /// The timers that wait, where there are many.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// Where loops were used from other threads than their own.
+    pub fn crossings(&self) -> &FxHashMap<PlaceId, Seen> {
+        &self.crossings
     }
 
     /// What pieces of code have cost.
@@ -253,21 +302,44 @@ impl Run {
             last_step: 0,
         };
         // The address of one that was thrown away may be used again.
-        if let Some(gone) = self.tasks.insert(event.subject, task) {
-            self.births.entry(gone.birth).and_modify(|birth| birth.alive = birth.alive.saturating_sub(1));
-        }
+        self.forget(event.subject);
+        self.tasks.insert(event.subject, task);
+        let flood = self.thresholds.flood;
         let birth = self.births.entry(event.place).or_default();
         birth.born += 1;
         birth.alive += 1;
         birth.most = birth.most.max(birth.alive);
         birth.last = event.stamp;
+        birth.pile.bear(event.stamp, flood);
+    }
+
+    /// Where the task or the transport was made that a note is about.
+    fn birth(&self, note: &Note) -> Option<PlaceId> {
+        let task = self.tasks.get(&note.address).map(|task| task.birth);
+        task.or_else(|| self.failed.get(&note.address).copied()).or_else(|| self.transports.birth(note.address))
+    }
+
+    /// A task is no more that has not ended.
+    fn forget(&mut self, task: u64) {
+        let Some(gone) = self.tasks.remove(&task) else { return };
+        if let Some(birth) = self.births.get_mut(&gone.birth) {
+            birth.alive = birth.alive.saturating_sub(1);
+            birth.pile.end();
+        }
     }
 
     fn finish(&mut self, event: &Event) {
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);
+        birth.pile.end();
         birth.ended[usize::from(Outcome::from_number(event.small).number())] += 1;
+        if Outcome::from_number(event.small) == Outcome::Raised {
+            if self.failed.len() >= FAILED {
+                self.failed.clear();
+            }
+            self.failed.insert(event.subject, task.birth);
+        }
     }
 }
 

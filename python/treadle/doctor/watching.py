@@ -4,12 +4,14 @@ import asyncio
 import atexit
 import json
 import os
+import sys
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
 from treadle import _native
 from treadle.doctor import tales
+from treadle.loop import EventLoop
 
 __all__ = ["findings", "finish", "watch"]
 
@@ -46,14 +48,27 @@ def _examples() -> list[Any]:
     pending, cancelled, finished = (asyncio.Future[None](loop=stage) for _ in range(3))
     cancelled.cancel()
     finished.set_result(None)
-    task = asyncio.Task(_nothing(), loop=stage)
+    # With a name, or the program's tasks would be numbered from another number on.
+    task = asyncio.Task(_nothing(), loop=stage, name="treadle")
     first_step = stage.scheduled.pop()
     # It runs to its end, so that nobody complains of it.
     first_step()
     return [pending, cancelled, finished, task, first_step]
 
 
-def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
+def _listen() -> None:
+    """Show tasks that were cancelled never, once and twice to who listens, and end them."""
+    stage: Any = _Stage()
+    tasks = [asyncio.Task(_nothing(), loop=stage, name="treadle") for _ in range(3)]
+    for times, task in enumerate(tasks):
+        for _ in range(times):
+            task.cancel()
+    tales.listen(tasks)
+    for first_step in stage.scheduled:
+        first_step()
+
+
+def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1, window: float = 5.0) -> None:
     """Begin to watch this process, until it ends.
 
     Args:
@@ -61,17 +76,19 @@ def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
             ``"silent"`` for those who ask :func:`findings`.
         file: the descriptor that is written to; standard error by default.
         blocked: from how many seconds on a callback blocks the loop; 0.1 as in asyncio's debug mode.
+        window: what grows in each of ten windows of so many seconds piles up.
 
     Raises:
         RuntimeError: the process is watched already.
         ValueError: there is no such output.
 
     """
-    _native.watch(_examples(), _PYTHON, _INNER, output=output, out=file, blocked=blocked)
-    tales.listen()
+    _native.watch(_examples(), _PYTHON, _INNER, output=output, out=file, blocked=blocked, window=window)
+    _listen()
     running = asyncio._get_running_loop()
-    if hasattr(running, "_look_for_recorder"):
+    if isinstance(running, EventLoop):
         running._look_for_recorder()
+        sys.set_asyncgen_hooks(finalizer=running._asyncgen_finalizer_hook)
     atexit.register(finish)
 
 

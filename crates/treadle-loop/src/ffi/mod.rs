@@ -52,5 +52,5 @@ pub(crate) use object::{Object, Slot, Visit};
 pub(crate) use pending::Call;
 pub(crate) use shared::Shared;
 pub(crate) use spec::{Comparison, Spec, Step};
-pub(crate) use task::{State, TaskLayout};
+pub(crate) use task::{CancelCount, State, TaskLayout};
 pub(crate) use thread::{check_signals, detached, system_thread, thread_identifier};
