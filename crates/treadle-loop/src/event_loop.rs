@@ -61,6 +61,9 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
         this.core.check_open()?;
         let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        if this.core.is_watched() {
+            watch::check_thread(&this.core);
+        }
         this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
@@ -212,13 +215,8 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 impl Instance<Loop> {
     #[inline]
     fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
-        if self.core.is_watched() {
-            if self.core.is_debug() {
-                self.check_in_debug_mode(&handle, callback, function)?;
-            }
-            if function == "call_soon" {
-                watch::check_thread(&self.core);
-            }
+        if self.core.is_debug() {
+            self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.push_ready(handle.clone());
         Ok(handle)

@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type,
-    Visit, Weak,
+    Args, Call, CallSlot, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot,
+    Spec, Type, Visit, Weak,
 };
 use crate::guard::Guard;
 use crate::known::{known, names};
@@ -38,7 +38,7 @@ enum Manner {
 
 /// The state of a handle of any class.
 pub(crate) struct Handle {
-    call: Cell<Option<Call>>,
+    call: CallSlot,
     context: Slot,
     cancelled: Cell<bool>,
     /// In the heap of timers.
@@ -136,7 +136,7 @@ impl Handle {
     fn new(core: &Rc<Core>, callback: &Object, arguments: &[Object], context: Object, role: Role) -> Self {
         let manner = if matches!(role, Role::Shared(_)) { Manner::Guarded } else { Manner::Once };
         Self {
-            call: Cell::new(Some(Call::new(callback, arguments))),
+            call: CallSlot::new(Call::new(callback, arguments)),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
@@ -186,7 +186,7 @@ impl Handle {
         handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
         call.traverse(visit);
-        handle.call.set(Some(call));
+        handle.call.set(call);
     }
 
     /// Calls the callback in its context and lets go of it. Only `SystemExit` and `KeyboardInterrupt` come out; other exceptions go to the loop's
@@ -213,7 +213,7 @@ impl Handle {
             Ok(_) => Ok(()),
             Err(raised) => {
                 let exception = raised.take();
-                handle.call.set(Some(call));
+                handle.call.set(call);
                 handle.context.store(Some(context));
                 let reported = handle.core.report_failed_call(handle, &exception);
                 drop((handle.call.take(), handle.context.take()));
@@ -267,18 +267,15 @@ impl Handle {
 
     /// A copy of what is to be called.
     fn call(&self) -> Option<Call> {
-        let call = self.call.take();
+        let call = self.call.take()?;
         self.call.set(call.clone());
-        call
+        Some(call)
     }
 
     /// What is to be called.
     #[inline]
     pub(crate) fn callable(&self) -> Option<Object> {
-        let call = self.call.take();
-        let callable = call.as_ref().map(|call| call.callable().clone());
-        self.call.set(call);
-        callable
+        self.call.callable()
     }
 
     /// The first argument of what is to be called.

@@ -11,7 +11,8 @@ use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks}
 
 use crate::core::Core;
 use crate::ffi::{
-    CancelCount, Frame, Instance, Object, Raised, Result, Shared, State, TaskLayout, code_of, finally, line, system_thread,
+    CancelCount, Frame, Instance, Object, Raised, Result, Shared, State, TaskLayout, code_of, finally, line,
+    system_thread,
 };
 use crate::handle::Handle;
 use crate::known::names;
@@ -177,7 +178,9 @@ impl Recorder {
 
     /// Writes down that a timer was set, once there are many; nothing is known of those that only wake a task.
     pub(crate) fn timer_set(&self, core: &Core, handle: &Instance<Handle>, callback: &Object, seconds: f64) {
-        if core.timers.borrow().len() < MANY_TIMERS || code_of(callback).is_some_and(|code| self.kin(&code) == Kin::Inner) {
+        if core.timers.borrow().len() < MANY_TIMERS
+            || code_of(callback).is_some_and(|code| self.kin(&code) == Kin::Inner)
+        {
             return;
         }
         let (subject, place) = (handle.object().address() as u64, self.here());

@@ -362,14 +362,86 @@ pub fn site(place: &Place) -> Site {
 
 #[cfg(test)]
 mod tests {
+    use treadle_events::Owner;
+
     use super::*;
 
     fn run(events: &[(u64, Kind, u64)]) -> Run {
-        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100 });
+        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100, window: 10, flood: 3 });
         for (stamp, kind, subject) in events {
             run.apply(&Event { stamp: *stamp, subject: *subject, ..Event::new(*kind, 1) });
         }
         run
+    }
+
+    #[test]
+    fn notes_know_where_a_task_was_made_that_has_failed_or_was_thrown_away() {
+        let mut run = run(&[]);
+        let place = |line| Place { file: "app.py".to_owned(), line, function: "f".to_owned(), owner: Owner::Program };
+        run.learn_places(|places| places.extend([place(1), place(2)]));
+        for (subject, birth) in [(7, 1), (8, 2)] {
+            run.apply(&Event { subject, place: PlaceId(birth), ..Event::new(Kind::TaskBorn, 1) });
+        }
+        let failed = Outcome::Raised.number();
+        run.apply(&Event { subject: 7, small: failed, ..Event::new(Kind::TaskDone, 1) });
+        for (what, address) in [(What::ExceptionNeverRetrieved, 7), (What::TaskDestroyed, 8)] {
+            let (place, subject, details) = (None, String::new(), Vec::new());
+            run.hear(Note { stamp: 1, what, address, place, subject, details, size: 0 });
+            let birth = run.told(what).next().and_then(|told| told.birth.clone());
+            assert_eq!(birth, Some(place_of(&run, address)));
+        }
+        assert_eq!((run.tasks().len(), run.births()[&PlaceId(2)].alive), (0, 0));
+
+        fn place_of(run: &Run, address: u64) -> Place {
+            run.place(PlaceId(address as u32 - 6)).cloned().unwrap_or_else(|| panic!("it was learnt"))
+        }
+    }
+
+    #[test]
+    fn tasks_pile_up_if_there_are_more_in_each_window() {
+        let mut run = run(&[]);
+        for window in 1..=12 {
+            let subject = |number| window * 10 + number;
+            (0..5).for_each(|number| {
+                run.apply(&Event { stamp: window * 10, subject: subject(number), ..Event::new(Kind::TaskBorn, 1) });
+            });
+            run.tick(window * 10 + 9, Scale::nanoseconds());
+        }
+        let birth = &run.births()[&PlaceId::UNKNOWN];
+        assert!(birth.pile.is_growing(10, 50), "{birth:?}");
+        assert_eq!(birth.pile.flooded, Some(10));
+    }
+
+    #[test]
+    fn transports_that_nobody_has_closed_are_counted_where_they_were_opened() {
+        let transport = |kind, subject, place| Event { subject, place: PlaceId(place), ..Event::new(kind, 1) };
+        let mut run = run(&[]);
+        for (kind, subject, place) in [
+            (Kind::TransportMade, 1, 5),
+            (Kind::TransportMade, 2, 6),
+            (Kind::TransportMade, 3, 6),
+            (Kind::TransportLost, 1, 0),
+            (Kind::TransportLeft, 2, 0),
+            (Kind::LoopClosed, 0, 0),
+            (Kind::TransportLeft, 3, 0),
+        ] {
+            run.apply(&transport(kind, subject, place));
+        }
+        let left: Vec<_> = run.transports().left().iter().map(|(place, seen)| (place.0, seen.count)).collect();
+        assert_eq!((left, run.transports().count(), run.transports().most()), (vec![(6, 1)], 0, 3));
+    }
+
+    #[test]
+    fn timers_that_are_due_or_cancelled_or_whose_loop_is_closed_wait_no_more() {
+        let mut run = run(&[]);
+        let alive = |run: &Run| run.timers().piles()[&PlaceId::UNKNOWN].alive;
+        let timer = |kind, subject| Event { subject, ..Event::new(kind, 1) };
+        [1, 2, 3].into_iter().for_each(|subject| run.apply(&timer(Kind::TimerSet, subject)));
+        run.apply(&timer(Kind::TimerGone, 2));
+        run.apply(&timer(Kind::TimerGone, 9));
+        assert_eq!(alive(&run), 2);
+        run.apply(&timer(Kind::LoopClosed, 0));
+        assert_eq!(alive(&run), 0);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 """What the code around an instruction says: what becomes of a value, and who handles an exception.
 
-Suspended frames stand at an instruction. What was compiled behind it tells more than the source line, and is read only when
-something has gone wrong.
+Suspended frames stand at an instruction. What was compiled behind it tells more than the source line, and is read only
+when something has gone wrong.
 """
 
 import dis
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def _numbers(table: bytes) -> Iterator[int]:
 
 
 def handlers(code: CodeType, offset: int) -> Iterator[int]:
-    """Yield where an exception goes that is raised at an instruction: the handler, where that would raise it again, and so on."""
+    """Yield where an exception goes that is raised at an instruction: its handler, and who gets it from there."""
     table = list(regions(code))
     seen: set[int] = set()
     while True:
@@ -52,11 +53,13 @@ def handlers(code: CodeType, offset: int) -> Iterator[int]:
             yield found
 
 
+@lru_cache(1000)
 def handler(code: CodeType, offset: int) -> int | None:
     """Return the first handler that the program wrote for an exception raised at an instruction."""
     return next(handlers(code, offset), None)
 
 
+@lru_cache(1000)
 def has_cleanup(code: CodeType, offset: int) -> bool:
     """Return whether a ``finally`` or ``with`` stands around an instruction, as the innermost handler."""
     found = handler(code, offset)
@@ -72,6 +75,7 @@ def has_cleanup(code: CodeType, offset: int) -> bool:
     return False
 
 
+@lru_cache(1000)
 def line(code: CodeType, offset: int) -> int:
     """Return the line of an instruction, or of the next one that has a line."""
     for _start, end, number in code.co_lines():
@@ -80,6 +84,7 @@ def line(code: CodeType, offset: int) -> int:
     return code.co_firstlineno
 
 
+@lru_cache(1000)
 def is_dropped(code: CodeType, offset: int) -> bool:
     """Return whether the value of the ``await`` at which a frame is suspended is thrown away."""
     name = _name(code, offset)
@@ -102,6 +107,7 @@ def is_dropped(code: CodeType, offset: int) -> bool:
     return following[:1] == ["POP_TOP"]
 
 
+@lru_cache(1000)
 def is_in_loop(code: CodeType, offset: int) -> bool:
     """Return whether an instruction stands in a ``while`` or ``for``."""
     return any(
@@ -121,7 +127,7 @@ def _name(code: CodeType, offset: int) -> str:
 
 
 def calls(code: CodeType, name: str) -> Iterator[Place]:
-    """Yield the lines of a function, and of those in it, that call something of that name and do not await it at once."""
+    """Yield the lines of a function, and of those in it, that call something of a name and do not await it."""
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from calls(inner, name)

@@ -57,7 +57,7 @@ def parked(task: "asyncio.Task[Any]") -> places.Place | None:
 
 
 def is_held_by_frames(thing: object, tasks: "set[asyncio.Task[Any]]", most: int = 1000) -> bool:
-    """Return whether a task that waits has an object in a variable, or in a list or the like in one; also if there are too many to say."""
+    """Return whether a task that waits has an object in a variable, or in a list in one; also if they are too many."""
     if len(tasks) > most:
         return True
     for task in tasks:

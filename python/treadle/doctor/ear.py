@@ -9,6 +9,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from types import CodeType
 from typing import Any
 
 from treadle import _native
@@ -21,6 +23,12 @@ _PATIENCE = 1.0
 _LOOKS = 60
 
 _Task = asyncio.Task[Any]
+
+# What a `gather` runs when one of its tasks has ended, and where in its closure there is what it knows.
+gathered: CodeType = next(
+    one for one in asyncio.gather.__code__.co_consts if isinstance(one, CodeType) and one.co_name == "_done_callback"
+)
+_CELLS = [gathered.co_freevars.index(name) for name in ("children", "outer", "return_exceptions")]
 _Look = Callable[[], bool]
 
 
@@ -28,9 +36,11 @@ class Ear:
     """Who the loop tells. A method returns nothing; exceptions are dropped by who calls."""
 
     def __init__(self) -> None:
+        """Nothing was told yet."""
         self._later: dict[int, deque[tuple[float, int, _Look]]] = {}
         self._coming: dict[int, list[tuple[weakref.ref[Any], Any, int]]] = {}
         self._told: set[int] = set()
+        self._gather: tuple[weakref.ref[Any] | None, bool] = None, False
         self._ends = ends.Ends()
 
     # Of a task that was cancelled.
@@ -84,44 +94,52 @@ class Ear:
 
     def task_failed(self, event_loop: asyncio.AbstractEventLoop, task: _Task) -> None:
         """Look later whether anybody has seen the exception of a task."""
-        exception = getattr(task, "_exception", None)
-        if exception is None or isinstance(exception, (SystemExit, KeyboardInterrupt)):
-            return
-        place, name, known = places.of_exception(exception), places.class_name(exception), weakref.ref(task)
-        self._ends.task_failed(event_loop, task)
-        del task, exception
+        if len(self._later.get(id(event_loop), ())) < _WAITING:
+            self._look_later(event_loop, partial(self._look_at_failed, event_loop, weakref.ref(task)))
 
-        def look() -> bool:
-            task = known()
-            if task is None or not _is_unseen(task):
-                return False
-            if event_loop_is_running(event_loop) and chains.is_held_by_frames(task, asyncio.all_tasks(event_loop)):
-                return True
-            if id(task) not in self._told:
-                self._remember(task)
-                self._tell_task("exception-unseen", task, place, [name])
+    def _look_at_failed(self, event_loop: asyncio.AbstractEventLoop, known: "weakref.ref[_Task]") -> bool:
+        """Tell of a task whose exception nobody has seen; return whether to look again."""
+        task: Any = known()
+        if task is None or not _is_unseen(task) or id(task) in self._told:
             return False
-
-        self._look_later(event_loop, look)
+        if isinstance(task._exception, (SystemExit, KeyboardInterrupt)):
+            return False
+        if event_loop_is_running(event_loop) and chains.is_held_by_frames(task, asyncio.all_tasks(event_loop)):
+            return True
+        self._remember(task)
+        place, name = places.of_exception(task._exception), places.class_name(task._exception)
+        self._tell_task("exception-unseen", task, place, [name])
+        return False
 
     def gathered(self, handle: asyncio.Handle) -> None:
         """Look at a failure that a ``gather`` is about to be told of."""
         callback: Any = handle._callback  # type: ignore[attr-defined]
-        task: Any = handle._args[0]  # type: ignore[attr-defined]
+        task: Any = handle._args[0]
         if task.cancelled() or _cancelling(task):
             return
-        cells = dict(zip(callback.__code__.co_freevars, callback.__closure__, strict=True))
-        outer, collects, children = (cells[name].cell_contents for name in ("outer", "return_exceptions", "children"))
+        children, outer, collects = (callback.__closure__[at].cell_contents for at in _CELLS)
         exception = task._exception
-        place, name = places.of_exception(exception), places.class_name(exception)
         if outer is None:
             return
         if not collects:
             first = getattr(outer, "_exception", None) if outer.done() else None
-            if first is not None and not (type(first) is type(exception) and places.of_exception(first) == place):
-                self._tell_task("exception-in-gather", task, place, [name])
-        elif not outer.done() and not any(_cancelling(child) for child in children) and _is_result_dropped(outer):
-            self._tell_task("exception-in-results", task, place, [name])
+            if first is None or first is exception:
+                return
+            place = places.of_exception(exception)
+            if type(first) is not type(exception) or places.of_exception(first) != place:
+                self._tell_task("exception-in-gather", task, place, [places.class_name(exception)])
+        elif not outer.done() and self._is_lost(outer, children):
+            self._tell_task(
+                "exception-in-results", task, places.of_exception(exception), [places.class_name(exception)]
+            )
+
+    def _is_lost(self, outer: Any, children: list[Any]) -> bool:
+        """Return whether nobody will look at the results of a ``gather``; remembered for the tasks that fail next."""
+        known, answer = self._gather
+        if known is None or known() is not outer:
+            answer = _is_result_dropped(outer) and not any(_cancelling(child) for child in children)
+            self._gather = weakref.ref(outer), answer
+        return answer
 
     def unretrieved(self, task: Any, exception: BaseException) -> None:
         """Tell of a task or future that was thrown away with an exception."""
@@ -209,10 +227,11 @@ def _is_undelivered(task: Any) -> bool:
     return bool(getattr(task, "_must_cancel", False)) or (waiter is not None and waiter.cancelled())
 
 
-def _swallower(
-    chain: list[tuple["weakref.ref[Any]", Any, int]], *, ended: bool = False
-) -> places.Place | None:
-    """Return the handler that has ended a cancellation: of the innermost coroutine that is still there; None if it is not the program's."""
+def _swallower(chain: list[tuple["weakref.ref[Any]", Any, int]], *, ended: bool = False) -> places.Place | None:
+    """Return the handler that has ended a cancellation: that of the innermost coroutine that is still there.
+
+    None if it is not the program's.
+    """
     for known, code, offset in reversed(chain):
         inner = known()
         if not ended and (inner is None or chains.frame_of(inner) is None):
@@ -241,10 +260,8 @@ def _is_result_dropped(outer: Any) -> bool:
     waiting = [getattr(callback, "__self__", None) for callback, _ in getattr(outer, "_callbacks", None) or ()]
     if len(waiting) != 1 or not isinstance(waiting[0], asyncio.Task) or waiting[0].cancelling():
         return False
-    inner = None
-    for inner in chains.suspended(waiting[0]):
-        pass
-    frame = chains.frame_of(inner) if inner is not None else None
+    chain = list(chains.suspended(waiting[0]))
+    frame = chains.frame_of(chain[-1]) if chain else None
     if frame is None or places.owner(frame.f_code.co_filename) is not None:
         return False
     return bytecode.is_dropped(frame.f_code, frame.f_lasti)

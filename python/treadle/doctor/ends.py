@@ -1,14 +1,14 @@
 """Tasks that the end of a program ends.
 
 When the main coroutine is done, :func:`asyncio.run` cancels what is left. For a heartbeat, a server, a worker at its
-queue that is right. What surely is not: a task that was started and has not made a single step, so that nothing was done of
-what it was started for. What probably is not: one that nobody holds and that was in the middle of something finite.
+queue that is right. What surely is not: a task that was started and has not made a single step, so that nothing of what
+it was started for is done. What probably is not: one that nobody holds, in the middle of something finite.
 """
 
 import asyncio
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterator
 from types import CoroutineType, FrameType
 from typing import Any, NamedTuple
 
@@ -31,10 +31,8 @@ class Ends:
     """What is left over in loops that have stopped."""
 
     def __init__(self) -> None:
+        """Nothing is left over yet."""
         self._left: dict[int, list[_Left]] = {}
-
-    def task_failed(self, event_loop: asyncio.AbstractEventLoop, task: Any) -> None:
-        """Nothing yet: failures of the main coroutine are seen when the loop stops."""
 
     def loop_stopped(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Remember the tasks whose end would be a loss, if the main coroutine has ended well."""
@@ -81,7 +79,7 @@ def _main(frame: FrameType | None) -> Any:
     return None
 
 
-def _losses(tasks: "Iterable[asyncio.Task[Any]]", main: object) -> "Iterable[_Left]":
+def _losses(tasks: "set[asyncio.Task[Any]]", main: object) -> Iterator[_Left]:
     nothing = object()
     for task in [task for task in tasks if task is not main]:
         coroutine = task.get_coro()
@@ -91,7 +89,7 @@ def _losses(tasks: "Iterable[asyncio.Task[Any]]", main: object) -> "Iterable[_Le
             continue
         if _is_new(coroutine):
             yield _Left(weakref.ref(task), "task-never-began")
-        elif _is_finite(task) and sys.getrefcount(task) - sys.getrefcount(nothing) <= 3:  # noqa: PLR2004 - see `_is_finite`
+        elif _is_finite(task) and sys.getrefcount(task) - sys.getrefcount(nothing) <= 3:
             yield _Left(weakref.ref(task), "task-cut-off")
 
 
@@ -101,9 +99,10 @@ def _is_new(coroutine: "CoroutineType[Any, Any, Any]") -> bool:
 
 
 def _is_finite(task: "asyncio.Task[Any]") -> bool:
-    """Return whether a task sleeps or waits for a thread, and no loop of the program's or a package's stands around that.
+    """Return whether a task sleeps or waits for a thread, and no ``while`` or ``for`` of the program's is around that.
 
-    Such a task is held by the set and the list that it is in here, and by what it waits for; whoever else holds it knows of it.
+    Such a task is held by the set and the list that it is in here, and by what it waits for; whoever else holds it
+    knows of it.
     """
     leaf = None
     for inner in chains.suspended(task):

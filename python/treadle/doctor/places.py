@@ -38,7 +38,7 @@ def of_code(code: CodeType, line: int) -> Place:
 
 
 def of_frames(frame: FrameType | None, depth: int = 16) -> Place | None:
-    """Return the line of the program that is executed: the innermost that is not Python's own, None if there is none."""
+    """Return the line that is executed: the innermost that is not Python's own, None if there is none."""
     for _ in range(depth):
         if frame is None:
             return None
@@ -54,7 +54,7 @@ def above(frame: FrameType) -> FrameType | None:
 
 
 def of_exception(exception: BaseException) -> Place | None:
-    """Return the line at which an exception left the program's code: the innermost one that is the program's own, else a package's."""
+    """Return the line at which an exception left the program's code: the innermost of its own, else of a package."""
     found: Place | None = None
     for code, line in _traceback(exception.__traceback__):
         package = owner(code.co_filename)
@@ -74,4 +74,6 @@ def _traceback(traceback: TracebackType | None) -> Iterator[tuple[CodeType, int]
 def class_name(thing: object) -> str:
     """Return the name of an object's class, as the program writes it."""
     kind = type(thing)
-    return kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+    )

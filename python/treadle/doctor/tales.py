@@ -1,25 +1,26 @@
-"""What Python says of a program's mistakes, told to the doctor: by its warnings, and by the exception handlers of loops.
+"""What Python says of a program's mistakes, by its warnings and by the exception handlers of loops.
 
 What the program and its user see stays as it is: warnings name the same line, with the same words, or stay unseen.
 """
 
 import asyncio
+import contextlib
 import gc
 import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
-from types import AsyncGeneratorType, CodeType, FrameType, FunctionType
+from collections.abc import Callable, Iterator
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, FunctionType
 from typing import Any
 
 from treadle import _native
 from treadle.doctor import bytecode, places
-from treadle.doctor.ear import Ear
+from treadle.doctor.ear import Ear, gathered
 from treadle.loop import EventLoop
 
 _warnings: Any = warnings
-_Coroutine = Coroutine[Any, Any, Any]
+_Coroutine = CoroutineType[Any, Any, Any]
 
 # For how long Python notes where coroutines are made, once one was thrown away of which that is not known.
 _MINUTE = 60.0
@@ -33,7 +34,7 @@ def listen(examples: list[Any]) -> None:
     """Hear of what goes wrong; ``examples`` are new tasks that were cancelled never, once and twice."""
     global ear, original  # noqa: PLW0603 - there is one doctor in a process
     ear = Ear()
-    _native.listen(ear, examples, _gathered())
+    _native.listen(ear, examples, gathered)
     original = _warnings._warn_unawaited_coroutine
     _warnings._warn_unawaited_coroutine = _native.unawaited
     _warnings.filters.insert(0, _FILTER)
@@ -58,17 +59,11 @@ def stop_listening() -> None:
             delattr(_class, name)
 
 
-def _gathered() -> CodeType:
-    """Return the code that ``asyncio.gather`` runs when one of its tasks has ended."""
-    constants = asyncio.gather.__code__.co_consts
-    return next(one for one in constants if isinstance(one, CodeType) and one.co_name == "_done_callback")
-
-
 # Coroutines that are thrown away.
 
 
 class _Origins:
-    """Python's notes of where coroutines are made: they cost something each time, so they are made for a minute only."""
+    """Python's notes of where coroutines are made. They cost something each time, so they are made for a minute."""
 
     def __init__(self) -> None:
         self.until: float | None = None
@@ -87,7 +82,7 @@ class _Origins:
                 sys.set_coroutine_origin_tracking_depth(0)
 
     def end_in_time(self) -> None:
-        """The same, when the minute is over."""
+        """Make none any more when the minute is over."""
         if self.until is not None and time.monotonic() > self.until:
             self.end()
 
@@ -127,9 +122,7 @@ def _birth(coroutine: Any, frame: FrameType | None) -> tuple[places.Place, bool]
     if frames and bytecode.drops_a_call(frames[0].f_code, frames[0].f_lasti) and _names(frames[0].f_code, name):
         return places.of_code(frames[0].f_code, frames[0].f_lineno or 0), True
     for codes in ([frame.f_code for frame in frames] + list(_running()), _module(coroutine.cr_frame.f_globals)):
-        found = {
-            place for one in codes if places.owner(one.co_filename) is None for place in bytecode.calls(one, name)
-        }
+        found = {place for one in codes if places.owner(one.co_filename) is None for place in bytecode.calls(one, name)}
         if found:
             return (found.pop(), True) if len(found) == 1 else (places.of_code(code, code.co_firstlineno), False)
     return places.of_code(code, code.co_firstlineno), False
@@ -206,10 +199,8 @@ def _tell_unclosed(name: str, frame: FrameType | None) -> None:
 
 def call_exception_handler(self: Any, context: dict[str, Any]) -> None:
     """Hear what a loop is told, and go on as it would."""
-    try:
+    with contextlib.suppress(Exception):
         _hear(self, context)
-    except Exception:  # noqa: BLE001, S110 - the doctor's faults are not the program's
-        pass
     super(_class, self).call_exception_handler(context)
 
 
@@ -225,20 +216,16 @@ def _hear(event_loop: Any, context: dict[str, Any]) -> None:
 
 def _asyncgen_finalizer_hook(self: Any, agen: AsyncGeneratorType[Any, Any]) -> None:
     """Hear of a generator that was left, and go on as the loop would."""
-    try:
+    with contextlib.suppress(Exception):
         _tell_generator(agen, places.of_frames(sys._getframe(1)) if gc.get_count()[0] >= _FEW else None)
-    except Exception:  # noqa: BLE001, S110 - the doctor's faults are not the program's
-        pass
     super(_class, self)._asyncgen_finalizer_hook(agen)
 
 
 def shutdown_asyncgens(self: Any) -> Any:
     """Hear of the generators that are left at the end, and go on as the loop would."""
-    try:
+    with contextlib.suppress(Exception):
         for agen in list(self._asyncgens):
             _tell_generator(agen, None)
-    except Exception:  # noqa: BLE001, S110 - the doctor's faults are not the program's
-        pass
     return super(_class, self).shutdown_asyncgens()
 
 

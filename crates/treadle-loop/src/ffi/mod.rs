@@ -49,7 +49,7 @@ pub(crate) use error::{Kind, Raised, Result, finally};
 pub(crate) use free_list::FreeList;
 pub(crate) use layout::{Nothing, Plain, TransportHead, Weak, WeakAndDict};
 pub(crate) use object::{Object, Slot, Visit};
-pub(crate) use pending::Call;
+pub(crate) use pending::{Call, CallSlot};
 pub(crate) use shared::Shared;
 pub(crate) use spec::{Comparison, Spec, Step};
 pub(crate) use task::{CancelCount, State, TaskLayout};

@@ -55,7 +55,7 @@ impl TaskLayout {
             return (!task.is_null()).then(|| unsafe { Object::from_borrowed(task) });
         }
         let receiver = builtin_receiver(callback)?;
-        receiver.is_of(&self.task).then_some(receiver)
+        (receiver.has_type(&self.task) || receiver.is_of(&self.task)).then_some(receiver)
     }
 
     /// Whether a task is pending, without asking it; nothing if that cannot be seen.

@@ -18,10 +18,14 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         if site.path.is_empty() || !pile.is_growing(WINDOWS, COUNT) {
             continue;
         }
-        let message = format!("timers that `{}` sets pile up: they are far away and nobody cancels them", site.function);
+        let message =
+            format!("timers that `{}` sets pile up: they are far away and nobody cancels them", site.function);
         let sighting = Sighting::new(&LEAKED_TIMER.about, site, scale.time(pile.empty), message)
             .seen(pile.alive, scale.time(run.now()))
-            .evidence(format!("{} wait, {} were set in the last windows, {} have ended", pile.alive, pile.since.born, pile.since.ended))
+            .evidence(format!(
+                "{} wait, {} were set in the last windows, {} have ended",
+                pile.alive, pile.since.born, pile.since.ended
+            ))
             .help("keep the handle and `handle.cancel()` it when what it was for is done")
             .suspected();
         sightings.push(sighting);

@@ -18,7 +18,12 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         sightings.push(sighting(run, told, "is lost: `gather` has raised another one before", GROUP));
     }
     for told in run.told(What::ExceptionInResults) {
-        sightings.push(sighting(run, told, "is lost: it is among the results of a `gather` that are thrown away", RESULTS));
+        sightings.push(sighting(
+            run,
+            told,
+            "is lost: it is among the results of a `gather` that are thrown away",
+            RESULTS,
+        ));
     }
 }
 

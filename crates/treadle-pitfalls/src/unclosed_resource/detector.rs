@@ -29,9 +29,10 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         } else {
             format!("a `{name}` is thrown away here and was not closed")
         };
-        let sighting = Sighting::new(&UNCLOSED_RESOURCE.about, treadle_run::site(place), scale.time(told.note.stamp), message)
-            .seen(told.count, scale.time(told.last))
-            .help("open it in a `with`, or `close()` it in a `finally`");
+        let sighting =
+            Sighting::new(&UNCLOSED_RESOURCE.about, treadle_run::site(place), scale.time(told.note.stamp), message)
+                .seen(told.count, scale.time(told.last))
+                .help("open it in a `with`, or `close()` it in a `finally`");
         sightings.push(sighting);
     }
 }
