@@ -6,6 +6,7 @@ it was started for is done. What probably is not: one that nobody holds, in the 
 """
 
 import asyncio
+import gc
 import sys
 import weakref
 from collections.abc import Iterator
@@ -89,8 +90,13 @@ def _losses(tasks: "set[asyncio.Task[Any]]", main: object) -> Iterator[_Left]:
             continue
         if _is_new(coroutine):
             yield _Left(weakref.ref(task), "task-never-began")
-        elif _is_finite(task) and sys.getrefcount(task) - sys.getrefcount(nothing) <= 3:
+        elif _is_finite(task) and sys.getrefcount(task) - sys.getrefcount(nothing) <= 3 + _waiter_holds(task):
             yield _Left(weakref.ref(task), "task-cut-off")
+
+
+def _waiter_holds(task: Any) -> bool:
+    """Return whether what a task waits for knows it, beside calling it: so from Python 3.14 on."""
+    return any(one is task for one in gc.get_referents(task._fut_waiter))
 
 
 def _is_new(coroutine: "CoroutineType[Any, Any, Any]") -> bool:

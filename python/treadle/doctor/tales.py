@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 from treadle import _native
 from treadle.doctor import bytecode, places
@@ -20,7 +20,7 @@ from treadle.doctor.ear import Ear, gathered
 from treadle.loop import EventLoop
 
 _warnings: Any = warnings
-_Coroutine = CoroutineType[Any, Any, Any]
+_Coroutine: TypeAlias = "CoroutineType[Any, Any, Any]"
 
 # For how long Python notes where coroutines are made, once one was thrown away of which that is not known.
 _MINUTE = 60.0

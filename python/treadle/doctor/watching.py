@@ -48,24 +48,26 @@ def _examples() -> list[Any]:
     pending, cancelled, finished = (asyncio.Future[None](loop=stage) for _ in range(3))
     cancelled.cancel()
     finished.set_result(None)
+    return [pending, cancelled, finished, _task(stage), stage.scheduled.pop()]
+
+
+def _task(stage: Any) -> Any:
+    """Return a new task that nobody complains of when it is thrown away."""
     # With a name, or the program's tasks would be numbered from another number on.
-    task = asyncio.Task(_nothing(), loop=stage, name="treadle")
-    first_step = stage.scheduled.pop()
-    # It runs to its end, so that nobody complains of it.
-    first_step()
-    return [pending, cancelled, finished, task, first_step]
+    task: Any = asyncio.Task(_nothing(), loop=stage, name="treadle")
+    task.get_coro().close()
+    task._log_destroy_pending = False
+    return task
 
 
 def _listen() -> None:
-    """Show tasks that were cancelled never, once and twice to who listens, and end them."""
+    """Show tasks that were cancelled never, once and twice to who listens."""
     stage: Any = _Stage()
-    tasks = [asyncio.Task(_nothing(), loop=stage, name="treadle") for _ in range(3)]
+    tasks = [_task(stage) for _ in range(3)]
     for times, task in enumerate(tasks):
         for _ in range(times):
             task.cancel()
     tales.listen(tasks)
-    for first_step in stage.scheduled:
-        first_step()
 
 
 def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1, window: float = 5.0) -> None:
