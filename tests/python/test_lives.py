@@ -333,6 +333,23 @@ def test_generator_that_somebody_keeps_is_told_at_the_end(tmp_path: Path) -> Non
     assert ended.out == "disconnect\n"
 
 
+def test_child_process_has_no_doctor(tmp_path: Path) -> None:
+    program = """
+        import os, warnings
+        async def store(): pass
+        async def main():
+            store()
+        child = os.fork()
+        if child == 0:
+            print(warnings._warn_unawaited_coroutine.__module__.removeprefix("_py_"), flush=True)
+            asyncio.run(main())
+            os._exit(0)
+        os.waitpid(child, 0)
+    """
+    ended = run(program, tmp_path)
+    assert (ended.found, ended.out) == ([], "warnings\n")
+
+
 def test_nothing_is_kept_alive(tmp_path: Path) -> None:
     program = """
         import gc, weakref

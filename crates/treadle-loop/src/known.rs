@@ -34,6 +34,7 @@ names! {
     __get__
     _accept_failed
     _adopt_streams
+    _app_protocol
     _asyncio_future_blocking
     _attach
     _begin

@@ -96,15 +96,22 @@ pub(crate) fn stopped(core: &Core) -> Result<()> {
 
 /// Writes down that the loop is closed, and which transports are open all the same.
 pub(crate) fn close(core: &Core) {
-    let Some(recorder) = core.recorder() else { return };
+    if core.recorder().is_none() {
+        return;
+    }
     let told = teller(core).map_or(Ok(()), |teller| teller.loop_changed(core, &names().loop_closed));
     told.unwrap_or_else(Raised::forget);
-    let open: Vec<u64> = {
+    let open: Vec<(Object, Option<Object>)> = {
         let sources = core.sources.borrow();
-        sources.iter().filter_map(|(_, source)| source.open_transport()).map(|open| open.address() as u64).collect()
+        let endpoints = sources.iter().filter_map(|(_, source)| source.endpoint());
+        let open = endpoints.filter(|(_, endpoint)| !endpoint.is_closing.get());
+        open.map(|(transport, endpoint)| (transport.clone(), endpoint.protocol.load())).collect()
     };
-    for subject in open {
-        recorder.write(core, Kind::TransportLeft, |event| Event { subject, ..event });
+    for (transport, protocol) in open {
+        // One that carries TLS stays open until the peer has taken leave, however early it was closed.
+        if !protocol.is_some_and(|protocol| protocol.has_attribute(&names()._app_protocol)) {
+            left(core, &transport);
+        }
     }
     mark(core, Kind::LoopClosed, 0);
 }

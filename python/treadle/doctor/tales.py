@@ -6,6 +6,7 @@ What the program and its user see stays as it is: warnings name the same line, w
 import asyncio
 import contextlib
 import gc
+import os
 import re
 import sys
 import time
@@ -44,10 +45,16 @@ def listen(examples: list[Any]) -> None:
 
 def stop_listening() -> None:
     """Hear of it no more; what somebody else has put in our place meanwhile stays."""
+    if ear is not None:
+        ear.finish()
+        _forget()
+
+
+def _forget() -> None:
+    """Hear of it no more, and say nothing: so in a child process, in which there is no doctor."""
     global ear  # noqa: PLW0603 - as above
     if ear is None:
         return
-    ear.finish()
     ear = None
     _origins.end()
     if _warnings._warn_unawaited_coroutine is _native.unawaited:
@@ -57,6 +64,9 @@ def stop_listening() -> None:
     for name, function in _METHODS.items():
         if vars(_class).get(name) is function:
             delattr(_class, name)
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 # Coroutines that are thrown away.

@@ -119,13 +119,17 @@ fn builtin_receiver(callback: &Object) -> Option<Object> {
 /// Eight bytes of an object, within its size.
 #[inline]
 fn word(object: &Object, place: usize) -> usize {
-    // SAFETY: within the object, as the callers have seen, which is alive (L1).
-    unsafe { object.pointer().byte_add(place).cast::<usize>().read_unaligned() }
+    // SAFETY: within the object, as the callers have seen.
+    let word = unsafe { object.pointer().byte_add(place) };
+    // SAFETY: as above; the object is alive (L1).
+    unsafe { word.cast::<usize>().read_unaligned() }
 }
 
 /// Four bytes of an object, within its size.
 #[inline]
 fn number(object: &Object, place: usize) -> u32 {
-    // SAFETY: within the object, as the callers have seen, which is alive (L1).
-    unsafe { object.pointer().byte_add(place).cast::<u32>().read_unaligned() }
+    // SAFETY: within the object, as the callers have seen.
+    let number = unsafe { object.pointer().byte_add(place) };
+    // SAFETY: as above; the object is alive (L1).
+    unsafe { number.cast::<u32>().read_unaligned() }
 }
