@@ -239,7 +239,7 @@ impl Instance<Loop> {
         self.core.schedule(handle.clone(), when.seconds);
         if let Some(recorder) = self.core.recorder() {
             watch::check_thread(&self.core);
-            recorder.timer_set(&self.core, &handle, callback, when.seconds - Core::time());
+            recorder.timer_set(&self.core, &handle, callback, when.seconds);
         }
         Ok(handle.into_object())
     }

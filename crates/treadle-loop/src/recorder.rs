@@ -177,14 +177,14 @@ impl Recorder {
     }
 
     /// Writes down that a timer was set, once there are many; nothing is known of those that only wake a task.
-    pub(crate) fn timer_set(&self, core: &Core, handle: &Instance<Handle>, callback: &Object, seconds: f64) {
+    pub(crate) fn timer_set(&self, core: &Core, handle: &Instance<Handle>, callback: &Object, when: f64) {
         if core.timers.borrow().len() < MANY_TIMERS
             || code_of(callback).is_some_and(|code| self.kin(&code) == Kin::Inner)
         {
             return;
         }
         let (subject, place) = (handle.object().address() as u64, self.here());
-        let value = (seconds.max(0.0) * 1e9) as u64;
+        let value = ((when - Core::time()).max(0.0) * 1e9) as u64;
         handle.set_recorded();
         self.write(core, Kind::TimerSet, |event| Event { subject, place, value, ..event });
     }
