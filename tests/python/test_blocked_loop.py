@@ -21,7 +21,7 @@ query = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}
 """
 
 TAIL = """
-treadle.doctor.watch(output="silent")
+treadle.doctor.watch(output="silent", settings=False)
 asyncio.run(main())
 print(json.dumps(treadle.doctor.findings()))
 """

@@ -19,7 +19,8 @@ WATCHED = """
 import runpy, sys, treadle.doctor
 treadle.install()
 with open(sys.argv[1], "wb", 0) as words:
-    treadle.doctor.watch(output="json", to=words.fileno(), settings=False)
+    # What piles up does so within a second.
+    treadle.doctor.watch(output="json", to=words.fileno(), thresholds={"window": "100ms"}, settings=False)
 sys.argv[:] = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

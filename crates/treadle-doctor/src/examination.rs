@@ -1,6 +1,6 @@
 //! One process under examination: its tape, the tables made of it, and what was found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use treadle_events::{Note, Place, PlaceId, Reader, Tape, ticks};
@@ -22,6 +22,8 @@ type Key = (&'static str, Site, String);
 pub struct Examination {
     reader: Reader,
     run: Run,
+    /// Not taken in yet: what was written before comes first.
+    notes: VecDeque<Note>,
     /// In the order in which they were first seen.
     found: Vec<Sighting>,
     /// Where they are there; nothing for what is allowed.
@@ -33,15 +35,21 @@ impl Examination {
     /// Nothing was looked at yet.
     pub fn new(reader: Reader, thresholds: Thresholds, allowed: Allowed) -> Self {
         let run = Run::new(reader.tape().scale(), thresholds);
-        Self { reader, run, found: Vec::new(), known: HashMap::new(), allowed }
+        let notes = VecDeque::new();
+        Self { reader, run, notes, found: Vec::new(), known: HashMap::new(), allowed }
     }
 
     /// Takes in what the process has written since the last time.
     pub fn read(&mut self) {
         loop {
-            let Self { reader, run, .. } = self;
+            let Self { reader, run, notes, .. } = self;
             run.learn_places(|places| reader.read_places(places));
-            let lost = reader.read(BATCH, |event| run.apply(event));
+            let lost = reader.read(BATCH, |event| {
+                while let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp) {
+                    run.hear(note);
+                }
+                run.apply(event);
+            });
             if lost > 0 {
                 run.lose(lost);
             }
@@ -49,6 +57,7 @@ impl Examination {
                 break;
             }
         }
+        self.notes.drain(..).for_each(|note| self.run.hear(note));
         self.run.tick(ticks(), self.reader.tape().scale());
     }
 
@@ -64,7 +73,7 @@ impl Examination {
 
     /// Takes in what it told in words.
     pub fn hear(&mut self, note: Note) {
-        self.run.hear(note);
+        self.notes.push_back(note);
     }
 
     /// Takes in what was seen of a callback that takes too long.

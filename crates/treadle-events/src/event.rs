@@ -102,6 +102,10 @@ kinds! {
     /// A task that was looked at has, in its step, seen to it that it goes on at once. `subject`: the task. `place`: where it waits, now and then.
     /// `value`: for how many steps the look stands.
     SelfWoken = 30,
+    /// A loop is used from another thread than the one it runs in. `place`: where. `value`: the system's number of that thread.
+    CrossThread = 50,
+    /// A transport that nobody has closed was collected, or its loop was closed. `subject`: the transport.
+    TransportLeft = 51,
 }
 
 /// How a task ended.

@@ -24,20 +24,47 @@ pub struct Note {
 /// What a note may be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum What {
-    /// A coroutine was thrown away before it ran.
-    NeverAwaited,
+    /// A task has answered a cancellation with a result.
+    CancelAnswered,
+    /// A task goes on after a cancellation that it was told of.
+    CancelSwallowed,
+    /// A task of a `gather` fails after the first failure was raised.
+    ExceptionInGather,
+    /// An exception is among the results of a `gather`, which are thrown away.
+    ExceptionInResults,
     /// A task or future was thrown away with an exception that nobody has seen.
     ExceptionNeverRetrieved,
+    /// Nobody has looked at a task's exception, though somebody still holds the task.
+    ExceptionUnseen,
+    /// A generator with something left to do was left.
+    GeneratorLeft,
+    /// A coroutine was thrown away before it ran.
+    NeverAwaited,
+    /// Something that is to be closed was thrown away open.
+    ResourceUnclosed,
+    /// The program's end has ended a task that nobody held in the middle of its work.
+    TaskCutOff,
     /// A task was thrown away before it had ended.
     TaskDestroyed,
+    /// The program ended before a task had made its first step.
+    TaskNeverBegan,
 }
 
 impl What {
     /// All, with the words in which the process tells of them.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("never-awaited", Self::NeverAwaited),
+    pub const ALL: [(&'static str, Self); 12] = [
+        ("cancel-answered", Self::CancelAnswered),
+        ("cancel-swallowed", Self::CancelSwallowed),
+        ("exception-in-gather", Self::ExceptionInGather),
+        ("exception-in-results", Self::ExceptionInResults),
         ("exception-never-retrieved", Self::ExceptionNeverRetrieved),
+        ("exception-unseen", Self::ExceptionUnseen),
+        ("generator-left", Self::GeneratorLeft),
+        ("never-awaited", Self::NeverAwaited),
+        ("resource-unclosed", Self::ResourceUnclosed),
+        ("task-cut-off", Self::TaskCutOff),
         ("task-destroyed", Self::TaskDestroyed),
+        ("task-never-began", Self::TaskNeverBegan),
     ];
 
     /// What a word stands for.

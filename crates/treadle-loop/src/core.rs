@@ -67,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) is_in_turns: Cell<bool>,
     /// In debug mode, or recorded.
     is_watched: Cell<bool>,
+    /// When the Python half of the doctor wants to look at something, by the system's clock; the highest number if it does not.
+    pub(crate) inspection: Cell<u64>,
     /// In a poll that may block, or about to be.
     pub(crate) sleeping: Cell<bool>,
     /// The native thread identifier that Python gives the thread in which the loop runs.
@@ -104,6 +106,7 @@ impl Core {
             number: Cell::new(0),
             is_in_turns: Cell::new(false),
             is_watched: Cell::new(false),
+            inspection: Cell::new(u64::MAX),
             sleeping: Cell::new(false),
             thread: Cell::new(None),
             gate: Slot::default(),
@@ -279,7 +282,7 @@ impl Core {
         let removed = timers.compact(|handle| handle.is_cancelled());
         drop(timers);
         for handle in removed {
-            handle.set_unscheduled();
+            Handle::set_unscheduled(&handle);
         }
     }
 
@@ -338,7 +341,7 @@ impl Core {
     /// Gives up all that waits, and the descriptors.
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
-            watch::mark(self, treadle_events::Kind::LoopClosed, 0);
+            watch::close(self);
         }
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();

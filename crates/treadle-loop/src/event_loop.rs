@@ -11,7 +11,7 @@ use crate::ffi::{Args, Class, Instance, Kind, Nothing, Object, Plain, Raised, Re
 use crate::handle::{self, Due, Handle};
 use crate::known::{known, names};
 use crate::source::Source;
-use crate::{datagram, jobs, pipe, readiness, sock, stream, turn};
+use crate::{datagram, jobs, pipe, readiness, sock, stream, turn, watch};
 
 /// The value of a loop's object.
 pub(crate) struct Loop {
@@ -62,6 +62,9 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         let (callback, rest, context) = handle::parse(arguments, "call_soon", 0)?;
         this.core.check_open()?;
         let handle = Handle::create(&this.core, &callback[0], rest, context, None)?;
+        if this.core.is_watched() {
+            watch::check_thread(&this.core);
+        }
         this.enqueue(handle, &callback[0], "call_soon").map(Instance::into_object)
     })
     .method(c"call_soon_threadsafe", |this, arguments| {
@@ -252,6 +255,10 @@ impl Instance<Loop> {
             self.check_in_debug_mode(&handle, callback, function)?;
         }
         self.core.schedule(handle.clone(), when.seconds);
+        if let Some(recorder) = self.core.recorder() {
+            watch::check_thread(&self.core);
+            recorder.timer_set(&self.core, &handle, callback, when.seconds);
+        }
         Ok(handle.into_object())
     }
 
@@ -284,7 +291,7 @@ fn own_keywords(this: &Instance<Loop>) -> Result<Object> {
 fn create_task(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let task = new_task(this, arguments)?;
     if let Some(recorder) = this.core.recorder() {
-        recorder.task_born(&this.core, &task, arguments.positional().first());
+        recorder.task_born(&this.core, &task, arguments.positional().first())?;
     }
     Ok(task)
 }

@@ -9,11 +9,12 @@ use std::rc::Rc;
 
 use crate::core::Core;
 use crate::ffi::{
-    Args, Call, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot, Spec, Type,
-    Visit, Weak,
+    Args, Call, CallSlot, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot,
+    Spec, Type, Visit, Weak,
 };
 use crate::guard::Guard;
 use crate::known::{known, names};
+use crate::watch;
 
 /// What a handle is for, which its class says too.
 enum Role {
@@ -37,12 +38,14 @@ enum Manner {
 
 /// The state of a handle of any class.
 pub(crate) struct Handle {
-    call: Cell<Option<Call>>,
+    call: CallSlot,
     context: Slot,
     cancelled: Cell<bool>,
     /// In the heap of timers.
     scheduled: Cell<bool>,
     manner: Cell<Manner>,
+    /// The doctor knows of this timer, and is to know of its end.
+    recorded: Cell<bool>,
     role: Role,
     core: Rc<Core>,
     /// In debug mode only.
@@ -133,11 +136,12 @@ impl Handle {
     fn new(core: &Rc<Core>, callback: &Object, arguments: &[Object], context: Object, role: Role) -> Self {
         let manner = if matches!(role, Role::Shared(_)) { Manner::Guarded } else { Manner::Once };
         Self {
-            call: Cell::new(Some(Call::new(callback, arguments))),
+            call: CallSlot::new(Call::new(callback, arguments)),
             context: Slot::new(Some(context)),
             cancelled: Cell::new(false),
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
             manner: Cell::new(manner),
+            recorded: Cell::new(false),
             role,
             core: Rc::clone(core),
             debug: OnceCell::new(),
@@ -149,8 +153,21 @@ impl Handle {
         self.cancelled.get()
     }
 
-    pub(crate) fn set_unscheduled(&self) {
-        self.scheduled.set(false);
+    pub(crate) fn set_unscheduled(handle: &Instance<Self>) {
+        handle.scheduled.set(false);
+        Self::end_record(handle, false);
+    }
+
+    pub(crate) fn set_recorded(&self) {
+        self.recorded.set(true);
+    }
+
+    /// Tells the doctor that a timer waits no more, if that knows of it.
+    #[inline]
+    fn end_record(handle: &Instance<Self>, is_cancelled: bool) {
+        if handle.recorded.replace(false) {
+            watch::timer_gone(&handle.core, handle.object(), is_cancelled);
+        }
     }
 
     pub(crate) fn set_repeating(&self) {
@@ -169,7 +186,7 @@ impl Handle {
         handle.context.traverse(visit);
         let Some(call) = handle.call.take() else { return };
         call.traverse(visit);
-        handle.call.set(Some(call));
+        handle.call.set(call);
     }
 
     /// Calls the callback in its context and lets go of it. Only `SystemExit` and `KeyboardInterrupt` come out; other exceptions go to the loop's
@@ -196,7 +213,7 @@ impl Handle {
             Ok(_) => Ok(()),
             Err(raised) => {
                 let exception = raised.take();
-                handle.call.set(Some(call));
+                handle.call.set(call);
                 handle.context.store(Some(context));
                 let reported = handle.core.report_failed_call(handle, &exception);
                 drop((handle.call.take(), handle.context.take()));
@@ -237,6 +254,7 @@ impl Handle {
         }
         handle.forget_call();
         if handle.scheduled.get() {
+            Self::end_record(handle, true);
             handle.core.note_cancelled_timer();
         }
         Ok(())
@@ -249,18 +267,20 @@ impl Handle {
 
     /// A copy of what is to be called.
     fn call(&self) -> Option<Call> {
-        let call = self.call.take();
+        let call = self.call.take()?;
         self.call.set(call.clone());
-        call
+        Some(call)
     }
 
     /// What is to be called.
     #[inline]
     pub(crate) fn callable(&self) -> Option<Object> {
-        let call = self.call.take();
-        let callable = call.as_ref().map(|call| call.callable().clone());
-        self.call.set(call);
-        callable
+        self.call.callable()
+    }
+
+    /// The first argument of what is to be called.
+    pub(crate) fn first_argument(&self) -> Option<Object> {
+        self.call()?.arguments().map_err(Raised::forget).ok()?.item(0).map_err(Raised::forget).ok()
     }
 
     /// What the debug mode knows, or `None`.

@@ -35,6 +35,7 @@ names! {
     __get__
     _accept_failed
     _adopt_streams
+    _app_protocol
     _asyncio_future_blocking
     _attach
     _begin
@@ -85,6 +86,9 @@ names! {
     buffer_updated
     call_exception_handler
     call_soon
+    cancel_answered
+    cancel_coming
+    cancel_stayed
     cancelled
     close
     connect
@@ -105,9 +109,14 @@ names! {
     extend
     feed_data
     fileno
+    gathered
     get
     get_buffer
+    inspect
     is_closing
+    loop_closed
+    loop_started
+    loop_stopped
     message
     name
     pause_reading
@@ -135,6 +144,7 @@ names! {
     socket
     sockname
     source
+    task_failed
     throw
     time
     transport

@@ -34,11 +34,12 @@ mod source;
 mod stacks;
 mod stream;
 mod streams;
+mod teller;
 mod tls;
 mod transport;
 mod turn;
 mod watch;
 
-pub use module::{add_to, open_stacks, record, stop_recording};
+pub use module::{add_to, listen, open_stacks, record, stop_recording};
 pub use stacks::Stacks;
 mod module;

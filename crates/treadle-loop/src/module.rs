@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 use treadle_events::{Tape, Writer};
 
 use crate::core::Core;
-use crate::ffi::{Object, TaskLayout};
+use crate::ffi::{CancelCount, Object, TaskLayout};
 use crate::recorder::{Libraries, Recorder};
 use crate::stacks::Stacks;
 use crate::{known, streams};
@@ -62,6 +62,20 @@ pub fn record(
 /// What looks at stacks, for benchmarks of that.
 pub fn open_stacks(python: String, inner: Vec<String>) -> Option<Stacks> {
     Stacks::open(Libraries { python, inner })
+}
+
+/// Tells an object in Python of what is rare: each time by a method of its. `cancelled` are new tasks that were cancelled never, once and twice,
+/// `gathered` is the code that a `gather` runs when one of its tasks has ended.
+///
+/// # Errors
+/// Whatever a look at the examples raises.
+pub fn listen(ear: &Bound<'_, PyAny>, cancelled: [&Bound<'_, PyAny>; 3], gathered: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(recorder) = Recorder::current() else { return Ok(()) };
+    let [never, once, twice] = cancelled.map(Object::of);
+    let cancels = CancelCount::discover([&never, &once, &twice]);
+    let cancels = cancels.map_err(|raised| PyErr::from_value(raised.take().into_bound(ear.py())))?;
+    recorder.listen(Object::of(ear), cancels, &Object::of(gathered));
+    Ok(())
 }
 
 /// Ends that: loops that begin to run later are not recorded.

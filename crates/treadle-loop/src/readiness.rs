@@ -38,6 +38,9 @@ pub(crate) fn methods(spec: Spec<Loop>) -> Spec<Loop> {
 fn add(this: &Instance<Loop>, arguments: Args<'_>, function: &str, interest: Interest) -> Result<Object> {
     let (first, rest, context) = handle::parse(arguments, function, 1)?;
     this.core.check_open()?;
+    if this.core.is_watched() {
+        crate::watch::check_thread(&this.core);
+    }
     let fd = descriptor(&first[0])?;
     ensure_no_transport(&this.core, fd)?;
     let handle = Handle::create(&this.core, &first[1], rest, context, None)?;

@@ -4,7 +4,7 @@
 //! the debug mode's stop watch needs anyway. A recorder holds no object of the program but code and classes, calls nothing of the program, and
 //! raises nothing. What is made of its events, it does not know.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
@@ -12,10 +12,12 @@ use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks}
 
 use crate::core::Core;
 use crate::ffi::{
-    Frame, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of, line, loop_of_this_thread,
-    system_thread,
+    CancelCount, Frame, Instance, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of, finally, line,
+    loop_of_this_thread, system_thread,
 };
+use crate::handle::Handle;
 use crate::known::names;
+use crate::teller::Teller;
 
 /// Frames that are looked at for a line of the program.
 const DEPTH: usize = 16;
@@ -29,6 +31,8 @@ const PLACED: u32 = 16;
 
 /// Collections of fewer ticks are not placed: about a millisecond.
 const LONG: u64 = 1 << 20;
+/// Timers that wait at once before anybody wants to know where further ones are set.
+const MANY_TIMERS: usize = 1_000;
 
 /// The recorder of this process. Each one that was begun lives for ever: there is one, and one for each fork.
 static CURRENT: Shared<Cell<Option<&'static Recorder>>> = Shared::new();
@@ -51,6 +55,7 @@ pub(crate) struct Recorder {
     /// Steps of tasks, and those of them that were looked at and had the task go on by itself.
     steps: Cell<u32>,
     self_wakes: Cell<u32>,
+    teller: OnceCell<Teller>,
 }
 
 /// Where code comes from that is not the program's.
@@ -75,6 +80,8 @@ enum Kin {
     Package,
     Python,
     Inner,
+    /// Where a loop begins to run: whoever is above has nothing to do with what it runs.
+    Entry,
 }
 
 impl Kin {
@@ -82,7 +89,7 @@ impl Kin {
         match self {
             Self::Program => Owner::Program,
             Self::Package => Owner::Package(package(file).unwrap_or_default().to_owned()),
-            Self::Python | Self::Inner => Owner::Python,
+            Self::Python | Self::Inner | Self::Entry => Owner::Python,
         }
     }
 }
@@ -103,6 +110,7 @@ impl Recorder {
             collecting: Cell::new(0),
             steps: Cell::new(0),
             self_wakes: Cell::new(0),
+            teller: OnceCell::new(),
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -129,6 +137,19 @@ impl Recorder {
         CURRENT.get()?.get()
     }
 
+    /// Tells somebody in Python of what is rare. `gathered` is the code that a `gather` runs when one of its tasks has ended.
+    pub(crate) fn listen(&self, ear: Object, cancels: Option<CancelCount>, gathered: &Object) {
+        let teller = Teller::new(ear, cancels, self.place(gathered, -1));
+        // Who listened first goes on.
+        let _ = self.teller.set(teller);
+    }
+
+    /// Who tells of what is rare.
+    #[inline]
+    pub(crate) fn teller(&self) -> Option<&Teller> {
+        self.teller.get()
+    }
+
     /// The number of another loop. The two hundred and fifty-sixth and those after it share one.
     pub(crate) fn number_loop(&self) -> u8 {
         self.loops.set(self.loops.get().saturating_add(1));
@@ -146,27 +167,36 @@ impl Recorder {
     pub(crate) fn callback(
         &self,
         core: &Core,
-        handle: &Object,
+        handle: &Instance<Handle>,
         callback: Option<Object>,
         run: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let task = callback.as_ref().and_then(|callback| self.tasks.task_of(callback));
         let Some(task) = task else {
             let place = callback.map_or(PlaceId::UNKNOWN, |callback| self.place_of(&callback));
-            let subject = handle.address() as u64;
+            let subject = handle.object().address() as u64;
             self.write(core, Kind::Call, |event| Event { subject, place, ..event });
+            if let Some(teller) = self.teller().filter(|teller| teller.is_gathered(place)) {
+                teller.gathered(handle)?;
+            }
             return run();
         };
         let subject = task.address() as u64;
         self.write(core, Kind::Step, |event| Event { subject, ..event });
-        // What ends the program is set while the task is asked how it has ended, which nothing may be.
-        let ran = run().map_err(Raised::take);
-        if self.tasks.state(&task) != Some(State::Pending) {
-            self.task_ran(core, &task);
-        } else if self.is_to_be_looked_at() {
-            self.look_at_wake(core, &task);
+        let is_cancelled = |teller: &&Teller| teller.is_cancelled(&task);
+        if let Some(teller) = self.teller().filter(is_cancelled) {
+            teller.cancel_coming(&task)?;
         }
-        ran.map_err(|exception| Raised::restore(&exception))
+        // What ends the program is set while the task is asked how it has ended, which nothing may be.
+        finally(run(), || {
+            if self.tasks.state(&task) != Some(State::Pending) {
+                return self.task_ran(core, &task);
+            }
+            if self.is_to_be_looked_at() {
+                self.look_at_wake(core, &task);
+            }
+            self.teller().filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
+        })
     }
 
     /// Whether it is the turn of this step, of each [`SAMPLED`] one, to be looked at more closely.
@@ -229,25 +259,52 @@ impl Recorder {
     }
 
     /// Writes down a new task, which may have ended already.
-    pub(crate) fn task_born(&self, core: &Core, task: &Object, coroutine: Option<&Object>) {
+    pub(crate) fn task_born(&self, core: &Core, task: &Object, coroutine: Option<&Object>) -> Result<()> {
         let place = self.here();
         let value = coroutine.map_or(0, |coroutine| u64::from(self.place_of_coroutine(coroutine).0));
         let subject = task.address() as u64;
         self.write(core, Kind::TaskBorn, |event| Event { subject, place, value, ..event });
         if self.tasks.state(task) != Some(State::Pending) {
-            self.task_ran(core, task);
+            return self.task_ran(core, task);
         }
+        Ok(())
+    }
+
+    /// Writes down that somebody uses the loop from another thread.
+    #[cold]
+    pub(crate) fn cross(&self, core: &Core) {
+        let (place, value) = (self.here(), system_thread());
+        self.write(core, Kind::CrossThread, |event| Event { place, value, ..event });
+    }
+
+    /// Writes down that a timer was set, once there are many; nothing is known of those that only wake a task.
+    pub(crate) fn timer_set(&self, core: &Core, handle: &Instance<Handle>, callback: &Object, when: f64) {
+        if core.timers.borrow().len() < MANY_TIMERS
+            || code_of(callback).is_some_and(|code| self.kin(&code) == Kin::Inner)
+        {
+            return;
+        }
+        let (subject, place) = (handle.object().address() as u64, self.here());
+        let value = ((when - Core::time()).max(0.0) * 1e9) as u64;
+        handle.set_recorded();
+        self.write(core, Kind::TimerSet, |event| Event { subject, place, value, ..event });
     }
 
     /// Writes down that a task has ended, if it has.
     #[cold]
-    fn task_ran(&self, core: &Core, task: &Object) {
-        if let Some(outcome) = outcome(task).unwrap_or_else(|raised| {
+    fn task_ran(&self, core: &Core, task: &Object) -> Result<()> {
+        let Some(outcome) = outcome(task).unwrap_or_else(|raised| {
             raised.forget();
             None
-        }) {
-            let subject = task.address() as u64;
-            self.write(core, Kind::TaskDone, |event| Event { subject, small: outcome.number(), ..event });
+        }) else {
+            return Ok(());
+        };
+        let subject = task.address() as u64;
+        self.write(core, Kind::TaskDone, |event| Event { subject, small: outcome.number(), ..event });
+        match (outcome, self.teller()) {
+            (Outcome::Raised, Some(teller)) => teller.task_failed(core, task),
+            (Outcome::Returned, Some(teller)) if teller.is_cancelled(task) => teller.cancel_answered(task),
+            _ => Ok(()),
         }
     }
 
@@ -355,6 +412,7 @@ impl Recorder {
             },
             |file| self.libraries.kin(&file),
         );
+        let kin = if kin == Kin::Inner && is_entry(code) { Kin::Entry } else { kin };
         if self.codes.borrow().len() < KNOWN {
             self.codes.borrow_mut().insert(code.address(), Code { _kept: code.clone(), kin });
         }
@@ -373,6 +431,9 @@ impl Nearest {
     #[inline]
     fn meet(&mut self, recorder: &Recorder, code: &Object, offset: i32) -> ControlFlow<()> {
         let kin = recorder.kin(code);
+        if kin == Kin::Entry {
+            return ControlFlow::Break(());
+        }
         if self.kin.is_none_or(|nearest| kin < nearest) {
             // What is inner is never shown.
             let place = if kin == Kin::Inner { PlaceId::UNKNOWN } else { recorder.place(code, offset) };
@@ -417,6 +478,12 @@ impl Libraries {
 
 fn is_inside(file: &str, directory: &str) -> bool {
     !directory.is_empty() && file.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether code of asyncio or ours is that of a loop that runs.
+fn is_entry(code: &Object) -> bool {
+    let name = code.member(c"co_name").and_then(|name| name.to_text()).map_err(Raised::forget);
+    name.is_ok_and(|name| name == "run_forever")
 }
 
 /// The installed package that a file belongs to.

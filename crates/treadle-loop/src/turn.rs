@@ -15,10 +15,11 @@ use std::time::Duration;
 use treadle_reactor::{Event, Events, Poll, now};
 
 use crate::core::{Core, seconds};
-use crate::ffi::{Result, check_signals, detached};
+use crate::ffi::{Result, check_signals, detached, finally};
 use crate::handle::Handle;
 use crate::recorder::stamp;
 use crate::source::Source;
+use crate::teller::until_inspection;
 use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
@@ -43,9 +44,10 @@ struct Asked {
 pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     watch::start(core);
     core.is_in_turns.set(true);
-    let result = run_turns(core);
+    let result = watch::started(core).and_then(|()| run_turns(core));
     core.is_in_turns.set(false);
     watch::stop(core);
+    let result = finally(result, || watch::stopped(core));
     core.is_outside.set(false);
     result
 }
@@ -106,10 +108,13 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
+    if core.is_watched() {
+        watch::inspect(core)?;
+    }
     let timeout = timeout(core)?;
     // A clock that jumps does not wait for timers.
     let jumps_after = core.jumps_after.get().filter(|_| !matches!(timeout, None | Some(Duration::ZERO)));
-    let timeout = jumps_after.or(timeout);
+    let timeout = if jumps_after.is_some() { jumps_after } else { until_inspection(core, timeout) };
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
     let polled = if core.is_watched() {
@@ -197,7 +202,7 @@ fn collect_due_timers(core: &Core) -> Result<()> {
     let time = core.clock()?;
     loop {
         let Some(handle) = core.timers.borrow_mut().pop_due(time) else { return Ok(()) };
-        handle.set_unscheduled();
+        Handle::set_unscheduled(&handle);
         if handle.is_cancelled() {
             core.timers.borrow_mut().note_cancelled_popped();
         } else {

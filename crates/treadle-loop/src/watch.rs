@@ -7,11 +7,12 @@ use std::time::Duration;
 use treadle_events::{Event, Kind};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Object, Result, publish, system_thread, unpublish};
+use crate::ffi::{Instance, Object, Raised, Result, publish, system_thread, thread_identifier, unpublish};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::recorder::stamp;
 use crate::source::Source;
+use crate::teller::Teller;
 
 /// Runs one callback.
 pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
@@ -20,7 +21,7 @@ pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
         None => Handle::run(handle),
     };
     match core.recorder() {
-        Some(recorder) => recorder.callback(core, handle.object(), handle.callable(), run),
+        Some(recorder) => recorder.callback(core, handle, handle.callable(), run),
         None => run(),
     }
 }
@@ -97,5 +98,74 @@ pub(crate) fn stop(core: &Core) {
 pub(crate) fn mark(core: &Core, kind: Kind, value: u64) {
     if let Some(recorder) = core.recorder() {
         recorder.write(core, kind, |event| Event { value, ..event });
+    }
+}
+
+/// Tells that the loop begins to run.
+pub(crate) fn started(core: &Core) -> Result<()> {
+    teller(core).map_or(Ok(()), |teller| teller.loop_changed(core, &names().loop_started))
+}
+
+/// Tells that it has stopped.
+pub(crate) fn stopped(core: &Core) -> Result<()> {
+    teller(core).map_or(Ok(()), |teller| teller.loop_changed(core, &names().loop_stopped))
+}
+
+/// Writes down that the loop is closed, and which transports are open all the same.
+pub(crate) fn close(core: &Core) {
+    if core.recorder().is_none() {
+        return;
+    }
+    let told = teller(core).map_or(Ok(()), |teller| teller.loop_changed(core, &names().loop_closed));
+    told.unwrap_or_else(Raised::forget);
+    let open: Vec<(Object, Option<Object>)> = {
+        let sources = core.sources.borrow();
+        let endpoints = sources.iter().filter_map(|(_, source)| source.endpoint());
+        let open = endpoints.filter(|(_, endpoint)| !endpoint.is_closing.get());
+        open.map(|(transport, endpoint)| (transport.clone(), endpoint.protocol.load())).collect()
+    };
+    for (transport, protocol) in open {
+        // One that carries TLS stays open until the peer has taken leave, however early it was closed.
+        if !protocol.is_some_and(|protocol| protocol.has_attribute(&names()._app_protocol)) {
+            left(core, &transport);
+        }
+    }
+    mark(core, Kind::LoopClosed, 0);
+}
+
+/// Has the doctor look at what it wanted to look at later.
+pub(crate) fn inspect(core: &Core) -> Result<()> {
+    teller(core).map_or(Ok(()), |teller| teller.inspect(core))
+}
+
+/// Writes down that somebody uses the loop from another thread than its own.
+#[inline]
+pub(crate) fn check_thread(core: &Core) {
+    if let Some(recorder) = core.recorder()
+        && core.thread.get().is_some_and(|own| own != thread_identifier().get() as i64)
+    {
+        recorder.cross(core);
+    }
+}
+
+#[inline]
+fn teller(core: &Core) -> Option<&'static Teller> {
+    core.recorder()?.teller()
+}
+
+/// Writes down that a timer has run or was cancelled.
+#[cold]
+pub(crate) fn timer_gone(core: &Core, handle: &Object, is_cancelled: bool) {
+    if let Some(recorder) = core.recorder() {
+        let (subject, small) = (handle.address() as u64, u16::from(is_cancelled));
+        recorder.write(core, Kind::TimerGone, |event| Event { subject, small, ..event });
+    }
+}
+
+/// Writes down that a transport is collected which nobody has closed.
+pub(crate) fn left(core: &Core, transport: &Object) {
+    if let Some(recorder) = core.recorder() {
+        let subject = transport.address() as u64;
+        recorder.write(core, Kind::TransportLeft, |event| Event { subject, ..event });
     }
 }

@@ -29,7 +29,9 @@ mod _native {
     }
 
     #[pymodule_export]
-    use crate::watch::{capture, events, finish, forget, found, settings, shown, tell, watch, write_baseline};
+    use crate::watch::{
+        capture, events, finish, forget, found, listen, settings, shown, tell, unawaited, watch, write_baseline,
+    };
 
     /// The version of this build.
     #[pymodule_init]

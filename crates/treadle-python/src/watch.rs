@@ -134,6 +134,31 @@ pub(crate) fn capture(
     }))
 }
 
+/// Has the loop tell an object in Python of what is rare; see `treadle_loop::listen`.
+#[pyfunction]
+pub(crate) fn listen(
+    ear: &Bound<'_, PyAny>,
+    cancelled: [Bound<'_, PyAny>; 3],
+    gathered: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    treadle_loop::listen(ear, cancelled.each_ref(), gathered)
+}
+
+/// Tells of a coroutine that is thrown away, and then warns of it as Python does. There is no frame of ours below, so that the warning
+/// names the program's line.
+#[pyfunction]
+pub(crate) fn unawaited(py: Python<'_>, coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
+    let tales = py.import("treadle.doctor.tales")?;
+    tales.getattr("unawaited")?.call1((coroutine,))?;
+    match tales.getattr("warning_of")?.call1((coroutine,))?.extract::<Option<String>>()? {
+        None => tales.getattr("original")?.call1((coroutine,)).map(drop),
+        Some(text) => {
+            let category = py.get_type::<pyo3::exceptions::PyRuntimeWarning>();
+            py.import("warnings")?.getattr("warn")?.call1((text, category, 1, coroutine)).map(drop)
+        }
+    }
+}
+
 /// Tells the doctor something in words; nothing happens if there is none.
 #[pyfunction]
 #[pyo3(signature = (what, subject, place, details, *, address, size))]

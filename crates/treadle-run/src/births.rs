@@ -2,6 +2,8 @@
 
 use treadle_events::Outcome;
 
+use crate::piles::Pile;
+
 /// The tasks that one line has made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Birth {
@@ -13,6 +15,8 @@ pub struct Birth {
     pub most: u64,
     /// When the last one was made, in ticks.
     pub last: u64,
+    /// How they have piled up.
+    pub pile: Pile,
     /// How many have ended: with a result, with an exception, cancelled.
     pub ended: [u64; 3],
 }

@@ -15,6 +15,8 @@ use crate::notes::Told;
 use crate::polls::{Around, Polls};
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
+use crate::timers::Timers;
+use crate::transports::{Seen, Transports};
 
 /// Long callbacks that are remembered, the last ones.
 const LONG: usize = 1_000;
@@ -24,6 +26,8 @@ const TOLD: usize = 1_000;
 
 /// Waits for the interpreter that are shorter are the ordinary price of it, in nanoseconds.
 const WAIT: u64 = 500_000;
+/// Tasks that have failed and are remembered, the last ones.
+const FAILED: usize = 1_000;
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -36,6 +40,12 @@ pub struct Run {
     loops: Vec<EventLoop>,
     tasks: FxHashMap<u64, Task>,
     births: FxHashMap<PlaceId, Birth>,
+    failed: FxHashMap<u64, PlaceId>,
+    transports: Transports,
+    timers: Timers,
+    crossings: FxHashMap<PlaceId, Seen>,
+    /// When this window ends, in ticks.
+    turn: u64,
     hot: FxHashMap<PlaceId, Hot>,
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
@@ -60,6 +70,11 @@ impl Run {
             loops: Vec::new(),
             tasks: FxHashMap::default(),
             births: FxHashMap::default(),
+            failed: FxHashMap::default(),
+            transports: Transports::default(),
+            timers: Timers::default(),
+            crossings: FxHashMap::default(),
+            turn: 0,
             hot: FxHashMap::default(),
             long: Vec::new(),
             told: FxHashMap::default(),
@@ -87,6 +102,10 @@ impl Run {
                 self.end_callback(event);
                 let event_loop = self.event_loop(event.event_loop);
                 (event_loop.is_running, event_loop.activity) = (false, Activity::Outside);
+                if event.kind == Kind::LoopClosed {
+                    self.transports.apply(event);
+                    self.timers.apply(event);
+                }
             }
             Kind::Step => {
                 let place = self.tasks.get(&event.subject).map_or(PlaceId::UNKNOWN, |task| task.code);
@@ -104,20 +123,28 @@ impl Run {
             Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
+            Kind::TransportMade | Kind::TransportLost | Kind::TransportLeft => self.transports.apply(event),
+            Kind::TimerSet | Kind::TimerGone => self.timers.apply(event),
+            Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             _ => {}
         }
     }
 
     /// Takes a note in.
-    pub fn hear(&mut self, note: Note) {
+    pub fn hear(&mut self, mut note: Note) {
         self.now = self.now.max(note.stamp);
+        let birth = self.birth(&note).and_then(|birth| self.place(birth)).cloned();
+        note.place = note.place.or_else(|| birth.clone());
+        if note.what == What::TaskDestroyed {
+            self.forget(note.address);
+        }
         let key = (note.what, note.place.clone(), note.subject.clone());
         if let Some(told) = self.told.get_mut(&key) {
             told.count += 1;
             (told.last, told.largest) = (note.stamp, told.largest.max(note.size));
         } else if self.told.len() < TOLD {
             let (last, largest) = (note.stamp, note.size);
-            self.told.insert(key, Told { note, count: 1, last, largest });
+            self.told.insert(key, Told { note, birth, count: 1, last, largest });
         }
     }
 
@@ -134,6 +161,12 @@ impl Run {
     /// Says what time it is, and how ticks are to be read: time passes also if nothing happens.
     pub fn tick(&mut self, now: u64, scale: Scale) {
         (self.now, self.scale) = (self.now.max(now), scale);
+        if self.now >= self.turn {
+            self.turn = self.now + scale.ticks(self.thresholds.window);
+            self.births.values_mut().for_each(|birth| birth.pile.turn());
+            self.transports.pile.turn();
+            self.timers.turn();
+        }
         let threshold = scale.ticks(self.thresholds.blocked);
         let running: Vec<Long> = self.loops.iter().filter_map(|event_loop| running(event_loop, self.now)).collect();
         running.into_iter().filter(|long| long.took >= threshold).for_each(|long| self.note_long(long));
@@ -200,6 +233,21 @@ impl Run {
     /// The tasks by where they were made.
     pub fn births(&self) -> &FxHashMap<PlaceId, Birth> {
         &self.births
+    }
+
+    /// The transports.
+    pub fn transports(&self) -> &Transports {
+        &self.transports
+    }
+
+    /// The timers that wait, where there are many.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// Where loops were used from other threads than their own.
+    pub fn crossings(&self) -> &FxHashMap<PlaceId, Seen> {
+        &self.crossings
     }
 
     /// What pieces of code have cost.
@@ -362,14 +410,30 @@ impl Run {
             last_step: 0,
         };
         // The address of one that was thrown away may be used again.
-        if let Some(gone) = self.tasks.insert(event.subject, task) {
-            self.births.entry(gone.birth).and_modify(|birth| birth.alive = birth.alive.saturating_sub(1));
-        }
+        self.forget(event.subject);
+        self.tasks.insert(event.subject, task);
+        let flood = self.thresholds.flood;
         let birth = self.births.entry(event.place).or_default();
         birth.born += 1;
         birth.alive += 1;
         birth.most = birth.most.max(birth.alive);
         birth.last = event.stamp;
+        birth.pile.bear(event.stamp, flood);
+    }
+
+    /// Where the task or the transport was made that a note is about.
+    fn birth(&self, note: &Note) -> Option<PlaceId> {
+        let task = self.tasks.get(&note.address).map(|task| task.birth);
+        task.or_else(|| self.failed.get(&note.address).copied()).or_else(|| self.transports.birth(note.address))
+    }
+
+    /// A task is no more that has not ended.
+    fn forget(&mut self, task: u64) {
+        let Some(gone) = self.tasks.remove(&task) else { return };
+        if let Some(birth) = self.births.get_mut(&gone.birth) {
+            birth.alive = birth.alive.saturating_sub(1);
+            birth.pile.end();
+        }
     }
 
     fn finish(&mut self, event: &Event) {
@@ -377,7 +441,14 @@ impl Run {
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);
+        birth.pile.end();
         birth.ended[usize::from(Outcome::from_number(event.small).number())] += 1;
+        if Outcome::from_number(event.small) == Outcome::Raised {
+            if self.failed.len() >= FAILED {
+                self.failed.clear();
+            }
+            self.failed.insert(event.subject, task.birth);
+        }
     }
 }
 
@@ -400,14 +471,85 @@ pub fn site(place: &Place) -> Site {
 
 #[cfg(test)]
 mod tests {
+    use treadle_events::Owner;
+
     use super::*;
 
     fn run(events: &[(u64, Kind, u64)]) -> Run {
-        let mut run = Run::new(Scale::nanoseconds(), Thresholds { blocked: 100, ..Thresholds::default() });
+        let mut run =
+            Run::new(Scale::nanoseconds(), Thresholds { blocked: 100, window: 10, flood: 3, ..Thresholds::default() });
         for (stamp, kind, subject) in events {
             run.apply(&Event { stamp: *stamp, subject: *subject, ..Event::new(*kind, 1) });
         }
         run
+    }
+
+    #[test]
+    fn notes_know_where_a_task_was_made_that_has_failed_or_was_thrown_away() {
+        let mut run = run(&[]);
+        let place = |line| Place { file: "app.py".to_owned(), line, function: "f".to_owned(), owner: Owner::Program };
+        run.learn_places(|places| places.extend([place(1), place(2)]));
+        for (subject, birth) in [(7, 1), (8, 2)] {
+            run.apply(&Event { subject, place: PlaceId(birth), ..Event::new(Kind::TaskBorn, 1) });
+        }
+        let failed = Outcome::Raised.number();
+        run.apply(&Event { subject: 7, small: failed, ..Event::new(Kind::TaskDone, 1) });
+        for (what, address) in [(What::ExceptionNeverRetrieved, 7), (What::TaskDestroyed, 8)] {
+            let (place, subject, details) = (None, String::new(), Vec::new());
+            run.hear(Note { stamp: 1, what, address, place, subject, details, size: 0 });
+            let birth = run.told(what).next().and_then(|told| told.birth.clone());
+            assert_eq!(birth.map(|birth| birth.line), Some(address as u32 - 6));
+        }
+        assert_eq!((run.tasks().len(), run.births()[&PlaceId(2)].alive), (0, 0));
+    }
+
+    #[test]
+    fn tasks_pile_up_if_there_are_more_in_each_window() {
+        let mut run = run(&[]);
+        for window in 1..=12 {
+            let subject = |number| window * 10 + number;
+            (0..5).for_each(|number| {
+                run.apply(&Event { stamp: window * 10, subject: subject(number), ..Event::new(Kind::TaskBorn, 1) });
+            });
+            run.tick(window * 10 + 9, Scale::nanoseconds());
+        }
+        let birth = &run.births()[&PlaceId::UNKNOWN];
+        assert!(birth.pile.is_growing(10, 50), "{birth:?}");
+        assert_eq!(birth.pile.flooded, Some(10));
+    }
+
+    #[test]
+    fn transports_that_nobody_has_closed_are_counted_where_they_were_opened() {
+        let transport = |kind, subject, place| Event { subject, place: PlaceId(place), ..Event::new(kind, 1) };
+        let mut run = run(&[]);
+        for (kind, subject, place) in [
+            (Kind::TransportMade, 1, 5),
+            (Kind::TransportMade, 2, 6),
+            (Kind::TransportMade, 3, 6),
+            (Kind::TransportLost, 1, 0),
+            (Kind::TransportLeft, 2, 0),
+            (Kind::LoopClosed, 0, 0),
+            (Kind::TransportLeft, 3, 0),
+        ] {
+            run.apply(&transport(kind, subject, place));
+        }
+        let left: Vec<_> = run.transports().left().iter().map(|(place, seen)| (place.0, seen.count)).collect();
+        assert_eq!((left, run.transports().count(), run.transports().most()), (vec![(6, 1)], 0, 3));
+    }
+
+    #[test]
+    fn timers_that_are_due_or_cancelled_or_whose_loop_is_closed_wait_no_more() {
+        let mut run = run(&[]);
+        let alive = |run: &Run| run.timers().piles()[&PlaceId::UNKNOWN].alive;
+        let timer = |kind, subject| Event { subject, ..Event::new(kind, 1) };
+        for subject in [1, 2, 3] {
+            run.apply(&timer(Kind::TimerSet, subject));
+        }
+        run.apply(&timer(Kind::TimerGone, 2));
+        run.apply(&timer(Kind::TimerGone, 9));
+        assert_eq!(alive(&run), 2);
+        run.apply(&timer(Kind::LoopClosed, 0));
+        assert_eq!(alive(&run), 0);
     }
 
     #[test]

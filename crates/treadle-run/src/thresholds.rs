@@ -9,11 +9,15 @@ pub struct Thresholds {
     pub queue: u64,
     /// A collection of garbage that takes longer is felt.
     pub collection: u64,
+    /// Over windows of this length it is seen whether something grows.
+    pub window: u64,
+    /// So many tasks at once that one line has started are too many.
+    pub flood: u64,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { blocked: 100_000_000, queue: 200_000_000, collection: 100_000_000 }
+        Self { blocked: 100_000_000, queue: 200_000_000, collection: 100_000_000, window: 5_000_000_000, flood: 5_000 }
     }
 }
 
@@ -22,6 +26,10 @@ impl Thresholds {
     fn place(&mut self, name: &str) -> Option<&mut u64> {
         match name {
             "blocked-loop" => Some(&mut self.blocked),
+            "executor-starved" => Some(&mut self.queue),
+            "gc-pause" => Some(&mut self.collection),
+            // Whatever leaks or grows is looked at over windows.
+            "window" => Some(&mut self.window),
             _ => None,
         }
     }

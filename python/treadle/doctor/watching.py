@@ -5,6 +5,7 @@ import atexit
 import gc
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from treadle import _native
 from treadle.doctor import tales
 from treadle.hosts import hooks
-from treadle.loop import native
+from treadle.loop import EventLoop, native
 
 __all__ = ["begin", "findings", "finish", "watch"]
 
@@ -56,13 +57,26 @@ def _examples() -> list[Any]:
     pending, cancelled, finished = (asyncio.Future[None](loop=stage) for _ in range(3))
     cancelled.cancel()
     finished.set_result(None)
-    coroutine = _nothing()
-    task = asyncio.Task(coroutine, loop=stage)
-    first_step = stage.scheduled.pop()
-    # It never runs, which needs a running loop from 3.14 on, and nobody is to complain of it.
-    coroutine.close()
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    return [pending, cancelled, finished, task, first_step]
+    return [pending, cancelled, finished, _task(stage), stage.scheduled.pop()]
+
+
+def _task(stage: Any) -> Any:
+    """Return a new task that nobody complains of when it is thrown away."""
+    # With a name, or the program's tasks would be numbered from another number on.
+    task: Any = asyncio.Task(_nothing(), loop=stage, name="treadle")
+    task.get_coro().close()
+    task._log_destroy_pending = False
+    return task
+
+
+def _listen() -> None:
+    """Show tasks that were cancelled never, once and twice to who listens."""
+    stage: Any = _Stage()
+    tasks = [_task(stage) for _ in range(3)]
+    for times, task in enumerate(tasks):
+        for _ in range(times):
+            task.cancel()
+    tales.listen(tasks)
 
 
 def watch(  # noqa: PLR0913 - each is a setting of its own
@@ -84,7 +98,8 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         output: ``"text"`` for people, ``"json"`` for programs (an object on a line for each finding, and one at the
             end), ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
         to: what is written to: a descriptor, or a file that is appended to; standard error by default.
-        thresholds: from when on something is too much, by the name of the pitfall: ``{"blocked-loop": "50ms"}``.
+        thresholds: from when on something is too much, by the name of the pitfall: ``{"blocked-loop": "50ms"}``;
+            what grows in each of ten windows piles up, and ``"window"`` is the length of one, 5 s by default.
         ignore: names of pitfalls not to report.
         baseline: a file of findings that are known, as ``treadle run --write-baseline`` makes it.
         settings: whether the project's settings are read.
@@ -114,8 +129,10 @@ def begin(settings: str) -> None:
     if said["tape"] is not None:
         # The memory stays; processes that this one starts need not inherit it.
         os.close(said["tape"])
-    tales.listen()
-    gc.callbacks.append(native.note_collection)
+    _listen()
+    if native.note_collection not in gc.callbacks:
+        # A process that was forked has it.
+        gc.callbacks.append(native.note_collection)
     _have_loop_look()
     atexit.register(finish)
     if said["is-follower"]:
@@ -147,8 +164,9 @@ def finish() -> int:
 def _have_loop_look() -> None:
     """Have the loop that runs in this thread notice that it is watched, or is not; others look when they begin to run."""
     running: Any = asyncio._get_running_loop()
-    if hasattr(running, "_look_for_recorder"):
+    if isinstance(running, EventLoop):
         running._look_for_recorder()
+        sys.set_asyncgen_hooks(finalizer=running._asyncgen_finalizer_hook)
 
 
 def _forked() -> None:

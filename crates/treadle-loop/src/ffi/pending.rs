@@ -1,5 +1,7 @@
 //! A call that waits: what to call, and with which arguments.
 
+use std::cell::Cell;
+
 use super::error::Result;
 use super::object::{Object, Visit};
 use super::raw::{ARGUMENTS_OFFSET, NO_NAMES, PyObject_Vectorcall};
@@ -17,6 +19,32 @@ pub(crate) struct Call {
     /// All arguments, if they are too many.
     #[expect(clippy::box_collection, reason = "a thin pointer keeps handles small")]
     spilled: Option<Box<Vec<Object>>>,
+}
+
+/// A place for a call, until it is run or given up.
+#[derive(Default)]
+pub(crate) struct CallSlot(Cell<Option<Call>>);
+
+impl CallSlot {
+    pub(crate) fn new(call: Call) -> Self {
+        Self(Cell::new(Some(call)))
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Call> {
+        self.0.take()
+    }
+
+    pub(crate) fn set(&self, call: Call) {
+        self.0.set(Some(call));
+    }
+
+    /// What is to be called. Taking it all out and putting it back would be five words each way.
+    #[inline]
+    pub(crate) fn callable(&self) -> Option<Object> {
+        // SAFETY: nothing runs between the two steps that could look into the cell; cloning runs no Python.
+        unsafe { (*self.0.as_ptr()).as_ref().map(|call| call.callable.clone()) }
+    }
 }
 
 impl Call {

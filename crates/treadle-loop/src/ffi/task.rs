@@ -55,7 +55,7 @@ impl TaskLayout {
             return (!task.is_null()).then(|| unsafe { Object::from_borrowed(task) });
         }
         let receiver = builtin_receiver(callback)?;
-        receiver.is_of(&self.task).then_some(receiver)
+        (receiver.has_type(&self.task) || receiver.is_of(&self.task)).then_some(receiver)
     }
 
     /// Whether a task is pending, without asking it; nothing if that cannot be seen.
@@ -70,6 +70,36 @@ impl TaskLayout {
             2 => Some(State::Finished),
             _ => None,
         }
+    }
+}
+
+/// Where tasks count how often they were cancelled.
+pub(crate) struct CancelCount {
+    /// The class of asyncio's native tasks.
+    task: Object,
+    /// Where the number is, of four bytes.
+    place: usize,
+}
+
+impl CancelCount {
+    /// Finds out from tasks that were never cancelled, once and twice, and have not taken a step; nothing if it is not beyond doubt.
+    pub(crate) fn discover(tasks: [&Object; 3]) -> Result<Option<Self>> {
+        let class = tasks[0].class();
+        if !tasks.iter().all(|task| task.has_type(&class)) {
+            return Ok(None);
+        }
+        let size = usize::try_from(class.member(c"__basicsize__")?.to_integer()?).unwrap_or(0);
+        let places: Vec<usize> = (FIRST_WORD..size.saturating_sub(3))
+            .step_by(4)
+            .filter(|place| tasks.map(|task| number(task, *place)) == [0, 1, 2])
+            .collect();
+        Ok(if let [place] = *places.as_slice() { Some(Self { task: class, place }) } else { None })
+    }
+
+    /// How often a task was cancelled, less how often it has said that it goes on; 0 if that cannot be seen.
+    #[inline]
+    pub(crate) fn of(&self, task: &Object) -> u32 {
+        if task.has_type(&self.task) || task.is_of(&self.task) { number(task, self.place) } else { 0 }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Transport;
 use crate::ffi::{Args, Instance, Object, Result, Spec};
 use crate::known::names;
+use crate::watch;
 
 /// What every transport has. The names with an underscore are asyncio's where its standard library looks for them.
 pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
@@ -39,7 +40,10 @@ pub(crate) fn methods<T: Transport>(spec: Spec<T>) -> Spec<T> {
     .attribute(c"_conn_lost", |this| Object::integer(i64::from(this.lost.get())))
     .repr(|this| Object::text(&show(this)))
     .finalize(|this| match this.core.event_loop().filter(|_| this.is_open()) {
-        Some(event_loop) => event_loop.method(&names()._unclosed_transport, [this.object(), &file(this)?]).map(drop),
+        Some(event_loop) => {
+            watch::left(&this.core, this.object());
+            event_loop.method(&names()._unclosed_transport, [this.object(), &file(this)?]).map(drop)
+        }
         None => Ok(()),
     })
 }

@@ -212,6 +212,10 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Schedules `connection_made` and the beginning.
     fn open(this: &Instance<Self>, waiter: &Object) -> Result<()> {
+        if let Some(recorder) = this.core.recorder() {
+            let (subject, place, value) = (this.object().address() as u64, recorder.here(), this.fd as u64);
+            recorder.write(&this.core, Kind::TransportMade, |event| Event { subject, place, value, ..event });
+        }
         let own = this.has_one_context.then(|| this.context.clone());
         let connection_made = this.protocol().attribute(&names().connection_made)?;
         this.core.call_soon(&connection_made, slice::from_ref(this.object()), own.clone())?;
@@ -220,10 +224,6 @@ pub(crate) trait Transport: Class + Deref<Target = Endpoint> {
 
     /// Begins to read, as the second step after `connection_made`; `waiter` is told. What cannot be polled is reported, as in asyncio.
     fn begin(this: &Instance<Self>, waiter: &Object) -> Result<()> {
-        if let Some(recorder) = this.core.recorder() {
-            let (subject, place, value) = (this.object().address() as u64, recorder.here(), this.fd as u64);
-            recorder.write(&this.core, Kind::TransportMade, |event| Event { subject, place, value, ..event });
-        }
         let registered = Self::register(this).map_err(Raised::take);
         if !waiter.is_none() && !waiter.method(&names().done, [])?.is_true()? {
             waiter.method(&names().set_result, [&Object::none()])?;

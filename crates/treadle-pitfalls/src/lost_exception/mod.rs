@@ -1,5 +1,6 @@
 //! `lost-exception`: results that may be exceptions dropped or filtered with the wrong type.
 
+mod detector;
 mod rule;
 
 use treadle_finding::{About, FixKind, Severity, Tier};
@@ -19,6 +20,6 @@ pub(crate) static LOST_EXCEPTION: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
-    detector: None,
+    detector: Some(detector::check),
     kin: &[],
 };

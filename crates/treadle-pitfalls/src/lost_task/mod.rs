@@ -1,5 +1,6 @@
 //! `lost-task`: handle of a started task kept by nothing.
 
+mod detector;
 mod rule;
 
 use treadle_finding::{About, FixKind, Severity, Tier};
@@ -19,6 +20,6 @@ pub(crate) static LOST_TASK: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
-    detector: None,
+    detector: Some(detector::check),
     kin: &[],
 };

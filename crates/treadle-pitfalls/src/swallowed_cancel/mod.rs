@@ -1,5 +1,6 @@
 //! `swallowed-cancel`: cancellation ended by a handler or `finally` it does not belong to.
 
+mod detector;
 mod rule;
 
 use treadle_finding::{About, FixKind, Severity, Tier};
@@ -19,6 +20,6 @@ pub(crate) static SWALLOWED_CANCEL: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
-    detector: None,
+    detector: Some(detector::check),
     kin: &[],
 };

@@ -1,5 +1,6 @@
 //! `unclosed-resource`: resource not closed on every path.
 
+mod detector;
 mod rule;
 
 use treadle_finding::{About, FixKind, Severity, Tier};
@@ -19,6 +20,6 @@ pub(crate) static UNCLOSED_RESOURCE: Pitfall = Pitfall {
         page: include_str!("page.md"),
     },
     rules: &[Rule::File(rule::check)],
-    detector: None,
+    detector: Some(detector::check),
     kin: &[],
 };
