@@ -156,6 +156,8 @@ def finish() -> int:
     _settings = None
     atexit.unregister(finish)
     tales.stop_listening()
+    if native.note_collection in gc.callbacks:
+        gc.callbacks.remove(native.note_collection)
     found = _native.finish()
     _have_loop_look()
     return found
@@ -184,6 +186,3 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
-    if native.note_collection in gc.callbacks:
-        gc.callbacks.remove(native.note_collection)
-    return _native.finish()
