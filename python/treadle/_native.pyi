@@ -7,7 +7,14 @@ __version__: Final[str]
 def main(arguments: Sequence[str]) -> int: ...
 def add_loop(module: ModuleType) -> None: ...
 def watch(
-    examples: Sequence[object], python: str, inner: Sequence[str], *, output: str, out: int, blocked: float
+    examples: Sequence[object],
+    waits: tuple[object, ...],
+    python: str,
+    inner: Sequence[str],
+    *,
+    output: str,
+    out: int,
+    blocked: float,
 ) -> None: ...
 def tell(
     what: str,

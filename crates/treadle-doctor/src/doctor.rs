@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use treadle_events::{Note, Reader, Tape};
+use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
-use treadle_run::Thresholds;
+use treadle_run::{Run, Thresholds};
 use treadle_view::{Closing, closing, sighting, sighting_json};
 
+use crate::consultation::Consultation;
 use crate::examination::Examination;
 
 /// How often the tape is read.
@@ -56,15 +57,21 @@ enum Message {
 }
 
 impl Doctor {
-    /// Begins to read a tape, in a thread. What there is to say is written to `out`.
+    /// Begins to read a tape, in a thread, and to ask loops at an exchange what their tasks wait for. What there is to say is written to `out`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(tape: Arc<Tape>, options: Options, out: Box<dyn Write + Send>) -> std::io::Result<Self> {
+    pub fn start(
+        tape: Arc<Tape>,
+        exchange: Arc<Exchange>,
+        options: Options,
+        out: Box<dyn Write + Send>,
+    ) -> std::io::Result<Self> {
         let (messages, received) = channel();
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
             examination: Examination::new(Reader::new(tape), options.thresholds),
+            consultation: Consultation::new(exchange),
             output: options.output,
             out,
             found: Arc::clone(&found),
@@ -104,6 +111,7 @@ impl Doctor {
 /// What the thread has.
 struct Visit {
     examination: Examination,
+    consultation: Consultation,
     output: Output,
     out: Box<dyn Write + Send>,
     found: Arc<Mutex<Vec<Sighting>>>,
@@ -128,6 +136,7 @@ impl Visit {
                     self.read();
                     if asked.elapsed() >= ROUND {
                         self.ask();
+                        self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
                 }
@@ -145,6 +154,7 @@ impl Visit {
     fn read(&mut self) {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
         self.examination.read();
+        self.consultation.hear(&mut self.examination);
     }
 
     fn ask(&mut self) {
@@ -172,6 +182,7 @@ impl Visit {
             watched: self.began.elapsed(),
             callbacks: run.loops().iter().map(|event_loop| event_loop.callbacks).sum(),
             lost: run.lost(),
+            inspections: inspections(run),
         };
         let _ = match self.output {
             Output::Text => self.out.write_all(closing(&summary).as_bytes()),
@@ -181,4 +192,11 @@ impl Visit {
         let _ = self.out.flush();
         self.examination.reader().tape().finish();
     }
+}
+
+/// How often loops have looked at their tasks, for how long altogether, and at most at once.
+fn inspections(run: &Run) -> (u64, Duration, Duration) {
+    let (count, total, longest) = run.waits().pictures;
+    let [total, longest] = [total, longest].map(|ticks| Duration::from_nanos(run.scale().duration(ticks)));
+    (count, total, longest)
 }

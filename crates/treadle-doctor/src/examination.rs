@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use treadle_events::{Note, Reader, ticks};
+use treadle_events::{Note, Picture, Reader, Request, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Run, Thresholds};
@@ -50,8 +50,19 @@ impl Examination {
         self.run.hear(note);
     }
 
+    /// Takes in what a loop has seen of its tasks.
+    pub fn see(&mut self, picture: Picture) {
+        self.run.see(picture);
+    }
+
+    /// What loops are to look at now.
+    pub fn wanted(&mut self) -> Option<Request> {
+        self.run.wanted()
+    }
+
     /// Asks all pitfalls, and returns what was not known before.
     pub fn ask(&mut self) -> Vec<Sighting> {
+        self.run.reflect();
         let mut new = Vec::new();
         for sighting in watch(&self.run) {
             let key = (sighting.about.name, sighting.site.clone(), sighting.message.clone());

@@ -4,6 +4,7 @@
 //! touches Python. Whatever goes wrong in here stays in here: the program does not hear of it.
 #![forbid(unsafe_code)]
 
+mod consultation;
 mod doctor;
 mod examination;
 

@@ -14,6 +14,7 @@ use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Wa
 
 use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit};
 use crate::handle::Handle;
+use crate::inspection::Inspector;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
 use crate::recorder::Recorder;
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     debug: Cell<bool>,
     /// Who writes down what happens, if somebody does.
     recorder: Cell<Option<&'static Recorder>>,
+    /// What the doctor wants to know of this loop.
+    pub(crate) inspector: Inspector,
     /// The number that events of this loop carry.
     pub(crate) number: Cell<u8>,
     /// In debug mode, or recorded.
@@ -92,6 +95,7 @@ impl Core {
             has_own_clock: Cell::new(false),
             debug: Cell::new(false),
             recorder: Cell::new(None),
+            inspector: Inspector::default(),
             number: Cell::new(0),
             is_watched: Cell::new(false),
             sleeping: Cell::new(false),
@@ -143,6 +147,11 @@ impl Core {
             && self.recorder.get().is_none_or(|known| !std::ptr::eq(known, recorder))
         {
             self.number.set(recorder.number_loop());
+            if let (Some(desk), Some(descriptors)) = (recorder.desk(), &*self.descriptors.borrow())
+                && let Ok(bell) = descriptors.waker.duplicate()
+            {
+                desk.exchange.connect(self.number.get(), bell);
+            }
         }
         self.recorder.set(recorder);
         self.is_watched.set(self.is_debug() || recorder.is_some());
@@ -324,6 +333,9 @@ impl Core {
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
             watch::mark(self, treadle_events::Kind::LoopClosed, 0);
+            if let Some(desk) = self.recorder().and_then(Recorder::desk) {
+                desk.exchange.disconnect(self.number.get());
+            }
         }
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();

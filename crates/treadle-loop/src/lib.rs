@@ -20,6 +20,7 @@ mod ffi;
 mod flow;
 mod guard;
 mod handle;
+mod inspection;
 mod known;
 mod outbox;
 mod pipe;

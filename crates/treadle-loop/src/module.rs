@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use treadle_events::{Tape, Writer};
+use treadle_events::{Exchange, Tape, Writer};
 
 use crate::core::Core;
-use crate::ffi::{Object, TaskLayout};
+use crate::ffi::{Object, Raised, TaskLayout};
+use crate::inspection::{Desk, Knowledge};
 use crate::recorder::{Libraries, Recorder};
 use crate::{known, streams};
 
@@ -38,13 +39,25 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
 /// own modules, `inner` are those whose code only passes on what others ask for.
 ///
+/// `waits` is what is known of asyncio's functions and classes, see [`Knowledge::new`]; by that, loops answer what the doctor asks at the exchange.
+///
 /// # Errors
 /// Whatever a look at the examples raises.
-pub fn record(tape: Arc<Tape>, examples: [&Bound<'_, PyAny>; 5], python: String, inner: Vec<String>) -> PyResult<()> {
+pub fn record(
+    tape: Arc<Tape>,
+    exchange: Arc<Exchange>,
+    examples: [&Bound<'_, PyAny>; 5],
+    waits: &Bound<'_, PyAny>,
+    python: String,
+    inner: Vec<String>,
+) -> PyResult<()> {
     let [pending, cancelled, finished, task, first_step] = examples.map(Object::of);
     let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
-    let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
-    Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner });
+    let of_python = |raised: Raised| PyErr::from_value(raised.take().into_bound(waits.py()));
+    let tasks = tasks.map_err(of_python)?;
+    let knowledge = Knowledge::new(&Object::of(waits)).map_err(of_python)?;
+    let desk = knowledge.is_usable().then(|| Desk::new(exchange, knowledge));
+    Recorder::begin(Writer::new(tape), tasks, Libraries { python, inner }, desk);
     Ok(())
 }
 

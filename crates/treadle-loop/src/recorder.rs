@@ -11,6 +11,7 @@ use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks}
 
 use crate::core::Core;
 use crate::ffi::{Frame, Object, Raised, Result, Shared, State, TaskLayout, code_of, line};
+use crate::inspection::Desk;
 use crate::known::names;
 
 /// Frames that are looked at for a line of the program.
@@ -32,6 +33,8 @@ pub(crate) struct Recorder {
     /// Of callables that are no functions, by their class, which is kept.
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
+    /// Where the doctor asks what tasks wait for, if that can be seen.
+    desk: Option<Desk>,
 }
 
 /// Where code comes from that is not the program's.
@@ -59,7 +62,7 @@ enum Kin {
 
 impl Recorder {
     /// Begins to record in this process.
-    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries) {
+    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries, desk: Option<Desk>) {
         let recorder = Self {
             writer,
             tasks,
@@ -68,6 +71,7 @@ impl Recorder {
             places: RefCell::default(),
             classes: RefCell::default(),
             loops: Cell::new(0),
+            desk,
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -91,6 +95,17 @@ impl Recorder {
     pub(crate) fn number_loop(&self) -> u8 {
         self.loops.set(self.loops.get().saturating_add(1));
         self.loops.get()
+    }
+
+    /// Where the doctor asks what tasks wait for.
+    #[inline]
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
+
+    /// What tasks look like.
+    pub(crate) fn tasks(&self) -> &TaskLayout {
+        &self.tasks
     }
 
     /// Writes something down.
@@ -216,7 +231,7 @@ impl Recorder {
 
     /// The number of an offset in some code.
     #[inline]
-    fn place(&self, code: &Object, offset: i32) -> PlaceId {
+    pub(crate) fn place(&self, code: &Object, offset: i32) -> PlaceId {
         let known = self.places.borrow().get(&(code.address(), offset)).copied();
         known.unwrap_or_else(|| self.new_place(code, offset))
     }

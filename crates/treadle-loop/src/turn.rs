@@ -20,7 +20,7 @@ use crate::ffi::{Result, check_signals, detached, system_thread};
 use crate::handle::Handle;
 use crate::recorder::stamp;
 use crate::source::Source;
-use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
+use crate::{datagram, inspection, outbox, pipe, readiness, signals, stream, watch};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -102,6 +102,9 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
     check_signals()?;
     let descriptors = core.descriptors()?;
+    if core.is_watched() {
+        inspection::go_on(core);
+    }
     let timeout = timeout(core)?;
     let Some(mut events) = core.events.take() else { return Ok(false) };
     events.clear();
@@ -164,7 +167,7 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
 
 /// How long the poll may sleep; `None` is for ever.
 fn timeout(core: &Core) -> Result<Option<Duration>> {
-    if core.stopping.get() || !core.ready.borrow().is_empty() {
+    if core.stopping.get() || !core.ready.borrow().is_empty() || core.inspector.is_busy() {
         return Ok(Some(Duration::ZERO));
     }
     let Some(deadline) = core.timers.borrow().next_deadline() else { return Ok(None) };

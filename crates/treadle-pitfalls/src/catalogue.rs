@@ -9,6 +9,7 @@ use crate::blocking_file::BLOCKING_FILE;
 use crate::client_per_call::CLIENT_PER_CALL;
 use crate::coroutine_misuse::COROUTINE_MISUSE;
 use crate::cpu_bound::CPU_BOUND;
+use crate::deadlock::DEADLOCK;
 use crate::executor_per_call::EXECUTOR_PER_CALL;
 use crate::legacy_loop_api::LEGACY_LOOP_API;
 use crate::lock_order::LOCK_ORDER;
@@ -18,8 +19,10 @@ use crate::lost_task::LOST_TASK;
 use crate::missing_await::MISSING_AWAIT;
 use crate::nested_loop_run::NESTED_LOOP_RUN;
 use crate::never_awaited::NEVER_AWAITED;
+use crate::permit_leak::PERMIT_LEAK;
 use crate::sequential_await::SEQUENTIAL_AWAIT;
 use crate::stalled_wait::STALLED_WAIT;
+use crate::stuck_wait::STUCK_WAIT;
 use crate::swallowed_cancel::SWALLOWED_CANCEL;
 use crate::sync_lock_await::SYNC_LOCK_AWAIT;
 use crate::unclosed_resource::UNCLOSED_RESOURCE;
@@ -42,8 +45,11 @@ pub static CATALOGUE: &[&Pitfall] = &[
     &LOST_TASK,
     &LOST_EXCEPTION,
     &SWALLOWED_CANCEL,
+    &DEADLOCK,
     &LOCK_ORDER,
     &LOCK_REENTRY,
+    &STUCK_WAIT,
+    &PERMIT_LEAK,
     &EXECUTOR_PER_CALL,
     &CLIENT_PER_CALL,
     &UNCLOSED_RESOURCE,

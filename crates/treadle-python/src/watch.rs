@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use treadle_doctor::{Doctor, Options, Output};
-use treadle_events::{Note, Owner, Place, Tape, What, ticks};
+use treadle_events::{Exchange, Note, Owner, Place, Tape, What, ticks};
 
 /// Events in a ring that nobody else has made.
 const CAPACITY: usize = 1 << 18;
@@ -17,11 +17,12 @@ static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
 
 /// Starts the doctor of this process.
 ///
-/// `examples` are what `treadle_loop::record` wants; `output` is `text`, `json` or `silent`; `blocked` is in seconds.
+/// `examples` and `waits` are what `treadle_loop::record` wants; `output` is `text`, `json` or `silent`; `blocked` is in seconds.
 #[pyfunction]
-#[pyo3(signature = (examples, python, inner, *, output, out, blocked))]
+#[pyo3(signature = (examples, waits, python, inner, *, output, out, blocked))]
 pub(crate) fn watch(
     examples: [Bound<'_, PyAny>; 5],
+    waits: &Bound<'_, PyAny>,
     python: String,
     inner: Vec<String>,
     output: &str,
@@ -41,8 +42,9 @@ pub(crate) fn watch(
     let mut options = Options { output, ..Options::default() };
     options.thresholds.blocked = (blocked * 1e9) as u64;
     let tape = Tape::anonymous(CAPACITY)?;
-    let started = Doctor::start(Arc::clone(&tape), options, out_of(out)?)?;
-    treadle_loop::record(tape, examples.each_ref(), python, inner)?;
+    let exchange = Exchange::new();
+    let started = Doctor::start(Arc::clone(&tape), Arc::clone(&exchange), options, out_of(out)?)?;
+    treadle_loop::record(tape, exchange, examples.each_ref(), waits, python, inner)?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }

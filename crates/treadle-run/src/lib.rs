@@ -5,15 +5,19 @@
 #![forbid(unsafe_code)]
 
 mod births;
+mod knots;
 mod loops;
 mod notes;
 mod run;
 mod tasks;
 mod thresholds;
+mod waits;
 
 pub use births::Birth;
+pub use knots::{Knots, Stuck};
 pub use loops::{Activity, EventLoop, Hot, Long};
 pub use notes::Told;
 pub use run::{Run, site};
 pub use tasks::Task;
 pub use thresholds::Thresholds;
+pub use waits::{Member, Parked, Seized, Waits};

@@ -9,6 +9,7 @@ use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
+use crate::waits::Waits;
 
 /// Long callbacks that are remembered, the last ones.
 const LONG: usize = 1_000;
@@ -31,6 +32,7 @@ pub struct Run {
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
     lost: u64,
+    pub(crate) waits: Waits,
 }
 
 impl Run {
@@ -48,6 +50,7 @@ impl Run {
             long: Vec::new(),
             told: FxHashMap::default(),
             lost: 0,
+            waits: Waits::default(),
         }
     }
 
@@ -264,6 +267,7 @@ impl Run {
     }
 
     fn finish(&mut self, event: &Event) {
+        self.waits.last_end = event.stamp;
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);

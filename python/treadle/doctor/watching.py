@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any
 
 from treadle import _native
-from treadle.doctor import tales
+from treadle.doctor import tales, waits
 
 __all__ = ["findings", "finish", "watch"]
 
@@ -40,16 +40,20 @@ async def _nothing() -> None:
     pass
 
 
-def _examples() -> list[Any]:
+def _examples(stage: Any) -> list[Any]:
     """Return a pending, a cancelled and a finished future, a new task and the callback by which it begins."""
-    stage: Any = _Stage()
     pending, cancelled, finished = (asyncio.Future[None](loop=stage) for _ in range(3))
     cancelled.cancel()
     finished.set_result(None)
-    task = asyncio.Task(_nothing(), loop=stage)
+    task = asyncio.Task(_nothing(), loop=stage, name="example")
     first_step = stage.scheduled.pop()
-    # It runs to its end, so that nobody complains of it.
-    first_step()
+    # It runs to its end, so that nobody complains of it. From Python 3.14 on only the running loop's tasks do.
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(stage)
+    try:
+        first_step()
+    finally:
+        asyncio._set_running_loop(running)
     return [pending, cancelled, finished, task, first_step]
 
 
@@ -67,7 +71,12 @@ def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
         ValueError: there is no such output.
 
     """
-    _native.watch(_examples(), _PYTHON, _INNER, output=output, out=file, blocked=blocked)
+    stage, suspended = _Stage(), waits.Examples()
+    try:
+        known = waits.knowledge(stage, suspended)
+        _native.watch(_examples(stage), known, _PYTHON, _INNER, output=output, out=file, blocked=blocked)
+    finally:
+        suspended.close()
     tales.listen()
     running = asyncio._get_running_loop()
     if hasattr(running, "_look_for_recorder"):

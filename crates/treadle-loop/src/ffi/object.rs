@@ -64,6 +64,16 @@ impl Object {
         Self(unsafe { NonNull::new_unchecked(pointer) })
     }
 
+    /// A wrapper that has no reference of its own, and must not be dropped.
+    ///
+    /// # Safety
+    /// `pointer` is not null and its object alive as long as the wrapper is used.
+    #[inline]
+    pub(super) unsafe fn from_visited(pointer: *mut PyObject) -> Self {
+        // SAFETY: not null, as the caller promises.
+        Self(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
     /// The pointer, still owned by this wrapper.
     #[inline]
     pub(super) fn pointer(&self) -> *mut PyObject {
@@ -268,6 +278,12 @@ impl Object {
         let new = unsafe { ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut()) };
         // SAFETY: the result is new, or null with an exception set (L4).
         unsafe { Self::from_new(new) }
+    }
+
+    /// The address of the type, to be compared with that of another.
+    #[inline]
+    pub(crate) fn class_address(&self) -> usize {
+        self.class_pointer() as usize
     }
 
     /// What `id()` gives.
