@@ -97,6 +97,10 @@ kinds! {
     GcEnded = 20,
     /// `cancel` was called on a task. `place`: where.
     CancelAsked = 21,
+    /// Something was written to a transport whose buffer is far beyond its limit already. `value`: the bytes in it. `place`: where.
+    BufferOverfull = 40,
+    /// All that a transport had in such a buffer is sent.
+    BufferDrained = 41,
 }
 
 /// How a task ended.

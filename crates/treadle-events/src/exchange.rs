@@ -22,6 +22,10 @@ pub struct Request {
     pub loops: Vec<u8>,
     /// The tasks that are to be looked at, by their addresses, with the numbers of their loops.
     pub tasks: HashMap<u64, u8>,
+    /// Whether objects that frames refer to are looked into for queues.
+    pub is_deep: bool,
+    /// Whether it is to be told who puts things into queues, for a moment.
+    pub learns_puts: bool,
 }
 
 /// Where requests and pictures lie.

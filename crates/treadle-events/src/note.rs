@@ -28,15 +28,18 @@ pub enum What {
     NeverAwaited,
     /// A task or future was thrown away with an exception that nobody has seen.
     ExceptionNeverRetrieved,
+    /// Something was put into a queue that was asked about.
+    QueuePut,
     /// A task was thrown away before it had ended.
     TaskDestroyed,
 }
 
 impl What {
     /// All, with the words in which the process tells of them.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("never-awaited", Self::NeverAwaited),
         ("exception-never-retrieved", Self::ExceptionNeverRetrieved),
+        ("queue-put", Self::QueuePut),
         ("task-destroyed", Self::TaskDestroyed),
     ];
 

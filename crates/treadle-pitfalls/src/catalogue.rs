@@ -25,6 +25,8 @@ use crate::stalled_wait::STALLED_WAIT;
 use crate::stuck_wait::STUCK_WAIT;
 use crate::swallowed_cancel::SWALLOWED_CANCEL;
 use crate::sync_lock_await::SYNC_LOCK_AWAIT;
+use crate::unbounded_buffer::UNBOUNDED_BUFFER;
+use crate::unbounded_queue::UNBOUNDED_QUEUE;
 use crate::unclosed_resource::UNCLOSED_RESOURCE;
 use crate::wrong_protocol::WRONG_PROTOCOL;
 
@@ -53,6 +55,8 @@ pub static CATALOGUE: &[&Pitfall] = &[
     &EXECUTOR_PER_CALL,
     &CLIENT_PER_CALL,
     &UNCLOSED_RESOURCE,
+    &UNBOUNDED_QUEUE,
+    &UNBOUNDED_BUFFER,
     &SEQUENTIAL_AWAIT,
     &STALLED_WAIT,
     &LEGACY_LOOP_API,

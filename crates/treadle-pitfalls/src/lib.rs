@@ -37,6 +37,8 @@ mod stalled_wait;
 mod stuck_wait;
 mod swallowed_cancel;
 mod sync_lock_await;
+mod unbounded_buffer;
+mod unbounded_queue;
 mod unclosed_resource;
 mod wrong_protocol;
 

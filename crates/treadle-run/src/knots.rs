@@ -9,13 +9,16 @@ use std::cell::RefCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 use treadle_events::{Hold, Manner, Thing, Wait, Waiting};
 
+/// Tasks by their addresses, with what they hold, if it is that.
+type Others = Vec<(u64, Option<Hold>)>;
+
 /// Why a task is stuck.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// The task, by its address.
     pub task: u64,
     /// The stuck tasks that could wake it, with what they hold, where it is that.
-    pub waits_for: Vec<(u64, Option<Hold>)>,
+    pub waits_for: Others,
     /// Whether nobody but stuck tasks has a reference to what it waits for.
     pub is_forgotten: bool,
     /// Whether something that was not seen might hold what it waits for too.
@@ -44,12 +47,16 @@ impl Knots {
         let mut tasks: Vec<u64> = self.tasks().collect();
         tasks.sort_unstable();
         let mut search = Search::default();
-        tasks.iter().for_each(|task| search.begin(*task, |task| self.next(task)));
+        for task in tasks {
+            search.begin(task, |task| self.next(task));
+        }
         let is_ring = |ring: &Vec<u64>| {
             (ring.len() > 1 || self.next(ring[0]).contains(&ring[0])) && !self.is_only_forgotten(ring)
         };
         let mut rings: Vec<Vec<u64>> = search.found.into_iter().filter(is_ring).collect();
-        rings.iter_mut().for_each(|ring| ring.sort_unstable());
+        for ring in &mut rings {
+            ring.sort_unstable();
+        }
         rings.sort_unstable();
         rings
     }
@@ -102,9 +109,9 @@ impl Search {
             if low == order {
                 let from = self.path.iter().rposition(|other| *other == task).unwrap_or(0);
                 let component = self.path.split_off(from);
-                component.iter().for_each(|other| {
+                for other in &component {
                     self.on_path.remove(other);
-                });
+                }
                 self.found.push(component);
             }
         }
@@ -126,11 +133,16 @@ impl Search {
 }
 
 /// What the tasks hold, and refer to.
+#[derive(Clone)]
 struct Tables<'a> {
     waiting: FxHashMap<u64, &'a Waiting>,
     things: &'a FxHashMap<u64, Thing>,
     holders: FxHashMap<u64, Vec<(u64, Hold)>>,
     referring: FxHashMap<u64, Vec<(u64, u32)>>,
+    /// Those that are stuck even if all timeouts come.
+    certain: FxHashSet<u64>,
+    /// Whether those are being looked for.
+    is_sure: bool,
 }
 
 /// Finds the stuck ones among tasks that wait.
@@ -140,6 +152,8 @@ pub(crate) fn tie(waiting: &[&Waiting], things: &FxHashMap<u64, Thing>) -> Knots
         things,
         holders: FxHashMap::default(),
         referring: FxHashMap::default(),
+        certain: FxHashSet::default(),
+        is_sure: true,
     };
     for waiting in waiting {
         for hold in &waiting.holds {
@@ -149,18 +163,15 @@ pub(crate) fn tie(waiting: &[&Waiting], things: &FxHashMap<u64, Thing>) -> Knots
             tables.referring.entry(*thing).or_default().push((waiting.task, *count));
         }
     }
-    let mut left: FxHashSet<u64> =
-        waiting.iter().filter(|one| !matches!(one.wait, Wait::Outside | Wait::Sleep)).map(|one| one.task).collect();
-    loop {
-        let verdicts = Verdicts::default();
-        let free: Vec<u64> = left.iter().copied().filter(|task| !tables.is_stuck(*task, &left, &verdicts)).collect();
-        if free.is_empty() {
-            break;
-        }
-        free.iter().for_each(|task| {
-            left.remove(task);
-        });
-    }
+    let waits = |one: &&&Waiting| !matches!(one.wait, Wait::Outside | Wait::Sleep);
+    // First as if timeouts had come already: what remains is certain.
+    tables.certain =
+        tables.remain(waiting.iter().filter(waits).filter(|one| !one.is_timed).map(|one| one.task).collect());
+    let left = {
+        let tables = Tables { is_sure: false, ..tables.clone() };
+        tables.remain(waiting.iter().filter(waits).map(|one| one.task).collect())
+    };
+    tables.is_sure = false;
     Knots { stuck: left.iter().filter_map(|task| Some((*task, tables.stuck(*task, &left)?))).collect() }
 }
 
@@ -172,13 +183,27 @@ struct Verdicts(RefCell<FxHashMap<u64, bool>>);
 const NAMED: usize = 32;
 
 impl Tables<'_> {
+    /// What remains of some tasks if those that could be woken are taken out.
+    fn remain(&self, mut left: FxHashSet<u64>) -> FxHashSet<u64> {
+        loop {
+            let verdicts = Verdicts::default();
+            let free: Vec<u64> = left.iter().copied().filter(|task| !self.is_stuck(*task, &left, &verdicts)).collect();
+            if free.is_empty() {
+                return left;
+            }
+            for task in &free {
+                left.remove(task);
+            }
+        }
+    }
+
     /// Whether a task is stuck if those in `left` are.
     fn is_stuck(&self, task: u64, left: &FxHashSet<u64>, verdicts: &Verdicts) -> bool {
         let Some(Wait::Thing(_, thing)) = self.waiting.get(&task).map(|waiting| &waiting.wait) else {
             return self.stuck(task, left).is_some();
         };
-        // Those with and without a timeout may differ.
-        let key = thing << 1 | u64::from(self.waiting[&task].is_timed);
+        // Those that are stuck for certain, and others, may differ.
+        let key = thing << 1 | u64::from(self.certain.contains(&task));
         let known = verdicts.0.borrow().get(&key).copied();
         known.unwrap_or_else(|| {
             let is_stuck = self.stuck(task, left).is_some();
@@ -190,7 +215,12 @@ impl Tables<'_> {
     /// Why a task is stuck if those in `left` are; nothing if it can be woken.
     fn stuck(&self, task: u64, left: &FxHashSet<u64>) -> Option<Stuck> {
         let waiting = self.waiting.get(&task)?;
-        let stuck = |waits_for| Stuck { task, waits_for, is_forgotten: false, is_doubtful: waiting.is_timed };
+        let stuck = |waits_for| Stuck {
+            task,
+            waits_for,
+            is_forgotten: false,
+            is_doubtful: !self.is_sure && !self.certain.contains(&task),
+        };
         let others = |tasks: &[u64]| {
             tasks.iter().filter(|other| left.contains(other)).map(|other| (*other, None)).collect::<Vec<_>>()
         };
@@ -202,10 +232,11 @@ impl Tables<'_> {
             }
             Wait::Thing(manner @ (Manner::Lock | Manner::Permit), thing) if self.holders.contains_key(thing) => self
                 .held(*manner, *thing, left)
-                .map(|(holders, is_doubtful)| Stuck { is_doubtful: waiting.is_timed || is_doubtful, ..stuck(holders) }),
+                .map(|(holders, is_doubtful)| (stuck(holders), is_doubtful))
+                .map(|(stuck, is_doubtful)| Stuck { is_doubtful: stuck.is_doubtful || is_doubtful, ..stuck }),
             // Of a lock that is locked and in nobody's `async with`, too.
-            Wait::Thing(_, thing) if !waiting.is_timed => {
-                let others = self.forgotten(*thing, left)?;
+            Wait::Thing(_, thing) if self.is_sure || self.certain.contains(&task) => {
+                let others = self.forgotten(*thing, if self.is_sure { left } else { &self.certain })?;
                 let others = others.into_iter().filter(|other| *other != task).map(|other| (other, None)).collect();
                 Some(Stuck { is_forgotten: true, ..stuck(others) })
             }
@@ -214,7 +245,7 @@ impl Tables<'_> {
     }
 
     /// The stuck holders of a lock or of all permits, and whether there may be others.
-    fn held(&self, manner: Manner, thing: u64, left: &FxHashSet<u64>) -> Option<(Vec<(u64, Option<Hold>)>, bool)> {
+    fn held(&self, manner: Manner, thing: u64, left: &FxHashSet<u64>) -> Option<(Others, bool)> {
         let (holders, known) = (self.holders.get(&thing)?, self.things.get(&thing)?);
         if !known.is_taken || !holders.iter().all(|(holder, _)| left.contains(holder)) {
             return None;
@@ -363,6 +394,13 @@ mod tests {
         let future = |count| refers(task(1, Wait::Thing(Manner::Result, FUTURE), &[]), &[(FUTURE, count)]);
         assert!(tied(&[future(1)], 1, 0).stuck(1).is_some());
         assert!(tied(&[task(1, Wait::Thing(Manner::Result, FUTURE), &[])], 0, 0).stuck(1).is_none());
+    }
+
+    #[test]
+    fn who_waits_for_somebody_with_a_timeout_may_still_do_something() {
+        let worker = refers(task(1, Wait::Thing(Manner::Item, QUEUE), &[]), &[(QUEUE, 2)]);
+        let parent = Waiting { is_timed: true, ..refers(task(2, Wait::All(vec![1]), &[]), &[(QUEUE, 1)]) };
+        assert!(tied(&[worker, parent], 3, 0).stuck(1).is_none());
     }
 
     #[test]

@@ -5,18 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod births;
+mod buffers;
 mod knots;
 mod loops;
 mod notes;
+mod queues;
 mod run;
 mod tasks;
 mod thresholds;
 mod waits;
 
 pub use births::Birth;
+pub use buffers::Overfull;
 pub use knots::{Knots, Stuck};
 pub use loops::{Activity, EventLoop, Hot, Long};
 pub use notes::Told;
+pub use queues::Growth;
 pub use run::{Run, site};
 pub use tasks::Task;
 pub use thresholds::Thresholds;

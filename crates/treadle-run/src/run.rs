@@ -5,8 +5,10 @@ use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
 use treadle_finding::Site;
 
 use crate::births::Birth;
+use crate::buffers::{Buffers, Overfull};
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
+use crate::queues::Queues;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
 use crate::waits::Waits;
@@ -32,6 +34,8 @@ pub struct Run {
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
     lost: u64,
+    buffers: Buffers,
+    pub(crate) queues: Queues,
     pub(crate) waits: Waits,
 }
 
@@ -50,6 +54,8 @@ impl Run {
             long: Vec::new(),
             told: FxHashMap::default(),
             lost: 0,
+            buffers: Buffers::default(),
+            queues: Queues::default(),
             waits: Waits::default(),
         }
     }
@@ -78,6 +84,10 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
+            Kind::BufferOverfull | Kind::BufferDrained | Kind::TransportLost => {
+                let scale = self.scale;
+                self.buffers.apply(event, |nanoseconds| scale.ticks(nanoseconds));
+            }
             _ => {}
         }
     }
@@ -151,6 +161,11 @@ impl Run {
     /// The last callbacks that took longer than the threshold, in the order of their beginning for each loop.
     pub fn long(&self) -> &[Long] {
         &self.long
+    }
+
+    /// Lines that write to transports whose buffers grow and grow.
+    pub fn overfull(&self) -> &FxHashMap<PlaceId, Overfull> {
+        &self.buffers.overfull
     }
 
     /// What the process told in words of one kind.

@@ -24,6 +24,13 @@ const SEIZED: usize = 1_000;
 /// How many forgotten tasks are told of at once.
 const ALONE: usize = 100;
 
+/// How many tasks are looked at for the queues that they use, and how many of each kind.
+const SAMPLE: usize = 64;
+const KIND: u32 = 2;
+
+/// How many callbacks must have run since the last time.
+const CALLBACKS: u64 = 32;
+
 /// How often a task that is not there is asked for.
 const PATIENCE: u32 = 2;
 
@@ -121,6 +128,8 @@ fn is_same(one: &Waiting, other: &Waiting) -> bool {
 impl Run {
     /// Takes a picture in.
     pub fn see(&mut self, picture: Picture) {
+        let window = self.queue_window() / 2;
+        self.queues.see(&picture, window);
         self.waits.see(picture);
         // Whoever has ended, or gone on, is of no interest any more.
         if self.waits.parked.len() > 2 * self.tasks().len() + 1_000 {
@@ -271,12 +280,38 @@ impl Run {
         for task in again_wanted {
             request.tasks.insert(task, self.tasks().get(&task).map_or(0, |row| row.event_loop));
         }
+        // A loop that does nothing is not woken to see that its queues are as they were.
+        let callbacks: u64 = self.loops().iter().map(|event_loop| event_loop.callbacks).sum();
+        let is_due = now.saturating_sub(self.queues.looked) >= self.queue_window();
+        if is_due && callbacks > self.queues.callbacks + CALLBACKS {
+            (self.queues.looked, self.queues.callbacks) = (now, callbacks);
+            request.is_deep = true;
+            self.sample(&running, &mut request);
+            request.learns_puts = self.suspects_queues();
+        }
         if request.tasks.is_empty() {
             return None;
         }
         request.loops = request.tasks.values().copied().collect::<FxHashSet<u8>>().into_iter().collect();
         request.loops.sort_unstable();
         Some(request)
+    }
+}
+
+impl Run {
+    /// Adds some tasks of each kind, for the queues that they use.
+    fn sample(&self, running: &[u8], request: &mut Request) {
+        let mut kinds: FxHashMap<PlaceId, u32> = FxHashMap::default();
+        for (&address, task) in self.tasks().iter().filter(|(_, task)| running.contains(&task.event_loop)) {
+            let count = kinds.entry(task.code).or_default();
+            *count += 1;
+            if *count <= KIND {
+                request.tasks.insert(address, task.event_loop);
+            }
+            if request.tasks.len() >= SAMPLE || kinds.len() > SAMPLE {
+                break;
+            }
+        }
     }
 }
 

@@ -37,4 +37,3 @@ def _unawaited(coroutine: Coroutine[Any, Any, Any]) -> None:
         pass
     if _original is not None:
         _original(coroutine)
-

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
 from typing import Any
 
+from treadle.doctor import puts
+
 _tasks: Any = asyncio.tasks
 
 # Methods whose tasks wait, by what they wait for, see `Manner` in treadle-events. Their first argument grants it.
@@ -174,10 +176,14 @@ def _functions() -> Iterator[tuple[CodeType, str]]:
 def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
     """Return what `treadle_loop::record` wants to know."""
     future: asyncio.Future[None] = asyncio.Future(loop=stage)
-    classes = [*_CLASSES, (type(iter(future)), "future-iterator"), *((wrapper, "wrapper") for wrapper in examples.wrappers)]
+    classes = [
+        *_CLASSES,
+        (type(iter(future)), "future-iterator"),
+        *((wrapper, "wrapper") for wrapper in examples.wrappers),
+    ]
     # Up to Python 3.13 all tasks are in a set of weak references; from 3.14 on only those of other classes are.
     listed = None
     if sys.version_info < (3, 14):
         listed = getattr(_tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks", None)
     weak = getattr(listed, "data", None)
-    return examples.all, list(_functions()), classes, asyncio.Task.get_name, weak, asyncio.all_tasks
+    return examples.all, list(_functions()), classes, asyncio.Task.get_name, weak, asyncio.all_tasks, puts.learn

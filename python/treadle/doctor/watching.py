@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any
 
 from treadle import _native
-from treadle.doctor import tales, waits
+from treadle.doctor import puts, tales, waits
 
 __all__ = ["findings", "finish", "watch"]
 
@@ -98,4 +98,5 @@ def finish() -> int:
     """
     atexit.unregister(finish)
     tales.stop_listening()
+    puts.stop()
     return _native.finish()

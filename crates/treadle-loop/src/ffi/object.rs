@@ -280,6 +280,26 @@ impl Object {
         unsafe { Self::from_new(new) }
     }
 
+    /// Whether this is an instance of a class that was made by Python code or like one, and neither a class nor an exception.
+    pub(crate) fn is_plain_instance(&self) -> bool {
+        // SAFETY: a living object has a type (L1).
+        let class = unsafe { ffi::Py_TYPE(self.pointer()) };
+        // SAFETY: a type, which is alive (L1).
+        let flags = unsafe { ffi::PyType_GetFlags(class) };
+        let built_in = ffi::Py_TPFLAGS_TYPE_SUBCLASS
+            | ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS
+            | ffi::Py_TPFLAGS_LIST_SUBCLASS
+            | ffi::Py_TPFLAGS_TUPLE_SUBCLASS
+            | ffi::Py_TPFLAGS_DICT_SUBCLASS;
+        flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 && flags & built_in == 0
+    }
+
+    /// Whether this is a dict.
+    pub(crate) fn is_dict(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyDict_CheckExact(self.pointer()) != 0 }
+    }
+
     /// The address of the type, to be compared with that of another.
     #[inline]
     pub(crate) fn class_address(&self) -> usize {

@@ -8,11 +8,14 @@ use super::Desk;
 use super::entered::handlers;
 use super::knowledge::{Class, Role};
 use crate::ffi::{FrameLayout, Object, Result, State, cell_content, code_of, method};
-use crate::known::names;
+use crate::known::{known, names};
 use crate::recorder::{Recorder, stamp};
 
 /// Coroutines that are looked at on the way down.
 const DEPTH: usize = 128;
+
+/// Instances that are looked into for each frame.
+const INSTANCES: usize = 8;
 
 /// Codes whose tables of handlers are kept.
 const KNOWN: usize = 4_096;
@@ -63,11 +66,12 @@ pub(super) fn look(
     desk: &Desk,
     task: &Object,
     things: &mut FxHashMap<u64, Thing>,
+    is_deep: bool,
 ) -> Result<Waiting> {
     let mut waiting = Waiting { task: task.address() as u64, stamp: stamp(), ..Waiting::default() };
     waiting.name = desk.knowledge.task_name.call([task])?.to_text()?;
     let is_waiting = !task.attribute(&names()._fut_waiter)?.is_none();
-    let way = walk(recorder, desk, task.attribute(&names()._coro)?, things)?;
+    let way = walk(recorder, desk, task.attribute(&names()._coro)?, things, is_deep)?;
     if is_waiting {
         waiting.wait = wait(recorder, desk, &way, task, things)?;
         waiting.is_timed = is_timed(&way)?;
@@ -82,7 +86,13 @@ pub(super) fn look(
     Ok(waiting)
 }
 
-fn walk(recorder: &Recorder, desk: &Desk, coroutine: Object, things: &mut FxHashMap<u64, Thing>) -> Result<Way> {
+fn walk(
+    recorder: &Recorder,
+    desk: &Desk,
+    coroutine: Object,
+    things: &mut FxHashMap<u64, Thing>,
+    is_deep: bool,
+) -> Result<Way> {
     let mut way = Way::default();
     let mut next = coroutine;
     for _ in 0..DEPTH {
@@ -109,6 +119,9 @@ fn walk(recorder: &Recorder, desk: &Desk, coroutine: Object, things: &mut FxHash
             break;
         }
         pass(recorder, desk, layout, &next, &mut way, things)?;
+        if is_deep {
+            look_into(desk, &next, things)?;
+        }
         next = awaited;
     }
     Ok(way)
@@ -138,6 +151,7 @@ fn pass(
     let mut met: SmallVec<[(u64, u32); 8]> = SmallVec::new();
     let mut new: SmallVec<[(Object, Class); 4]> = SmallVec::new();
     let mut stacked: SmallVec<[Stacked; 2]> = SmallVec::new();
+    let mut bound: SmallVec<[u64; 2]> = SmallVec::new();
     let mut leaves = None;
     // Nothing in here runs Python.
     suspended.each_referent(|referent| {
@@ -148,8 +162,10 @@ fn pass(
         if let Some(class) = desk.knowledge.class(object).filter(|class| class.is_thing()) {
             let thing = object.address() as u64;
             if !met.iter().any(|(known, _)| *known == thing) {
-                let count = u32::try_from(object.reference_count() - own).unwrap_or(u32::MAX);
-                met.push((thing, count));
+                // Those to a future are counted where it is waited for.
+                let count =
+                    if class == Class::Future { None } else { u32::try_from(object.reference_count() - own).ok() };
+                met.push((thing, count.unwrap_or(u32::MAX)));
                 if class != Class::Future && !things.contains_key(&thing) {
                     new.push((object.clone(), class));
                 }
@@ -162,6 +178,10 @@ fn pass(
         {
             match method(referent) {
                 Some((_, receiver)) => {
+                    // The bound method refers to it too, and is nobody else's.
+                    if referent.reference_count() == 1 {
+                        bound.push(receiver.address() as u64);
+                    }
                     stacked.push(Stacked { mark: address, role, receiver, place: PlaceId::UNKNOWN });
                 }
                 // From Python 3.14 on the function and what it will be called with stand side by side.
@@ -176,12 +196,15 @@ fn pass(
             }
         }
     });
+    for thing in bound {
+        met.push((thing, u32::MAX));
+    }
     for (address, count) in met {
         match way.refers.iter_mut().find(|(known, _)| *known == address) {
             Some((_, times)) => *times += 1,
             None => way.refers.push((address, 1)),
         }
-        if !way.references.iter().any(|(known, _)| *known == address) {
+        if count < u32::MAX && !way.references.iter().any(|(known, _)| *known == address) {
             way.references.push((address, count));
         }
     }
@@ -204,6 +227,38 @@ fn pass(
             way.stacked.remove(at);
         }
         way.stations.push(Station { role, first });
+    }
+    Ok(())
+}
+
+/// Finds the queues that are attributes of what a frame refers to: of instances of the program's classes.
+fn look_into(desk: &Desk, suspended: &Object, things: &mut FxHashMap<u64, Thing>) -> Result<()> {
+    let mut instances: SmallVec<[Object; 8]> = SmallVec::new();
+    suspended.each_referent(|referent| {
+        if instances.len() < INSTANCES && desk.knowledge.class(referent).is_none() && referent.is_plain_instance() {
+            instances.push(referent.clone());
+        }
+    });
+    let mut queues: SmallVec<[Object; 4]> = SmallVec::new();
+    for instance in instances.iter().filter(|instance| !instance.is_of(known().event_loop.object())) {
+        let mut note = |object: &Object| {
+            if desk.knowledge.class(object) == Some(Class::Queue) {
+                queues.push(object.clone());
+            }
+        };
+        instance.each_referent(|referent| {
+            if referent.is_dict() {
+                referent.each_referent(&mut note);
+            } else {
+                note(referent);
+            }
+        });
+    }
+    for queue in queues {
+        let address = queue.address() as u64;
+        if !things.contains_key(&address) {
+            things.insert(address, describe(desk, &queue, Some(Class::Queue))?);
+        }
     }
     Ok(())
 }

@@ -111,6 +111,9 @@ fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
     if !request.loops.contains(&number) {
         return None;
     }
+    if request.learns_puts {
+        drop(desk.knowledge.learn_puts.call([]).map_err(Raised::forget));
+    }
     let began = stamp();
     let list = tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?;
     let took = stamp() - began;
@@ -137,7 +140,8 @@ impl Round {
             let task = if is_weak { item.referent() } else { Some(item) };
             if let Some(task) = task
                 && self.request.tasks.get(&(task.address() as u64)) == Some(&core.number.get())
-                && let Ok(waiting) = look::look(recorder, desk, &task, &mut self.things).map_err(Raised::forget)
+                && let Ok(waiting) =
+                    look::look(recorder, desk, &task, &mut self.things, self.request.is_deep).map_err(Raised::forget)
             {
                 self.picture.tasks.push(waiting);
             }

@@ -21,7 +21,9 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
             None => found.push(new),
         }
     }
-    found.into_iter().for_each(|sighting| sightings.push(sighting));
+    for sighting in found {
+        sightings.push(sighting);
+    }
 }
 
 fn sighting(run: &Run, seized: &Seized) -> Sighting {

@@ -30,5 +30,7 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
             .help("enter it with `async with`, which releases it however the block ends");
         found.push(sighting);
     }
-    found.into_iter().for_each(|sighting| sightings.push(sighting));
+    for sighting in found {
+        sightings.push(sighting);
+    }
 }

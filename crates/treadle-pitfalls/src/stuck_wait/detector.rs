@@ -36,7 +36,9 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
             .help(help(manner));
         found.push(sighting);
     }
-    found.into_iter().for_each(|sighting| sightings.push(sighting));
+    for sighting in found {
+        sightings.push(sighting);
+    }
 }
 
 fn who_is_left(member: &Member) -> String {
