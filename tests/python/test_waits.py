@@ -1,4 +1,4 @@
-"""What the doctor says of tasks that wait for each other, or for what nobody brings about, and of what only looks like it."""
+"""What the doctor says of tasks that wait for each other or for ever, and of what only looks like it."""
 
 import json
 import subprocess
@@ -286,17 +286,21 @@ class Owner:
 
 async def main():
     global listener
-    listener = await asyncio.start_server(lambda reader, writer: asyncio.sleep(3), "127.0.0.1", 0)
+    kept = []
+    listener = await asyncio.start_server(lambda reader, writer: kept.append(writer), "127.0.0.1", 0)
     queue, items, room, lock, condition, owner = (
         asyncio.Queue(), asyncio.Queue(), asyncio.Semaphore(2), asyncio.Lock(), asyncio.Condition(), Owner())
     await together(
-        *(worker(queue) for _ in range(5)), handed_over(room, items), hands_back(room, items), set_by_thread(), set_by_timer(),
-        in_executor(), in_process(), server(), for_ever(), for_ever_too(), holds(lock), queues_up(lock), queues_up(lock),
-        notified(condition), notifies(condition), reads(), tries(asyncio.Queue()), shielded(), owner.run(), owner.wait(),
+        *(worker(queue) for _ in range(5)), handed_over(room, items), hands_back(room, items), set_by_thread(),
+        set_by_timer(), in_executor(), in_process(), server(), for_ever(), for_ever_too(), holds(lock),
+        queues_up(lock), queues_up(lock), notified(condition), notifies(condition), reads(),
+        tries(asyncio.Queue()), shielded(), owner.run(), owner.wait(),
         seconds=3,
     )
     queue.put_nowait(1)
     owner.queue.put_nowait(1)
+    for writer in kept:
+        writer.close()
     listener.close()
 
 asyncio.run(main())
@@ -400,3 +404,42 @@ def test_a_queue_that_grows_all_the_time_is_told_of_with_the_line_that_fills_it(
     assert [(finding["line"], finding["function"]) for finding in found["unbounded-queue"]] == [
         (23, "Pipeline.produce")
     ]
+
+
+def test_a_snapshot_shows_where_tasks_stand_what_they_wait_for_and_who_has_it(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+        async def holds(lock):
+            async with lock:  # 17
+                await asyncio.sleep(60)  # 18
+
+        async def wants(lock):
+            async with lock:  # 21
+                pass
+
+        async def main():
+            lock = asyncio.Lock()
+            tasks = [asyncio.create_task(holds(lock), name="one"), asyncio.create_task(wants(lock), name="other")]
+            rows = {}
+            for _ in range(200):
+                await asyncio.sleep(0.05)
+                shown = treadle.doctor.snapshot()
+                rows = {row["name"]: row for row in shown["tasks"]}
+                if {"one", "other"} <= rows.keys():
+                    break
+            one, other = rows["one"], rows["other"]
+            assert [at["line"] for at in one["await_chain"]][:1] == [18], one
+            assert (one["waits_for"]["what"], one["holds"][0]["since"]["line"]) == ("sleep", 17), one
+            assert other["await_chain"][0]["line"] == 21, other
+            assert other["waits_for"] == {"what": "lock", "class": "Lock"}, other
+            edges = [(edge["from"], edge["to"]) for edge in shown["waits"] if edge["thing"]]
+            assert edges == [(other["task"], one["task"])], edges
+            assert one["born_at"]["function"] == "main" and one["steps"] == 1, one
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(main())
+        """,
+    )
+    assert "deadlock" not in found

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
-use treadle_run::{Run, Thresholds};
+use treadle_run::{Run, Snapshot, Thresholds};
 use treadle_view::{Closing, closing, sighting, sighting_json};
 
 use crate::consultation::Consultation;
@@ -52,6 +52,8 @@ enum Message {
     Note(Note),
     /// Look now, and say when that is done.
     Look(Sender<()>),
+    /// Say what the tasks are doing.
+    Show(Sender<Snapshot>),
     /// Look once more, say all, and end.
     Finish,
 }
@@ -97,6 +99,13 @@ impl Doctor {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the tasks are doing, and what they were last seen waiting for; nothing if the doctor has finished.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let (shown, wait) = channel();
+        self.messages.send(Message::Show(shown)).ok()?;
+        wait.recv().ok()
+    }
+
     /// Says all there is to say, once, and ends.
     pub fn finish(&self) -> Vec<Sighting> {
         let _ = self.messages.send(Message::Finish);
@@ -130,6 +139,10 @@ impl Visit {
                 Ok(Message::Look(done)) => {
                     self.look();
                     let _ = done.send(());
+                }
+                Ok(Message::Show(shown)) => {
+                    self.read();
+                    let _ = shown.send(self.examination.run().snapshot());
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {

@@ -29,7 +29,7 @@ mod _native {
     }
 
     #[pymodule_export]
-    use crate::watch::{finish, found, tell, watch};
+    use crate::watch::{finish, found, snapshot, tell, watch};
 
     /// The version of this build.
     #[pymodule_init]

@@ -83,6 +83,13 @@ pub(crate) fn found(py: Python<'_>) -> Vec<String> {
     found.iter().map(|seen| treadle_view::sighting_json(seen).to_string()).collect()
 }
 
+/// What the tasks of this process are doing, as JSON; nothing if it is not watched.
+#[pyfunction]
+pub(crate) fn snapshot(py: Python<'_>) -> Option<String> {
+    let doctor = current()?;
+    py.detach(|| doctor.snapshot()).map(|snapshot| treadle_view::snapshot_json(&snapshot).to_string())
+}
+
 /// Has the doctor say all there is to say and end; returns how many findings there are.
 #[pyfunction]
 pub(crate) fn finish(py: Python<'_>) -> usize {

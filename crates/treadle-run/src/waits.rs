@@ -97,6 +97,11 @@ impl Waits {
         self.things.get(&address)
     }
 
+    /// Whether nothing wakes a task any more.
+    pub fn is_stuck(&self, task: u64) -> bool {
+        self.knots.stuck(task).is_some()
+    }
+
     /// What else a loop had, when it was last looked at.
     pub fn surroundings(&self, event_loop: u8) -> Option<Surroundings> {
         self.surroundings.get(&event_loop).copied()

@@ -11,6 +11,7 @@ mod place;
 mod plain;
 mod sarif;
 mod sighting;
+mod snapshot;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use page::page;
 pub use plain::{concise, github, statistics};
 pub use sarif::sarif;
 pub use sighting::{Closing, closing, closing_json, duration, place, sighting, sighting_json};
+pub use snapshot::snapshot_json;
 
 /// The decoded text of files that have findings.
 pub trait Sources {

@@ -1,4 +1,4 @@
-"""Who puts things into queues: told for a moment, once the doctor has seen one that grows and grows. From Python 3.12 on."""
+"""Who puts things into queues: told for a moment, once one was seen to grow and grow. From Python 3.12 on."""
 
 import sys
 from asyncio import queues
@@ -19,7 +19,7 @@ _left = 0
 
 def learn() -> None:
     """Tell the doctor of the next puts into any queue."""
-    global _tool, _left  # noqa: PLW0603 - there is one doctor in a process
+    global _tool, _left
     if sys.version_info < (3, 12) or _tool is not None:
         return
     monitoring = sys.monitoring

@@ -1,4 +1,7 @@
-"""What the native half has to know of asyncio to see what a task waits for: functions by their code, classes, and examples of suspended frames."""
+"""What the native half has to know of asyncio to see what a task waits for.
+
+Functions by their code, classes, and examples of suspended frames.
+"""
 
 import asyncio
 import asyncio.tasks
@@ -123,6 +126,7 @@ class Examples:
     """Coroutines and generators that stand at an `await`, until they are closed."""
 
     def __init__(self) -> None:
+        """Make them, three of each kind."""
         self.all: list[tuple[object, CodeType, int, object]] = []
         self._closing: list[Callable[[], object]] = []
         self.wrappers: list[type] = []

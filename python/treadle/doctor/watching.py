@@ -11,7 +11,7 @@ from typing import Any
 from treadle import _native
 from treadle.doctor import puts, tales, waits
 
-__all__ = ["findings", "finish", "watch"]
+__all__ = ["findings", "finish", "snapshot", "watch"]
 
 # asyncio's package and ours: what they do, they do for somebody else.
 _INNER = [os.path.dirname(asyncio.__file__), os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120
@@ -87,6 +87,15 @@ def watch(*, output: str = "text", file: int = 2, blocked: float = 0.1) -> None:
 def findings() -> list[dict[str, Any]]:
     """Return what was found up to now, in the order in which it was first seen, as ``output="json"`` writes it."""
     return [json.loads(found) for found in _native.found()]
+
+
+def snapshot() -> dict[str, Any] | None:
+    """Return what the tasks of this process are doing, and what they were last seen waiting for.
+
+    A task is looked at when it has made no step for half a second. Nothing is returned if the process is not watched.
+    """
+    shown = _native.snapshot()
+    return None if shown is None else json.loads(shown)
 
 
 def finish() -> int:
