@@ -37,10 +37,11 @@ impl Consultation {
     /// Takes the answers in.
     pub(crate) fn hear(&mut self, examination: &mut Examination) {
         for picture in self.exchange.take() {
-            examination.see(picture);
-            if let Some((left, _)) = &mut self.open {
-                *left = left.saturating_sub(1);
+            if let Some((left, since)) = &mut self.open {
+                *left = left.saturating_sub(usize::from(picture.is_last));
+                *since = Instant::now();
             }
+            examination.see(picture);
         }
         self.open = self.open.filter(|(left, _)| *left > 0);
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::Picture;
 
 /// Pictures that are kept for a doctor who does not come.
-const KEPT: usize = 16;
+const KEPT: usize = 256;
 
 /// What the doctor wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn pictures_that_nobody_takes_do_not_pile_up() {
         let exchange = Exchange::new();
-        (0..100).for_each(|began| exchange.answer(Picture { began, ..Picture::default() }));
+        (0..1_000).for_each(|began| exchange.answer(Picture { began, ..Picture::default() }));
         let taken = exchange.take();
-        assert_eq!((taken.len(), taken[0].began), (KEPT, 100 - KEPT as u64));
+        assert_eq!((taken.len(), taken[0].began), (KEPT, 1_000 - KEPT as u64));
         assert_eq!(exchange.take(), []);
     }
 }

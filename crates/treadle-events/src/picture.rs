@@ -2,19 +2,18 @@
 
 use crate::PlaceId;
 
-/// What one loop has seen of its tasks.
+/// What one loop has seen of its tasks without a pause. A large request is answered by many of these: one table of everything would keep the loop
+/// for milliseconds whenever it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
     /// The loop, by its number.
     pub event_loop: u8,
     /// When it was begun, in ticks.
     pub began: u64,
-    /// When it was complete, in ticks.
+    /// When it was complete, in ticks: so long the loop stood still.
     pub ended: u64,
-    /// How long the loop was stopped for it at once, at most, in ticks.
-    pub longest: u64,
-    /// How long altogether, in ticks.
-    pub took: u64,
+    /// Whether it is the last one that answers a request.
+    pub is_last: bool,
     /// The tasks that were asked for and wait.
     pub tasks: Vec<Waiting>,
     /// What they wait for, hold and refer to.

@@ -28,6 +28,9 @@ const ALONE: usize = 100;
 const SAMPLE: usize = 64;
 const KIND: u32 = 2;
 
+/// Looking for queues takes no more than one part in so many of a loop's time.
+const SHARE: u64 = 200;
+
 /// How many callbacks must have run since the last time.
 const CALLBACKS: u64 = 32;
 
@@ -81,13 +84,16 @@ pub struct Waits {
     surroundings: FxHashMap<u8, Surroundings>,
     /// Tasks that were asked for, with their last step then, and how often.
     asked: FxHashMap<u64, (u64, u32)>,
+    /// How long loops were stopped for the answer that is coming, and for the last one, in ticks.
+    cost: u64,
+    last_cost: u64,
     knots: Knots,
     /// Whether something was seen that the knots do not know.
     is_new: bool,
     seized: Vec<Seized>,
     /// When a task has ended last, in ticks.
     pub(crate) last_end: u64,
-    /// How many pictures there were, how long loops were stopped for them altogether, and at most at once, in ticks.
+    /// How many answers there were, how long loops were stopped for them altogether, and at most at once, in ticks.
     pub pictures: (u64, u64, u64),
 }
 
@@ -109,10 +115,15 @@ impl Waits {
 
     fn see(&mut self, picture: Picture) {
         self.is_new = true;
-        self.pictures.0 += 1;
-        self.pictures.1 += picture.took;
-        self.pictures.2 = self.pictures.2.max(picture.longest);
-        self.surroundings.insert(picture.event_loop, picture.surroundings);
+        let took = picture.ended.saturating_sub(picture.began);
+        let (answers, total, longest) = &mut self.pictures;
+        (*total, *longest) = (*total + took, took.max(*longest));
+        self.cost += took;
+        if picture.is_last {
+            *answers += 1;
+            self.last_cost = std::mem::take(&mut self.cost);
+            self.surroundings.insert(picture.event_loop, picture.surroundings);
+        }
         self.things.extend(picture.things.into_iter().map(|thing| (thing.address, thing)));
         for waiting in picture.tasks {
             self.asked.remove(&waiting.task);
@@ -287,7 +298,8 @@ impl Run {
         }
         // A loop that does nothing is not woken to see that its queues are as they were.
         let callbacks: u64 = self.loops().iter().map(|event_loop| event_loop.callbacks).sum();
-        let is_due = now.saturating_sub(self.queues.looked) >= self.queue_window();
+        let pause = self.queue_window().max(self.waits.last_cost * SHARE);
+        let is_due = now.saturating_sub(self.queues.looked) >= pause;
         if is_due && callbacks > self.queues.callbacks + CALLBACKS {
             (self.queues.looked, self.queues.callbacks) = (now, callbacks);
             request.is_deep = true;

@@ -128,8 +128,10 @@ impl Object {
     /// Eight bytes of an object, within its size.
     #[inline]
     fn word(&self, place: usize) -> usize {
-        // SAFETY: within the object, as the callers have seen, which is alive (L1).
-        unsafe { self.pointer().byte_add(place).cast::<usize>().read_unaligned() }
+        // SAFETY: within the object, as the callers have seen.
+        let word = unsafe { self.pointer().byte_add(place) }.cast::<usize>();
+        // SAFETY: as above, and the object is alive (L1).
+        unsafe { word.read_unaligned() }
     }
 }
 
@@ -138,8 +140,10 @@ pub(crate) fn cell_content(object: &Object) -> Option<Object> {
     if object.class_pointer() != (&raw mut PyCell_Type).cast() {
         return None;
     }
-    // SAFETY: a cell, as just seen, that is alive (L1): a new reference, or null if it is empty.
-    unsafe { Object::from_nullable(PyCell_Get(object.pointer())) }
+    // SAFETY: a cell, as just seen, that is alive (L1).
+    let content = unsafe { PyCell_Get(object.pointer()) };
+    // SAFETY: a new reference, or null if the cell is empty.
+    unsafe { Object::from_nullable(content) }
 }
 
 unsafe extern "C" {

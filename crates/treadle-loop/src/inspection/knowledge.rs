@@ -91,7 +91,9 @@ impl Knowledge {
         let mut roles = FxHashMap::default();
         for pair in functions.iterate()? {
             let (code, word) = pair_of(&pair?)?;
-            if let Some(role) = role(&word.to_text()?) {
+            // The first three variables are looked at; where there are fewer, places of the stack follow.
+            let room = code.member(c"co_nlocals")?.to_integer()? + code.member(c"co_stacksize")?.to_integer()?;
+            if let Some(role) = role(&word.to_text()?).filter(|_| room >= 3) {
                 roles.insert(code.address(), role);
             }
             kept.push(code);

@@ -1,11 +1,13 @@
 //! One task: the way down its coroutines to what it waits for, and what it has entered on the way.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use treadle_events::{Hold, Manner, PlaceId, Thing, Wait, Waiting};
 
 use super::Desk;
-use super::entered::handlers;
+use super::entered::{Handler, handlers};
 use super::knowledge::{Class, Role};
 use crate::ffi::{FrameLayout, Object, Result, State, cell_content, code_of, method};
 use crate::known::{known, names};
@@ -28,6 +30,8 @@ pub(super) struct Entered {
     /// How many places the stack has.
     stack: usize,
     table: Object,
+    /// The handlers around places that were asked for: reading the table was a third of a look.
+    handlers: FxHashMap<i32, Vec<Handler>>,
 }
 
 /// A function of asyncio's that the task stands in.
@@ -58,6 +62,61 @@ struct Way {
     references: SmallVec<[(u64, u32); 8]>,
     /// The last one waits for a future itself.
     ends_at_future: bool,
+}
+
+/// What one frame refers to. It is gathered while the frame shows its references, so nothing in here runs Python.
+#[derive(Default)]
+struct Met {
+    /// Things, with how many references there are to them, where that is not counted elsewhere.
+    refers: SmallVec<[(u64, Option<u32>); 8]>,
+    /// Those that were not known.
+    new: SmallVec<[(Object, Class); 4]>,
+    stacked: SmallVec<[Stacked; 2]>,
+    /// What is first of those that will be left, if the function was met and not yet what it is called with.
+    leaves: Option<Role>,
+    first: [Option<Object>; 3],
+}
+
+impl Met {
+    fn thing(&mut self, desk: &Desk, referent: &Object, things: &FxHashMap<u64, Thing>) {
+        // A cell that nobody else has is as good as a variable.
+        let inner = if referent.reference_count() == 1 { cell_content(referent) } else { None };
+        let (object, own) = inner.as_ref().map_or((referent, 0), |inner| (inner, 1));
+        let Some(class) = desk.knowledge.class(object).filter(|class| class.is_thing()) else { return };
+        let thing = object.address() as u64;
+        if self.refers.iter().any(|(known, _)| *known == thing) {
+            return;
+        }
+        if class == Class::Future {
+            // Those to a future are counted where it is waited for.
+            self.refers.push((thing, None));
+            return;
+        }
+        self.refers.push((thing, u32::try_from(object.reference_count() - own).ok()));
+        if !things.contains_key(&thing) {
+            self.new.push((object.clone(), class));
+        }
+    }
+
+    fn stacked(&mut self, desk: &Desk, referent: &Object) {
+        let stacked = |role, receiver| Stacked { mark: referent.address(), role, receiver, place: PlaceId::UNKNOWN };
+        if let Some(role) = self.leaves.take() {
+            self.stacked.push(stacked(role, referent.clone()));
+            return;
+        }
+        let role = code_of(referent).and_then(|code| desk.knowledge.role(&code)).filter(|role| role.leaves());
+        let Some(role) = role else { return };
+        let Some((_, receiver)) = method(referent) else {
+            // From Python 3.14 on the function and what it will be called with stand side by side.
+            self.leaves = Some(role);
+            return;
+        };
+        // The bound method refers to it too, and is nobody else's.
+        if referent.reference_count() == 1 {
+            self.refers.push((receiver.address() as u64, None));
+        }
+        self.stacked.push(stacked(role, receiver));
+    }
 }
 
 /// Looks at a task. What it has to do with goes to `things`.
@@ -147,64 +206,25 @@ fn pass(
     let (code, offset) = layout.code(suspended);
     let role = desk.knowledge.role(&code);
     let slots = if role.is_some() { [0, 1, 2].map(|place| layout.slot(suspended, place)) } else { [0; 3] };
-    let mut first = [None, None, None];
-    let mut met: SmallVec<[(u64, u32); 8]> = SmallVec::new();
-    let mut new: SmallVec<[(Object, Class); 4]> = SmallVec::new();
-    let mut stacked: SmallVec<[Stacked; 2]> = SmallVec::new();
-    let mut bound: SmallVec<[u64; 2]> = SmallVec::new();
-    let mut leaves = None;
-    // Nothing in here runs Python.
+    let mut met = Met::default();
     suspended.each_referent(|referent| {
-        let address = referent.address();
-        // A cell that nobody else has is as good as a variable.
-        let inner = if referent.reference_count() == 1 { cell_content(referent) } else { None };
-        let (object, own) = inner.as_ref().map_or((referent, 0), |inner| (inner, 1));
-        if let Some(class) = desk.knowledge.class(object).filter(|class| class.is_thing()) {
-            let thing = object.address() as u64;
-            if !met.iter().any(|(known, _)| *known == thing) {
-                // Those to a future are counted where it is waited for.
-                let count =
-                    if class == Class::Future { None } else { u32::try_from(object.reference_count() - own).ok() };
-                met.push((thing, count.unwrap_or(u32::MAX)));
-                if class != Class::Future && !things.contains_key(&thing) {
-                    new.push((object.clone(), class));
-                }
-            }
-        }
-        if let Some(role) = leaves.take() {
-            stacked.push(Stacked { mark: address, role, receiver: referent.clone(), place: PlaceId::UNKNOWN });
-        } else if let Some(role) =
-            code_of(referent).and_then(|code| desk.knowledge.role(&code)).filter(|role| role.leaves())
-        {
-            match method(referent) {
-                Some((_, receiver)) => {
-                    // The bound method refers to it too, and is nobody else's.
-                    if referent.reference_count() == 1 {
-                        bound.push(receiver.address() as u64);
-                    }
-                    stacked.push(Stacked { mark: address, role, receiver, place: PlaceId::UNKNOWN });
-                }
-                // From Python 3.14 on the function and what it will be called with stand side by side.
-                None => leaves = Some(role),
-            }
-        }
-        if role.is_some() {
-            for (place, slot) in slots.iter().enumerate() {
-                if *slot == address && first[place].is_none() {
-                    first[place] = Some(referent.clone());
-                }
+        met.thing(desk, referent, things);
+        met.stacked(desk, referent);
+        for (place, slot) in slots.iter().enumerate() {
+            if *slot == referent.address() && met.first[place].is_none() {
+                met.first[place] = Some(referent.clone());
             }
         }
     });
-    for thing in bound {
-        met.push((thing, u32::MAX));
-    }
-    for (address, count) in met {
+    let Met { refers, new, mut stacked, first, .. } = met;
+    for (address, count) in refers {
         match way.refers.iter_mut().find(|(known, _)| *known == address) {
             Some((_, times)) => *times += 1,
             None => way.refers.push((address, 1)),
         }
-        if count < u32::MAX && !way.references.iter().any(|(known, _)| *known == address) {
+        if let Some(count) = count
+            && !way.references.iter().any(|(known, _)| *known == address)
+        {
             way.references.push((address, count));
         }
     }
@@ -256,8 +276,8 @@ fn look_into(desk: &Desk, suspended: &Object, things: &mut FxHashMap<u64, Thing>
     }
     for queue in queues {
         let address = queue.address() as u64;
-        if !things.contains_key(&address) {
-            things.insert(address, describe(desk, &queue, Some(Class::Queue))?);
+        if let Entry::Vacant(free) = things.entry(address) {
+            free.insert(describe(desk, &queue, Some(Class::Queue))?);
         }
     }
     Ok(())
@@ -277,14 +297,18 @@ fn find_lines(
     if !known.contains_key(&code.address()) && known.len() < KNOWN {
         known.insert(code.address(), Entered::of(code)?);
     }
-    let Some(entered) = known.get(&code.address()) else { return Ok(()) };
-    let handlers = handlers(entered.table.as_bytes().unwrap_or_default(), usize::try_from(offset).unwrap_or(0));
+    let Some(Entered { variables, stack, table, handlers: around, .. }) = known.get_mut(&code.address()) else {
+        return Ok(());
+    };
+    let around = around
+        .entry(offset)
+        .or_insert_with(|| handlers(table.as_bytes().unwrap_or_default(), usize::try_from(offset).unwrap_or(0)));
     let mut used = 0;
     for one in stacked {
         // From the outermost; of those as deep as each other the outermost is that of the `with` itself.
-        let found = handlers.iter().rev().find(|handler| {
-            (used + 1..=entered.stack).contains(&handler.depth)
-                && layout.slot(suspended, entered.variables + handler.depth - 1) == one.mark
+        let found = around.iter().rev().find(|handler| {
+            (used + 1..=*stack).contains(&handler.depth)
+                && layout.slot(suspended, *variables + handler.depth - 1) == one.mark
         });
         if let Some(handler) = found {
             used = handler.depth;
@@ -308,7 +332,13 @@ impl Entered {
             variables += usize::from(!is_argument);
         }
         let stack = usize::try_from(code.member(c"co_stacksize")?.to_integer()?).unwrap_or(0);
-        Ok(Self { _code: code.clone(), variables, stack, table: code.member(c"co_exceptiontable")? })
+        Ok(Self {
+            _code: code.clone(),
+            variables,
+            stack,
+            table: code.member(c"co_exceptiontable")?,
+            handlers: FxHashMap::default(),
+        })
     }
 }
 
@@ -450,8 +480,8 @@ fn holds(desk: &Desk, way: &Way, things: &mut FxHashMap<u64, Thing>) -> Result<V
         let class = desk.knowledge.class(&lock);
         if matches!(class, Some(Class::Lock | Class::Semaphore)) {
             let thing = lock.address() as u64;
-            if !things.contains_key(&thing) {
-                things.insert(thing, describe(desk, &lock, class)?);
+            if let Entry::Vacant(free) = things.entry(thing) {
+                free.insert(describe(desk, &lock, class)?);
             }
             holds.push(Hold { thing, place: one.place });
         }

@@ -1,7 +1,7 @@
 //! A loop looks at its own tasks that wait, when the doctor asks, and answers with plain data.
 //!
 //! It does so in slices on its way to the system, so that it never stands still for long; nothing of the program runs meanwhile. What is looked at
-//! is not kept: between two slices there are weak references to tasks (where asyncio has a set of those), and addresses.
+//! is not kept: between two slices there is a place in asyncio's set of weak references, up to Python 3.13, else a list of all tasks.
 
 mod entered;
 mod knowledge;
@@ -11,14 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use treadle_events::{Exchange, Picture, Request, Surroundings, Thing};
+use treadle_events::{Exchange, Picture, Request, Surroundings};
 use treadle_reactor::now;
 
 pub(crate) use knowledge::Knowledge;
 use knowledge::Registry;
 
 use crate::core::Core;
-use crate::ffi::{Object, Raised, Result};
+use crate::ffi::{Object, Raised, Result, SetCursor};
 use crate::recorder::{Recorder, stamp};
 use crate::source::Source;
 
@@ -47,15 +47,40 @@ pub(crate) struct Inspector {
     round: Cell<Option<Box<Round>>>,
 }
 
-/// A picture in the making.
+/// A request that is being answered.
 struct Round {
     request: Arc<Request>,
-    list: Object,
-    next: usize,
-    picture: Picture,
-    things: FxHashMap<u64, Thing>,
+    items: Items,
+    /// When the first slice began, in ticks.
+    began: u64,
     /// When the last slice ended, in nanoseconds.
     rested: u64,
+}
+
+/// The tasks that are left.
+enum Items {
+    /// Of a set of weak references, from a place on. If the set grows meanwhile, some may be passed over, and are asked for again.
+    Set(SetCursor),
+    /// Of a list, from an index on.
+    List(Object, usize),
+}
+
+impl Items {
+    /// The next task, or a weak reference to it; nothing at the end.
+    fn next(&mut self) -> Option<Object> {
+        match self {
+            Self::Set(cursor) => cursor.next(),
+            Self::List(list, next) => {
+                *next += 1;
+                list.list_item(*next - 1)
+            }
+        }
+    }
+
+    /// The task that an item stands for, if it is alive.
+    fn task(&self, item: Object) -> Option<Object> {
+        if matches!(self, Self::Set(_)) { item.referent() } else { Some(item) }
+    }
 }
 
 impl Desk {
@@ -95,13 +120,16 @@ fn slice(core: &Core, recorder: &Recorder, desk: &Desk) {
         return;
     };
     let is_idle = core.ready.borrow().is_empty();
-    let is_done = (is_idle || now() >= round.rested + PAUSE) && round.go_on(core, recorder, desk);
-    inspector.is_busy.set(!is_done);
-    if is_done {
-        desk.exchange.answer(round.finish(core));
-    } else {
+    if !is_idle && now() < round.rested + PAUSE {
+        inspector.round.set(Some(round));
+        return;
+    }
+    let picture = round.go_on(core, recorder, desk);
+    inspector.is_busy.set(!picture.is_last);
+    if !picture.is_last {
         inspector.round.set(Some(round));
     }
+    desk.exchange.answer(picture);
 }
 
 fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
@@ -115,55 +143,60 @@ fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
         drop(desk.knowledge.learn_puts.call([]).map_err(Raised::forget));
     }
     let began = stamp();
-    let list = tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?;
-    let took = stamp() - began;
-    let picture = Picture { event_loop: number, began, took, longest: took, ..Picture::default() };
-    Some(Box::new(Round { request, list, next: 0, picture, things: FxHashMap::default(), rested: 0 }))
+    let items = tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?;
+    Some(Box::new(Round { request, items, began, rested: 0 }))
 }
 
-/// All tasks, or weak references to them.
-fn tasks(core: &Core, registry: &Registry) -> Result<Object> {
+/// All tasks.
+fn tasks(core: &Core, registry: &Registry) -> Result<Items> {
     match registry {
-        Registry::Weak(references) => references.list(),
-        Registry::Asked(all_tasks) => all_tasks.call([&core.event_loop().unwrap_or_else(Object::none)])?.list(),
+        Registry::Weak(references) => Ok(Items::Set(SetCursor::new(references)?)),
+        Registry::Asked(all_tasks) => {
+            let tasks = all_tasks.call([&core.event_loop().unwrap_or_else(Object::none)])?;
+            Ok(Items::List(tasks.list()?, 0))
+        }
     }
 }
 
 impl Round {
-    /// Looks at some tasks; whether those were the last.
-    fn go_on(&mut self, core: &Core, recorder: &Recorder, desk: &Desk) -> bool {
-        let (began, end) = (stamp(), now() + SLICE);
-        let is_weak = matches!(desk.knowledge.registry, Registry::Weak(_));
-        let is_done = loop {
-            let Some(item) = self.list.list_item(self.next) else { break true };
-            self.next += 1;
-            let task = if is_weak { item.referent() } else { Some(item) };
-            if let Some(task) = task
+    /// Looks at some tasks.
+    fn go_on(&mut self, core: &Core, recorder: &Recorder, desk: &Desk) -> Picture {
+        let end = now() + SLICE;
+        // Making the list belongs to the first slice.
+        let began = if self.rested == 0 { self.began } else { stamp() };
+        let mut picture = Picture { event_loop: core.number.get(), began, ..Picture::default() };
+        let mut things = FxHashMap::default();
+        let mut count = 0_usize;
+        while count == 0 || !count.is_multiple_of(GLANCE) || now() < end {
+            let Some(item) = self.items.next() else {
+                picture.is_last = true;
+                break;
+            };
+            count += 1;
+            if let Some(task) = self.items.task(item)
                 && self.request.tasks.get(&(task.address() as u64)) == Some(&core.number.get())
                 && let Ok(waiting) =
-                    look::look(recorder, desk, &task, &mut self.things, self.request.is_deep).map_err(Raised::forget)
+                    look::look(recorder, desk, &task, &mut things, self.request.is_deep).map_err(Raised::forget)
             {
-                self.picture.tasks.push(waiting);
+                picture.tasks.push(waiting);
             }
-            if self.next.is_multiple_of(GLANCE) && now() > end {
-                break false;
-            }
-        };
-        let took = stamp() - began;
-        self.picture.took += took;
-        self.picture.longest = self.picture.longest.max(took);
+        }
+        if picture.is_last {
+            picture.surroundings = surroundings(core);
+        }
+        picture.things = things.into_values().collect();
+        picture.ended = stamp();
         self.rested = now();
-        is_done
+        picture
     }
+}
 
-    fn finish(self, core: &Core) -> Picture {
-        let own = |source: &Source| matches!(source, Source::Waker | Source::Signals);
-        let surroundings = Surroundings {
-            ready: core.ready.borrow().len(),
-            timers: core.timers.borrow().iter().filter(|(_, handle)| !handle.is_cancelled()).count(),
-            descriptors: core.sources.borrow().iter().filter(|(_, source)| !own(source)).count(),
-        };
-        let things = self.things.into_values().collect();
-        Picture { ended: stamp(), surroundings, things, ..self.picture }
+/// What else may wake a task.
+fn surroundings(core: &Core) -> Surroundings {
+    let own = |source: &Source| matches!(source, Source::Waker | Source::Signals);
+    Surroundings {
+        ready: core.ready.borrow().len(),
+        timers: core.timers.borrow().len(),
+        descriptors: core.sources.borrow().iter().filter(|(_, source)| !own(source)).count(),
     }
 }
