@@ -55,7 +55,7 @@ def once(count: int) -> None:
         *_, summary = (json.loads(line) for line in words)
     print(
         f"{count} tasks, {summary['inspections']} answers: {summary['inspection_seconds'] * 1e3:.0f} ms,"
-        f" the longest slice {summary['longest_inspection_seconds'] * 1e3:.1f} ms, the longest gap {longest * 1e3:.1f} ms"
+        f" longest slice {summary['longest_inspection_seconds'] * 1e3:.1f} ms, longest gap {longest * 1e3:.1f} ms"
     )
 
 
