@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use treadle_events::{Note, Reader, Tape};
+use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
+use treadle_run::{Run, Snapshot};
 use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json};
 
 use crate::agent::Agent;
 use crate::allowed::Allowed;
 use crate::blockage::{Blockages, Seen};
+use crate::consultation::Consultation;
 use crate::examination::Examination;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
@@ -44,18 +46,22 @@ enum Message {
     Look(Sender<()>),
     /// Somebody asks from outside.
     Question(String, Sender<String>),
+    /// Say what the tasks are doing.
+    Show(Sender<Snapshot>),
     /// Look once more, say all, and end.
     Finish,
 }
 
 impl Doctor {
-    /// Begins to read a tape, in a thread. What there is to say is written to `out`; stacks are seen through `witness`, where there is one.
+    /// Begins to read a tape, in a thread. What there is to say is written to `out`; stacks are seen through `witness`, where there is
+    /// one, and loops are asked at the exchange what their tasks wait for.
     ///
     /// # Errors
     /// The system gives no thread; the settings name what is not there, or a baseline that is none.
     pub fn start(
         tape: Arc<Tape>,
         settings: &Settings,
+        exchange: Arc<Exchange>,
         witness: Option<Box<dyn Witness>>,
         out: Box<dyn Write + Send>,
     ) -> std::io::Result<Self> {
@@ -71,6 +77,7 @@ impl Doctor {
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
             examination: Examination::new(Reader::new(Arc::clone(&tape)), thresholds, allowed),
+            consultation: Consultation::new(exchange),
             output: settings.output,
             out,
             found: Arc::clone(&found),
@@ -110,6 +117,13 @@ impl Doctor {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the tasks are doing, and what they were last seen waiting for; nothing if the doctor has finished.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let (shown, wait) = channel();
+        self.messages.send(Message::Show(shown)).ok()?;
+        wait.recv().ok()
+    }
+
     /// Says all there is to say, once, and ends.
     pub fn finish(&self) -> Vec<Sighting> {
         let _ = self.messages.send(Message::Finish);
@@ -131,6 +145,7 @@ fn answer(messages: &Sender<Message>, question: &str) -> String {
 /// What the thread has.
 struct Visit {
     examination: Examination,
+    consultation: Consultation,
     output: Output,
     out: Box<dyn Write + Send>,
     found: Arc<Mutex<Vec<Sighting>>>,
@@ -163,6 +178,10 @@ impl Visit {
                     self.look();
                     let _ = answer.send(self.answer(&question));
                 }
+                Ok(Message::Show(shown)) => {
+                    self.read();
+                    let _ = shown.send(self.examination.run().snapshot());
+                }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let late = ticked.elapsed().saturating_sub(TICK + SLACK);
@@ -170,6 +189,7 @@ impl Visit {
                     self.read();
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
+                        self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
                     ticked = Instant::now();
@@ -198,6 +218,7 @@ impl Visit {
     fn read(&mut self) {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
         self.examination.read();
+        self.consultation.hear(&mut self.examination);
     }
 
     /// Looks at callbacks that take long; says whether there is something to ask for.
@@ -246,7 +267,9 @@ impl Visit {
 
     fn answer(&self, question: &str) -> String {
         match question {
-            "snapshot" => treadle_view::snapshot_json(self.examination.run(), self.examination.found()).to_string(),
+            "snapshot" => {
+                treadle_view::snapshot_json(&self.examination.run().snapshot(), self.examination.found()).to_string()
+            }
             _ => String::from(r#"{"error": "the question is not known; `snapshot` is"}"#),
         }
     }
@@ -258,6 +281,7 @@ impl Visit {
             watched: self.began.elapsed(),
             callbacks: run.loops().iter().map(|event_loop| event_loop.callbacks).sum(),
             lost: run.lost(),
+            inspections: inspections(run),
         }
     }
 
@@ -288,4 +312,11 @@ impl Visit {
         self.write(&text);
         self.examination.reader().tape().finish();
     }
+}
+
+/// How often loops have looked at their tasks, for how long altogether, and at most at once.
+fn inspections(run: &Run) -> (u64, Duration, Duration) {
+    let (count, total, longest) = run.waits().pictures;
+    let [total, longest] = [total, longest].map(|ticks| Duration::from_nanos(run.scale().duration(ticks)));
+    (count, total, longest)
 }

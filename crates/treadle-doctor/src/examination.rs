@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use treadle_events::{Note, Place, PlaceId, Reader, Tape, ticks};
+use treadle_events::{Note, Picture, Place, PlaceId, Reader, Request, Tape, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Around, Blockage, Poll, Run, Thresholds};
@@ -96,8 +96,19 @@ impl Examination {
         }
     }
 
+    /// Takes in what a loop has seen of its tasks.
+    pub fn see(&mut self, picture: Picture) {
+        self.run.see(picture);
+    }
+
+    /// What loops are to look at now.
+    pub fn wanted(&mut self) -> Option<Request> {
+        self.run.wanted()
+    }
+
     /// Asks all pitfalls, and returns what was not known before.
     pub fn ask(&mut self) -> Vec<Sighting> {
+        self.run.reflect();
         let mut new = Vec::new();
         for sighting in watch(&self.run) {
             let key = (sighting.about.name, sighting.site.clone(), sighting.message.clone());

@@ -9,6 +9,8 @@ mod blame;
 #[cfg(unix)]
 mod blockage;
 #[cfg(unix)]
+mod consultation;
+#[cfg(unix)]
 mod doctor;
 mod examination;
 mod settings;

@@ -106,6 +106,10 @@ kinds! {
     CrossThread = 50,
     /// A transport that nobody has closed was collected, or its loop was closed. `subject`: the transport.
     TransportLeft = 51,
+    /// Something was written to a transport whose buffer is far beyond its limit already. `value`: the bytes in it. `place`: where.
+    BufferOverfull = 40,
+    /// All that a transport had in such a buffer is sent.
+    BufferDrained = 41,
 }
 
 /// How a task ended.

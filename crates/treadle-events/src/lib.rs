@@ -5,14 +5,18 @@
 //! picture of the waits, comes as a [`Note`], in the process only. Nothing here knows Python.
 
 mod event;
+mod exchange;
 mod note;
+mod picture;
 mod place;
 #[expect(unsafe_code, reason = "shared memory and the processor's clock")]
 mod ring;
 mod stack;
 
 pub use event::{Event, Kind, Outcome, Record};
+pub use exchange::{Exchange, Request};
 pub use note::{Note, What};
+pub use picture::{Hold, Manner, Picture, Surroundings, Thing, Wait, Waiting};
 pub use place::{Owner, Place, PlaceId};
 pub use ring::{Reader, Scale, Tape, Writer, ticks};
 pub use stack::{Frame, Span, Stack};

@@ -44,6 +44,8 @@ pub enum What {
     ResourceUnclosed,
     /// The program's end has ended a task that nobody held in the middle of its work.
     TaskCutOff,
+    /// Something was put into a queue that was asked about.
+    QueuePut,
     /// A task was thrown away before it had ended.
     TaskDestroyed,
     /// The program ended before a task had made its first step.
@@ -52,7 +54,7 @@ pub enum What {
 
 impl What {
     /// All, with the words in which the process tells of them.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("cancel-answered", Self::CancelAnswered),
         ("cancel-swallowed", Self::CancelSwallowed),
         ("exception-in-gather", Self::ExceptionInGather),
@@ -63,6 +65,7 @@ impl What {
         ("never-awaited", Self::NeverAwaited),
         ("resource-unclosed", Self::ResourceUnclosed),
         ("task-cut-off", Self::TaskCutOff),
+        ("queue-put", Self::QueuePut),
         ("task-destroyed", Self::TaskDestroyed),
         ("task-never-began", Self::TaskNeverBegan),
     ];

@@ -15,6 +15,7 @@ use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Wa
 
 use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit, unpublish_all};
 use crate::handle::Handle;
+use crate::inspection::Inspector;
 use crate::known::names;
 use crate::read_buffer::ReadBuffer;
 use crate::recorder::Recorder;
@@ -61,6 +62,8 @@ pub(crate) struct Core {
     debug: Cell<bool>,
     /// Who writes down what happens, if somebody does.
     recorder: Cell<Option<&'static Recorder>>,
+    /// What the doctor wants to know of this loop.
+    pub(crate) inspector: Inspector,
     /// The number that events of this loop carry.
     pub(crate) number: Cell<u8>,
     /// It runs, and said so to whoever recorded it when it began.
@@ -103,6 +106,7 @@ impl Core {
             jumps_after: Cell::new(None),
             debug: Cell::new(false),
             recorder: Cell::new(None),
+            inspector: Inspector::default(),
             number: Cell::new(0),
             is_in_turns: Cell::new(false),
             is_watched: Cell::new(false),
@@ -158,6 +162,11 @@ impl Core {
         {
             self.number.set(recorder.number_loop());
             self.recorder.set(Some(recorder));
+            if let (Some(desk), Some(descriptors)) = (recorder.desk(), &*self.descriptors.borrow())
+                && let Ok(bell) = descriptors.waker.duplicate()
+            {
+                desk.exchange.connect(self.number.get(), bell);
+            }
             if self.is_in_turns.get() {
                 watch::start(self);
             }
@@ -342,6 +351,9 @@ impl Core {
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
             watch::close(self);
+            if let Some(desk) = self.recorder().and_then(Recorder::desk) {
+                desk.exchange.disconnect(self.number.get());
+            }
         }
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().drain();

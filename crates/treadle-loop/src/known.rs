@@ -39,11 +39,13 @@ names! {
     _asyncio_future_blocking
     _attach
     _begin
+    _bound_value
     _call_connection_lost
     _call_eof_received
     _call_failed
     _check_call
     _check_socket
+    _children
     _connect_by_name
     _connect_failed
     _connection_lost
@@ -62,25 +64,34 @@ names! {
     _exception
     _fatal_error
     _finish_connecting
+    _fut_waiter
+    _lock
+    _locked
     _loop
+    _maxsize
     _native_state
     _paused
     _process_signal
     _protocol
+    _queue
     _reader
     _run_in_debug_mode
     _send_rest
     _sockets
     _start_shutdown
     _stream_reader_wr
+    _tasks
     _transport
     _transport_failed
     _transport_ran
     _unclosed_transport
+    _value
+    _when
     _write_after_end
     _write_after_loss
     accept
     acquire
+    ag_await
     allocate_lock
     at_eof
     buffer_updated
@@ -113,6 +124,7 @@ names! {
     get
     get_buffer
     inspect
+    gi_yieldfrom
     is_closing
     loop_closed
     loop_started

@@ -20,6 +20,7 @@ mod ffi;
 mod flow;
 mod guard;
 mod handle;
+mod inspection;
 mod jobs;
 mod known;
 mod line_table;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use treadle_events::{Tape, Writer};
+use treadle_events::{Exchange, Tape, Writer};
 
 use crate::core::Core;
-use crate::ffi::{CancelCount, Object, TaskLayout};
+use crate::ffi::{CancelCount, Object, Raised, TaskLayout};
+use crate::inspection::{Desk, Knowledge};
 use crate::recorder::{Libraries, Recorder};
 use crate::stacks::Stacks;
 use crate::{known, streams};
@@ -41,21 +42,28 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
 /// own modules, `inner` are those whose code only passes on what others ask for. What comes back looks at stacks, if that can be done here.
 ///
+/// `waits` is what is known of asyncio's functions and classes, see [`Knowledge::new`]; by that, loops answer what the doctor asks at the exchange.
+///
 /// # Errors
 /// Whatever a look at the examples raises.
 pub fn record(
     tape: Arc<Tape>,
+    exchange: Arc<Exchange>,
     examples: [&Bound<'_, PyAny>; 5],
+    waits: &Bound<'_, PyAny>,
     python: String,
     inner: Vec<String>,
 ) -> PyResult<Option<Stacks>> {
     let [pending, cancelled, finished, task, first_step] = examples.map(Object::of);
     let tasks = TaskLayout::discover([&pending, &cancelled, &finished], &task, &first_step);
-    let tasks = tasks.map_err(|raised| PyErr::from_value(raised.take().into_bound(examples[0].py())))?;
+    let of_python = |raised: Raised| PyErr::from_value(raised.take().into_bound(waits.py()));
+    let tasks = tasks.map_err(of_python)?;
+    let knowledge = Knowledge::new(&Object::of(waits)).map_err(of_python)?;
+    let desk = knowledge.is_usable().then(|| Desk::new(exchange, knowledge));
     let libraries = Libraries { python, inner };
     let stacks = Stacks::open(libraries.clone());
     let own_calls = stacks.as_ref().map(Stacks::own_calls);
-    Recorder::begin(Writer::new(tape), tasks, libraries, own_calls);
+    Recorder::begin(Writer::new(tape), tasks, libraries, own_calls, desk);
     Ok(stacks)
 }
 

@@ -157,6 +157,9 @@ pub(crate) fn write<T: Writes>(this: &Instance<T>, data: &Object) -> Result<()> 
     let outbox = this.outbox();
     outbox.outgoing.borrow_mut().push(chunk);
     if outbox.is_blocked.get() {
+        if this.core.is_watched() {
+            watch::buffered(&this.core, this.object(), outbox.len(), outbox.flow.high_water());
+        }
         return flow::pause_if_full(this);
     }
     if outbox.len() > GATHER.min(outbox.flow.high_water()) || !this.core.is_running() {
@@ -255,6 +258,9 @@ pub(crate) fn flush<T: Writes>(this: &Instance<T>) -> Result<()> {
     }
     let is_empty = outbox.is_empty();
     if outbox.is_blocked.replace(!is_empty) == is_empty {
+        if is_empty && this.core.is_watched() {
+            watch::drained(&this.core, this.object());
+        }
         this.update_interest()?;
     }
     // What this makes the protocol write still goes out before the end.

@@ -16,6 +16,7 @@ use crate::ffi::{
     loop_of_this_thread, system_thread,
 };
 use crate::handle::Handle;
+use crate::inspection::Desk;
 use crate::known::names;
 use crate::teller::Teller;
 
@@ -56,6 +57,8 @@ pub(crate) struct Recorder {
     steps: Cell<u32>,
     self_wakes: Cell<u32>,
     teller: OnceCell<Teller>,
+    /// Where the doctor asks what tasks wait for, if that can be seen.
+    desk: Option<Desk>,
 }
 
 /// Where code comes from that is not the program's.
@@ -96,7 +99,13 @@ impl Kin {
 
 impl Recorder {
     /// Begins to record in this process.
-    pub(crate) fn begin(writer: Writer, tasks: TaskLayout, libraries: Libraries, own_calls: Option<OwnCalls>) {
+    pub(crate) fn begin(
+        writer: Writer,
+        tasks: TaskLayout,
+        libraries: Libraries,
+        own_calls: Option<OwnCalls>,
+        desk: Option<Desk>,
+    ) {
         let recorder = Self {
             writer,
             tasks,
@@ -111,6 +120,7 @@ impl Recorder {
             steps: Cell::new(0),
             self_wakes: Cell::new(0),
             teller: OnceCell::new(),
+            desk,
         };
         CURRENT.set(Cell::new(None));
         if let Some(current) = CURRENT.get() {
@@ -154,6 +164,17 @@ impl Recorder {
     pub(crate) fn number_loop(&self) -> u8 {
         self.loops.set(self.loops.get().saturating_add(1));
         self.loops.get()
+    }
+
+    /// Where the doctor asks what tasks wait for.
+    #[inline]
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
+
+    /// What tasks look like.
+    pub(crate) fn tasks(&self) -> &TaskLayout {
+        &self.tasks
     }
 
     /// Writes something down.
@@ -367,7 +388,7 @@ impl Recorder {
 
     /// The number of an offset in some code.
     #[inline]
-    fn place(&self, code: &Object, offset: i32) -> PlaceId {
+    pub(crate) fn place(&self, code: &Object, offset: i32) -> PlaceId {
         let known = self.places.borrow().get(&(code.address(), offset)).copied();
         known.unwrap_or_else(|| self.new_place(code, offset))
     }

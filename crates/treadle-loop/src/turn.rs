@@ -20,7 +20,7 @@ use crate::handle::Handle;
 use crate::recorder::stamp;
 use crate::source::Source;
 use crate::teller::until_inspection;
-use crate::{datagram, outbox, pipe, readiness, signals, stream, watch};
+use crate::{datagram, inspection, outbox, pipe, readiness, signals, stream, watch};
 
 /// Turns without a look at the system. A chain of `call_soon` costs half as much as with a poll in each turn, see benches/loops.
 const TURNS: u32 = 64;
@@ -110,6 +110,7 @@ fn poll_point(core: &Rc<Core>) -> Result<bool> {
     let descriptors = core.descriptors()?;
     if core.is_watched() {
         watch::inspect(core)?;
+        inspection::go_on(core);
     }
     let timeout = timeout(core)?;
     // A clock that jumps does not wait for timers.
@@ -187,7 +188,7 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
 
 /// How long the poll may sleep; `None` is for ever.
 fn timeout(core: &Core) -> Result<Option<Duration>> {
-    if core.stopping.get() || !core.ready.borrow().is_empty() {
+    if core.stopping.get() || !core.ready.borrow().is_empty() || core.inspector.is_busy() {
         return Ok(Some(Duration::ZERO));
     }
     let Some(deadline) = core.timers.borrow().next_deadline() else { return Ok(None) };

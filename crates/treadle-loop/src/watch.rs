@@ -14,6 +14,9 @@ use crate::recorder::stamp;
 use crate::source::Source;
 use crate::teller::Teller;
 
+/// The least size of a buffer that is worth a word, in bytes.
+const OVERFULL: usize = 1024 * 1024;
+
 /// Runs one callback.
 pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
     let run = || match debugged(core) {
@@ -75,6 +78,21 @@ pub(crate) fn poll<T>(core: &Core, timeout: Option<Duration>, poll: impl FnOnce(
     let value = stamp().saturating_sub(answered);
     recorder.write(core, Kind::Woke, |event| Event { value, ..event });
     answer
+}
+
+/// Writes down that somebody writes to a transport although its buffer is far beyond its limit.
+pub(crate) fn buffered(core: &Core, transport: &Object, size: usize, high_water: usize) {
+    let Some(recorder) = core.recorder().filter(|_| size > OVERFULL.max(4 * high_water)) else { return };
+    let (subject, value, place) = (transport.address() as u64, size as u64, recorder.here());
+    recorder.write(core, Kind::BufferOverfull, |event| Event { subject, value, place, ..event });
+}
+
+/// Writes down that a transport has sent all it had.
+pub(crate) fn drained(core: &Core, transport: &Object) {
+    if let Some(recorder) = core.recorder() {
+        let subject = transport.address() as u64;
+        recorder.write(core, Kind::BufferDrained, |event| Event { subject, ..event });
+    }
 }
 
 /// Writes down that the loop begins to run, and in which thread.

@@ -11,6 +11,7 @@ use crate::client_per_call::CLIENT_PER_CALL;
 use crate::coroutine_misuse::COROUTINE_MISUSE;
 use crate::cpu_bound::CPU_BOUND;
 use crate::cross_thread_call::CROSS_THREAD_CALL;
+use crate::deadlock::DEADLOCK;
 use crate::executor_per_call::EXECUTOR_PER_CALL;
 use crate::executor_starved::EXECUTOR_STARVED;
 use crate::gc_pause::GC_PAUSE;
@@ -26,13 +27,17 @@ use crate::missing_await::MISSING_AWAIT;
 use crate::nested_loop_run::NESTED_LOOP_RUN;
 use crate::never_awaited::NEVER_AWAITED;
 use crate::pending_at_exit::PENDING_AT_EXIT;
+use crate::permit_leak::PERMIT_LEAK;
 use crate::resolver_in_pool::RESOLVER_IN_POOL;
 use crate::saturated_loop::SATURATED_LOOP;
 use crate::sequential_await::SEQUENTIAL_AWAIT;
 use crate::stalled_wait::STALLED_WAIT;
+use crate::stuck_wait::STUCK_WAIT;
 use crate::swallowed_cancel::SWALLOWED_CANCEL;
 use crate::sync_lock_await::SYNC_LOCK_AWAIT;
 use crate::task_flood::TASK_FLOOD;
+use crate::unbounded_buffer::UNBOUNDED_BUFFER;
+use crate::unbounded_queue::UNBOUNDED_QUEUE;
 use crate::unclosed_generator::UNCLOSED_GENERATOR;
 use crate::unclosed_resource::UNCLOSED_RESOURCE;
 use crate::wrong_protocol::WRONG_PROTOCOL;
@@ -64,13 +69,18 @@ pub static CATALOGUE: &[&Pitfall] = &[
     &TASK_FLOOD,
     &LOST_EXCEPTION,
     &SWALLOWED_CANCEL,
+    &DEADLOCK,
     &LOCK_ORDER,
     &LOCK_REENTRY,
+    &STUCK_WAIT,
+    &PERMIT_LEAK,
     &EXECUTOR_PER_CALL,
     &CLIENT_PER_CALL,
     &UNCLOSED_RESOURCE,
     &UNCLOSED_GENERATOR,
     &LEAKED_TIMER,
+    &UNBOUNDED_QUEUE,
+    &UNBOUNDED_BUFFER,
     &SEQUENTIAL_AWAIT,
     &STALLED_WAIT,
     &LEGACY_LOOP_API,

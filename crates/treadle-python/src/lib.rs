@@ -30,7 +30,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::watch::{
-        capture, events, finish, forget, found, listen, settings, shown, tell, unawaited, watch, write_baseline,
+        capture, events, finish, forget, found, listen, settings, shown, snapshot, tell, unawaited, watch,
+        write_baseline,
     };
 
     /// The version of this build.

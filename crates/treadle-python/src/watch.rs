@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use treadle_doctor::{Doctor, Settings, To, Witness};
-use treadle_events::{Note, Owner, Place, Reader, Stack, Tape, What, ticks};
+use treadle_events::{Exchange, Note, Owner, Place, Reader, Stack, Tape, What, ticks};
 use treadle_loop::Stacks;
 
 /// Events in a ring that nobody else has made.
@@ -37,10 +37,11 @@ impl Witness for Eyes {
 
 /// Starts the doctor of this process.
 ///
-/// `examples` are what `treadle_loop::record` wants, `settings` are [`Settings`] as JSON.
+/// `examples` and `waits` are what `treadle_loop::record` wants, `settings` are [`Settings`] as JSON.
 #[pyfunction]
 pub(crate) fn watch(
     examples: [Bound<'_, PyAny>; 5],
+    waits: &Bound<'_, PyAny>,
     python: String,
     inner: Vec<String>,
     settings: &str,
@@ -59,9 +60,12 @@ pub(crate) fn watch(
         None => Tape::anonymous(CAPACITY)?,
     };
     let out = out_of(&settings.to)?;
-    let stacks = treadle_loop::record(Arc::clone(&tape), examples.each_ref(), python, inner)?;
+    let exchange = Exchange::new();
+    let stacks =
+        treadle_loop::record(Arc::clone(&tape), Arc::clone(&exchange), examples.each_ref(), waits, python, inner)?;
     let witness = stacks.map(|stacks| Box::new(Eyes(stacks)) as Box<dyn Witness>);
-    let started = Doctor::start(tape, &settings, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
+    let started =
+        Doctor::start(tape, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }
@@ -226,6 +230,13 @@ pub(crate) fn events() -> Vec<(String, u8, u64, u16, u64, String, u32)> {
         (format!("{:?}", event.kind), event.event_loop, event.subject, event.small, event.value, function, line)
     });
     shown.collect()
+}
+
+/// What the loops and tasks of this process are doing, as JSON; nothing if it is not watched.
+#[pyfunction]
+pub(crate) fn snapshot(py: Python<'_>) -> Option<String> {
+    let doctor = current()?;
+    py.detach(|| doctor.snapshot()).map(|snapshot| treadle_view::snapshot_json(&snapshot, &[]).to_string())
 }
 
 /// Has the doctor say all there is to say and end; returns how many findings there are.

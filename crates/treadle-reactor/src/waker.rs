@@ -53,6 +53,11 @@ impl Waker {
         self.reader.as_raw_fd()
     }
 
+    /// Another descriptor that makes it readable when eight bytes are written to it, for who may live longer than this.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.writer().try_clone()
+    }
+
     /// Makes it readable. Any thread may call this, and it never blocks.
     pub fn wake(&self) {
         // An eventfd takes eight bytes and adds them; a pipe takes any. The only failure is that it is full, and then it is readable.

@@ -6,6 +6,7 @@ use treadle_finding::Site;
 
 use crate::births::Birth;
 use crate::blocked::{Blockage, Blocked, BlockedLines};
+use crate::buffers::{Buffers, Overfull};
 use crate::collections::Collector;
 use crate::convoys::Convoy;
 use crate::jobs::Jobs;
@@ -13,10 +14,12 @@ use crate::load::{Load, Saturation, WINDOW};
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::polls::{Around, Polls};
+use crate::queues::Queues;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
 use crate::timers::Timers;
 use crate::transports::{Seen, Transports};
+use crate::waits::Waits;
 
 /// Long callbacks that are remembered, the last ones.
 const LONG: usize = 1_000;
@@ -57,6 +60,9 @@ pub struct Run {
     loads: FxHashMap<u8, Load>,
     saturations: FxHashMap<u8, Saturation>,
     convoys: FxHashMap<u8, Convoy>,
+    buffers: Buffers,
+    pub(crate) queues: Queues,
+    pub(crate) waits: Waits,
 }
 
 impl Run {
@@ -86,6 +92,9 @@ impl Run {
             loads: FxHashMap::default(),
             saturations: FxHashMap::default(),
             convoys: FxHashMap::default(),
+            buffers: Buffers::default(),
+            queues: Queues::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -123,9 +132,14 @@ impl Run {
             Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
-            Kind::TransportMade | Kind::TransportLost | Kind::TransportLeft => self.transports.apply(event),
+            Kind::TransportMade | Kind::TransportLeft => self.transports.apply(event),
             Kind::TimerSet | Kind::TimerGone => self.timers.apply(event),
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
+            Kind::BufferOverfull | Kind::BufferDrained | Kind::TransportLost => {
+                self.transports.apply(event);
+                let scale = self.scale;
+                self.buffers.apply(event, |nanoseconds| scale.ticks(nanoseconds));
+            }
             _ => {}
         }
     }
@@ -295,6 +309,11 @@ impl Run {
         self.collector.is_collecting(thread)
     }
 
+    /// Lines that write to transports whose buffers grow and grow.
+    pub fn overfull(&self) -> &FxHashMap<PlaceId, Overfull> {
+        &self.buffers.overfull
+    }
+
     /// What the process told in words of one kind.
     pub fn told(&self, what: What) -> impl Iterator<Item = &Told> {
         self.told.values().filter(move |told| told.note.what == what)
@@ -438,6 +457,7 @@ impl Run {
 
     fn finish(&mut self, event: &Event) {
         self.polls.forget(event.subject);
+        self.waits.last_end = event.stamp;
         let Some(task) = self.tasks.remove(&event.subject) else { return };
         let Some(birth) = self.births.get_mut(&task.birth) else { return };
         birth.alive = birth.alive.saturating_sub(1);

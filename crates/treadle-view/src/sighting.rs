@@ -17,6 +17,8 @@ pub struct Closing<'a> {
     pub callbacks: u64,
     /// How many events came too fast to be read.
     pub lost: u64,
+    /// How often loops have looked at their tasks, how long they stood still for that altogether, and at most at once.
+    pub inspections: (u64, Duration, Duration),
 }
 
 /// A finding with its line, for people.
@@ -118,6 +120,9 @@ pub fn closing_json(closing: &Closing<'_>) -> Value {
         "watched_seconds": closing.watched.as_secs_f64(),
         "callbacks": closing.callbacks,
         "lost_events": closing.lost,
+        "inspections": closing.inspections.0,
+        "inspection_seconds": closing.inspections.1.as_secs_f64(),
+        "longest_inspection_seconds": closing.inspections.2.as_secs_f64(),
     })
 }
 

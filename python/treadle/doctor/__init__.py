@@ -4,6 +4,6 @@
 only Python sees, the modules here tell it: see :mod:`treadle.doctor.tales`.
 """
 
-from treadle.doctor.watching import findings, finish, watch
+from treadle.doctor.watching import findings, finish, snapshot, watch
 
-__all__ = ["findings", "finish", "watch"]
+__all__ = ["findings", "finish", "snapshot", "watch"]

@@ -12,11 +12,11 @@ from contextvars import Context
 from typing import Any, Literal
 
 from treadle import _native
-from treadle.doctor import tales
+from treadle.doctor import puts, tales, waits
 from treadle.hosts import hooks
 from treadle.loop import EventLoop, native
 
-__all__ = ["begin", "findings", "finish", "watch"]
+__all__ = ["begin", "findings", "finish", "snapshot", "watch"]
 
 # asyncio's package and ours: what they do, they do for somebody else.
 _INNER = [os.path.dirname(asyncio.__file__), os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120
@@ -51,9 +51,8 @@ async def _nothing() -> None:
     pass
 
 
-def _examples() -> list[Any]:
+def _examples(stage: Any) -> list[Any]:
     """Return a pending, a cancelled and a finished future, a new task and the callback by which it begins."""
-    stage: Any = _Stage()
     pending, cancelled, finished = (asyncio.Future[None](loop=stage) for _ in range(3))
     cancelled.cancel()
     finished.set_result(None)
@@ -123,7 +122,13 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
 def begin(settings: str) -> None:
     """Begin to watch, as settings in JSON say."""
     global _settings  # noqa: PLW0603 - there is one doctor in a process
-    _native.watch(_examples(), _PYTHON, _INNER, settings)
+    stage: Any = _Stage()
+    suspended = waits.Examples()
+    try:
+        known = waits.knowledge(stage, suspended)
+        _native.watch(_examples(stage), known, _PYTHON, _INNER, settings)
+    finally:
+        suspended.close()
     _settings = settings
     said = json.loads(settings)
     if said["tape"] is not None:
@@ -145,6 +150,15 @@ def findings() -> list[dict[str, Any]]:
     return [json.loads(found) for found in _native.found()]
 
 
+def snapshot() -> dict[str, Any] | None:
+    """Return what the tasks of this process are doing, and what they were last seen waiting for.
+
+    A task is looked at when it has made no step for half a second. Nothing is returned if the process is not watched.
+    """
+    shown = _native.snapshot()
+    return None if shown is None else json.loads(shown)
+
+
 def finish() -> int:
     """Have the doctor say all there is to say and end; the program's end does this by itself.
 
@@ -156,6 +170,7 @@ def finish() -> int:
     _settings = None
     atexit.unregister(finish)
     tales.stop_listening()
+    puts.stop()
     if native.note_collection in gc.callbacks:
         gc.callbacks.remove(native.note_collection)
     found = _native.finish()

@@ -155,7 +155,7 @@ impl End<'_> {
             Output::Json => {
                 closing["type"] = "summary".into();
                 closing["ended"] = how.into();
-                closing["last"] = snapshot_json(&run, &[]);
+                closing["last"] = snapshot_json(&run.snapshot(), &[]);
                 self.say(&format!("{closing}\n"))
             }
             Output::Silent => Ok(()),

@@ -131,6 +131,40 @@ impl Object {
         }
     }
 
+    /// `list(self)`.
+    pub(crate) fn list(&self) -> Result<Object> {
+        // SAFETY: alive (L1), attached (L2), and the result is new (L4).
+        let new = unsafe { ffi::PySequence_List(self.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
+    }
+
+    /// The item of a list, if it is one and is long enough.
+    #[inline]
+    pub(crate) fn list_item(&self, index: usize) -> Option<Object> {
+        // SAFETY: alive (L1).
+        if unsafe { ffi::PyList_Check(self.pointer()) } == 0 {
+            return None;
+        }
+        // SAFETY: a list, as just seen.
+        let length = unsafe { ffi::PyList_Size(self.pointer()) };
+        if index as isize >= length {
+            return None;
+        }
+        // SAFETY: a list with an item there, as just seen; it is borrowed from it.
+        let item = unsafe { ffi::PyList_GetItem(self.pointer(), index as isize) };
+        // SAFETY: not null, and alive as long as the list is.
+        Some(unsafe { Self::from_borrowed(item) })
+    }
+
+    /// `len(self)` of what is built in.
+    pub(crate) fn length(&self) -> Result<usize> {
+        // SAFETY: alive (L1) and attached (L2).
+        let length = unsafe { ffi::PyObject_Size(self.pointer()) };
+        // SAFETY: a negative answer is an exception (L4).
+        usize::try_from(length).map_err(|_| unsafe { Raised::is_set() })
+    }
+
     /// `iter(self)`, item by item.
     pub(crate) fn iterate(&self) -> Result<impl Iterator<Item = Result<Object>>> {
         // SAFETY: alive (L1), attached (L2), and the result is new (L4).

@@ -64,6 +64,16 @@ impl Object {
         Self(unsafe { NonNull::new_unchecked(pointer) })
     }
 
+    /// A wrapper that has no reference of its own, and must not be dropped.
+    ///
+    /// # Safety
+    /// `pointer` is not null and its object alive as long as the wrapper is used.
+    #[inline]
+    pub(super) unsafe fn from_visited(pointer: *mut PyObject) -> Self {
+        // SAFETY: not null, as the caller promises.
+        Self(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
     /// The pointer, still owned by this wrapper.
     #[inline]
     pub(super) fn pointer(&self) -> *mut PyObject {
@@ -268,6 +278,32 @@ impl Object {
         let new = unsafe { ffi::PyWeakref_NewRef(self.pointer(), std::ptr::null_mut()) };
         // SAFETY: the result is new, or null with an exception set (L4).
         unsafe { Self::from_new(new) }
+    }
+
+    /// Whether this is an instance of a class that was made by Python code or like one, and neither a class nor an exception.
+    pub(crate) fn is_plain_instance(&self) -> bool {
+        // SAFETY: a living object has a type (L1).
+        let class = unsafe { ffi::Py_TYPE(self.pointer()) };
+        // SAFETY: a type, which is alive (L1).
+        let flags = unsafe { ffi::PyType_GetFlags(class) };
+        let built_in = ffi::Py_TPFLAGS_TYPE_SUBCLASS
+            | ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS
+            | ffi::Py_TPFLAGS_LIST_SUBCLASS
+            | ffi::Py_TPFLAGS_TUPLE_SUBCLASS
+            | ffi::Py_TPFLAGS_DICT_SUBCLASS;
+        flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 && flags & built_in == 0
+    }
+
+    /// Whether this is a dict.
+    pub(crate) fn is_dict(&self) -> bool {
+        // SAFETY: alive (L1).
+        unsafe { ffi::PyDict_CheckExact(self.pointer()) != 0 }
+    }
+
+    /// The address of the type, to be compared with that of another.
+    #[inline]
+    pub(crate) fn class_address(&self) -> usize {
+        self.class_pointer() as usize
     }
 
     /// What `id()` gives.

@@ -58,10 +58,16 @@ impl TaskLayout {
         (receiver.has_type(&self.task) || receiver.is_of(&self.task)).then_some(receiver)
     }
 
+    /// Whether this is one of asyncio's native tasks, or of a class made of that.
+    #[inline]
+    pub(crate) fn is_task(&self, object: &Object) -> bool {
+        object.has_type(&self.task) || object.is_of(&self.task)
+    }
+
     /// Whether a task is pending, without asking it; nothing if that cannot be seen.
     #[inline]
     pub(crate) fn state(&self, task: &Object) -> Option<State> {
-        if !task.has_type(&self.task) && !task.is_of(&self.task) {
+        if !self.is_task(task) {
             return None;
         }
         match number(task, self.state?) {

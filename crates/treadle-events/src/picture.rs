@@ -1,0 +1,152 @@
+//! What the tasks of a loop wait for at one moment, as plain data: addresses and places, no objects.
+
+use crate::PlaceId;
+
+/// What one loop has seen of its tasks without a pause. A large request is answered by many of these: one table of everything would keep the loop
+/// for milliseconds whenever it grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// The loop, by its number.
+    pub event_loop: u8,
+    /// When it was begun, in ticks.
+    pub began: u64,
+    /// When it was complete, in ticks: so long the loop stood still.
+    pub ended: u64,
+    /// Whether it is the last one that answers a request.
+    pub is_last: bool,
+    /// The tasks that were asked for and wait.
+    pub tasks: Vec<Waiting>,
+    /// What they wait for, hold and refer to.
+    pub things: Vec<Thing>,
+    /// Whether a descriptor, a timer or a ready callback could still do something.
+    pub surroundings: Surroundings,
+}
+
+/// What else a loop has that may wake a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Callbacks that are ready.
+    pub ready: usize,
+    /// Timers.
+    pub timers: usize,
+    /// Descriptors of the program's.
+    pub descriptors: usize,
+}
+
+/// A task that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its address.
+    pub task: u64,
+    /// When it was looked at, in ticks.
+    pub stamp: u64,
+    /// Its name.
+    pub name: String,
+    /// Where each of its coroutines stands, the outermost first; the last ones may be a library's.
+    pub chain: Vec<PlaceId>,
+    /// What it waits for.
+    pub wait: Wait,
+    /// Whether a timeout will end it.
+    pub is_timed: bool,
+    /// What it has entered and not left.
+    pub holds: Vec<Hold>,
+    /// Things that its frames refer to, with how often.
+    pub refers: Vec<(u64, u32)>,
+}
+
+/// What a task waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing that could be seen through: the system, a timer, a thread.
+    #[default]
+    Outside,
+    /// It pauses for a time.
+    Sleep,
+    /// What an object grants, by its address.
+    Thing(Manner, u64),
+    /// All of these tasks, by their addresses.
+    All(Vec<u64>),
+    /// Any of these tasks.
+    Any(Vec<u64>),
+}
+
+/// What is wanted of a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Manner {
+    /// A lock, for itself.
+    Lock,
+    /// A permit of a semaphore.
+    Permit,
+    /// That somebody notifies a condition.
+    Notice,
+    /// That an event is set.
+    Event,
+    /// An item of a queue.
+    Item,
+    /// Room in a queue.
+    Room,
+    /// That all items of a queue are done.
+    Done,
+    /// That others come to a barrier.
+    Barrier,
+    /// The result of a future.
+    Result,
+}
+
+impl Manner {
+    /// All, with the words that Python's half has for them.
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("barrier", Self::Barrier),
+        ("done", Self::Done),
+        ("event", Self::Event),
+        ("item", Self::Item),
+        ("lock", Self::Lock),
+        ("notice", Self::Notice),
+        ("permit", Self::Permit),
+        ("result", Self::Result),
+        ("room", Self::Room),
+    ];
+
+    /// What a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, manner)| *manner)
+    }
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, manner)| *manner == self).map_or("result", |(name, _)| *name)
+    }
+}
+
+/// Something that a task has entered by `async with`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// The lock or semaphore, by its address.
+    pub thing: u64,
+    /// The line of the `async with`.
+    pub place: PlaceId,
+}
+
+/// An object that tasks wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thing {
+    /// Its address.
+    pub address: u64,
+    /// The name of its class.
+    pub class: String,
+    /// How many references there are to it, but for those that waiting itself makes.
+    pub references: u32,
+    /// Whether a lock is locked, a semaphore has no permit, an event is not set.
+    pub is_taken: bool,
+    /// How many permits a bounded semaphore has; how many items a queue may have; 0 where there is no bound.
+    pub bound: u64,
+    /// How many items a queue has.
+    pub size: u64,
+}
+
+impl Thing {
+    /// Whether it is a lock or a semaphore that could be had at once: whoever waits for it goes on soon.
+    pub fn is_free(&self) -> bool {
+        !self.is_taken && matches!(self.class.as_str(), "Lock" | "Semaphore" | "BoundedSemaphore" | "Event")
+    }
+}

@@ -1,0 +1,193 @@
+//! What is known of asyncio before anything is looked at: functions by their code, classes, and how suspended frames lie in memory.
+
+use rustc_hash::FxHashMap;
+use treadle_events::Manner;
+
+use crate::ffi::{Example, FrameLayout, Object, Result};
+
+/// What a function of asyncio's means when a task stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It waits for what its first argument grants.
+    Wait(Manner),
+    /// It pauses for a time.
+    Sleep,
+    /// It waits for its first argument, for so long as the second says.
+    WaitFor,
+    /// It waits for a set, its first argument, for so long as the second says, until what the third says.
+    WaitSet,
+    /// It waits for the tasks of a group, its first argument.
+    Group,
+    /// It enters its first argument.
+    Enter,
+    /// It leaves what it is bound to.
+    Leave,
+    /// It ends a timeout.
+    LeaveTimeout,
+}
+
+/// What an object of a class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Lock,
+    Semaphore,
+    Condition,
+    Event,
+    Queue,
+    Barrier,
+    Future,
+    Task,
+    Gathering,
+    /// What `await` makes of a future.
+    FutureIterator,
+    /// What awaits a coroutine or an asynchronous generator for somebody.
+    Wrapper,
+}
+
+impl Role {
+    pub(super) fn leaves(self) -> bool {
+        matches!(self, Self::Leave | Self::LeaveTimeout)
+    }
+}
+
+impl Class {
+    /// Whether tasks wait for such objects.
+    pub(super) fn is_thing(self) -> bool {
+        !matches!(self, Self::Task | Self::Gathering | Self::FutureIterator | Self::Wrapper)
+    }
+}
+
+/// All that is known.
+pub(crate) struct Knowledge {
+    layouts: Vec<FrameLayout>,
+    roles: FxHashMap<usize, Role>,
+    classes: FxHashMap<usize, Class>,
+    /// The names of those classes.
+    class_names: FxHashMap<usize, String>,
+    /// What gives a task's name, whatever its class makes of that.
+    pub(super) task_name: Object,
+    /// The weak references to all tasks, where asyncio has a set of them, else what gives the tasks of a loop.
+    pub(super) registry: Registry,
+    /// Has Python's half tell who puts things into queues, for a moment.
+    pub(super) learn_puts: Object,
+    /// Codes and classes that are compared by address.
+    _kept: Vec<Object>,
+}
+
+/// Where tasks are listed.
+pub(super) enum Registry {
+    Weak(Object),
+    Asked(Object),
+}
+
+impl Knowledge {
+    /// From what Python's half has gathered: suspended examples `(object, code, offset, first argument)`, codes and classes with words for them,
+    /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, and what
+    /// begins to tell of puts.
+    pub(crate) fn new(given: &Object) -> Result<Self> {
+        let [examples, functions, types, task_name, weak, all_tasks] =
+            [given.item(0)?, given.item(1)?, given.item(2)?, given.item(3)?, given.item(4)?, given.item(5)?];
+        let mut kept = Vec::new();
+        let mut roles = FxHashMap::default();
+        for pair in functions.iterate()? {
+            let (code, word) = pair_of(&pair?)?;
+            // The first three variables are looked at; where there are fewer, places of the stack follow.
+            let room = code.member(c"co_nlocals")?.to_integer()? + code.member(c"co_stacksize")?.to_integer()?;
+            if let Some(role) = role(&word.to_text()?).filter(|_| room >= 3) {
+                roles.insert(code.address(), role);
+            }
+            kept.push(code);
+        }
+        let (mut classes, mut class_names) = (FxHashMap::default(), FxHashMap::default());
+        for pair in types.iterate()? {
+            let (class, word) = pair_of(&pair?)?;
+            if let Some(kind) = self::class(&word.to_text()?) {
+                classes.insert(class.address(), kind);
+                class_names.insert(class.address(), class.member(c"__name__")?.to_text()?);
+            }
+            kept.push(class);
+        }
+        let mut groups: Vec<Vec<Example>> = Vec::new();
+        for example in examples.iterate()? {
+            let example = example?;
+            let [suspended, code, first] = [example.item(0)?, example.item(1)?, example.item(3)?];
+            let offset = usize::try_from(example.item(2)?.to_integer()?).unwrap_or(0);
+            let example = Example { suspended, code, offset, first };
+            match groups.iter_mut().find(|group| group[0].suspended.class().is(&example.suspended.class())) {
+                Some(group) => group.push(example),
+                None => groups.push(vec![example]),
+            }
+        }
+        let mut layouts = Vec::new();
+        for group in &groups {
+            layouts.extend(FrameLayout::discover(group)?);
+        }
+        let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
+        Ok(Self { layouts, roles, classes, class_names, task_name, registry, learn_puts: given.item(6)?, _kept: kept })
+    }
+
+    /// Whether suspended frames can be looked into.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.layouts.len() == 3
+    }
+
+    /// How a coroutine or generator lies in memory; nothing for anything else.
+    #[inline]
+    pub(super) fn layout(&self, object: &Object) -> Option<&FrameLayout> {
+        self.layouts.iter().find(|layout| layout.fits(object))
+    }
+
+    /// The number of a layout: those of coroutines, generators and asynchronous generators are given in this order.
+    #[inline]
+    pub(super) fn index(&self, layout: &FrameLayout) -> usize {
+        self.layouts.iter().position(|known| std::ptr::eq(known, layout)).unwrap_or(0)
+    }
+
+    #[inline]
+    pub(super) fn role(&self, code: &Object) -> Option<Role> {
+        self.roles.get(&code.address()).copied()
+    }
+
+    pub(super) fn class_name(&self, object: &Object) -> String {
+        self.class_names.get(&object.class_address()).cloned().unwrap_or_else(|| object.type_name())
+    }
+
+    #[inline]
+    pub(super) fn class(&self, object: &Object) -> Option<Class> {
+        self.classes.get(&object.class_address()).copied()
+    }
+}
+
+fn pair_of(pair: &Object) -> Result<(Object, Object)> {
+    Ok((pair.item(0)?, pair.item(1)?))
+}
+
+fn role(word: &str) -> Option<Role> {
+    Some(match word {
+        "sleep" => Role::Sleep,
+        "wait-for" => Role::WaitFor,
+        "wait-set" => Role::WaitSet,
+        "group" => Role::Group,
+        "enter" => Role::Enter,
+        "leave" => Role::Leave,
+        "leave-timeout" => Role::LeaveTimeout,
+        _ => Role::Wait(Manner::from_word(word)?),
+    })
+}
+
+fn class(word: &str) -> Option<Class> {
+    Some(match word {
+        "lock" => Class::Lock,
+        "semaphore" => Class::Semaphore,
+        "condition" => Class::Condition,
+        "event" => Class::Event,
+        "queue" => Class::Queue,
+        "barrier" => Class::Barrier,
+        "future" => Class::Future,
+        "task" => Class::Task,
+        "gathering" => Class::Gathering,
+        "future-iterator" => Class::FutureIterator,
+        "wrapper" => Class::Wrapper,
+        _ => return None,
+    })
+}

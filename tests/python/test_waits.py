@@ -1,0 +1,445 @@
+"""What the doctor says of tasks that wait for each other or for ever, and of what only looks like it."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+WATCHED = """
+import asyncio, os, sys, threading, time
+import treadle, treadle.doctor
+
+treadle.install()
+words = open(sys.argv[1], "wb", 0)
+treadle.doctor.watch(output="json", file=words.fileno())
+
+async def together(*programs, seconds):
+    tasks = [asyncio.create_task(program) for program in programs]
+    await asyncio.wait(tasks, timeout=seconds)
+    for task in tasks:
+        task.cancel()
+
+"""
+
+
+def run(directory: Path, program: str) -> dict[str, list[dict[str, object]]]:
+    """Return what is found in a program, by the pitfalls' names."""
+    (directory / "app.py").write_text(WATCHED + textwrap.dedent(program))
+    command = [sys.executable, "app.py", "words"]
+    result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    found: dict[str, list[dict[str, object]]] = {}
+    for line in (directory / "words").read_text().splitlines():
+        words = json.loads(line)
+        if words["type"] == "finding":
+            found.setdefault(words["name"], []).append(words)
+    return found
+
+
+def messages(found: list[dict[str, object]]) -> list[tuple[str, bool]]:
+    return sorted((str(finding["message"]), bool(finding["suspected"])) for finding in found)
+
+
+RINGS = """
+async def twice(lock):
+    async with lock:
+        async with lock:
+            pass
+
+async def third(lock):
+    async with lock:
+        await asyncio.sleep(60)
+
+class Stream:
+    def __init__(self, lock):
+        self.lock = lock
+    async def rows(self):
+        async with self.lock:
+            yield 1
+
+async def reads_inside(stream):
+    async with stream.lock:
+        async for row in stream.rows():
+            print(row)
+
+async def parent(lock):
+    async with lock:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child(lock))
+
+async def child(lock):
+    async with lock:
+        pass
+
+async def takes(condition, other):
+    async with condition:
+        await asyncio.sleep(0.01)
+        async with other:
+            pass
+
+async def gives(condition, other):
+    async with other:
+        await asyncio.sleep(0.01)
+        async with condition:
+            condition.notify()
+
+async def consumer(queue, lock):
+    async with lock:
+        await queue.get()
+
+async def producer(queue, lock):
+    await asyncio.sleep(0.01)
+    async with lock:
+        await queue.put(1)
+
+def queue_and_lock():
+    queue, lock = asyncio.Queue(), asyncio.Lock()
+    return asyncio.gather(consumer(queue, lock), producer(queue, lock))
+
+async def first(partner):
+    await (await partner)
+
+async def second(partner):
+    await partner
+
+def each_other():
+    partner = asyncio.get_running_loop().create_future()
+    one = asyncio.create_task(first(partner))
+    other = asyncio.create_task(second(one))
+    partner.set_result(other)
+    return other
+
+async def tries(mine, theirs):
+    async with mine:
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            async with theirs:
+                pass
+
+async def busy():
+    while True:
+        await asyncio.sleep(0)
+
+async def waits(future):
+    return await future
+
+async def main():
+    one, other = asyncio.Lock(), asyncio.Lock()
+    programs = [
+        twice(asyncio.Lock()), third(asyncio.Lock()), reads_inside(Stream(asyncio.Lock())), parent(asyncio.Lock()),
+        takes(condition := asyncio.Condition(), lock := asyncio.Lock()), gives(condition, lock),
+        waits(queue_and_lock()), waits(each_other()), tries(one, other), tries(other, one), busy(),
+    ]
+    tasks = [asyncio.create_task(program) for program in programs]
+    await asyncio.wait(tasks, timeout=2.5)
+    # Tasks that await each other cannot be cancelled.
+    treadle.doctor.finish()
+    os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+def test_rings_are_found_whatever_they_are_made_of_while_others_keep_the_loop_busy(tmp_path: Path) -> None:
+    found = run(tmp_path, RINGS)
+    assert messages(found.pop("deadlock")) == sorted(
+        [
+            ("`Stream.rows` waits for a lock that it holds itself", False),
+            ("`parent` and `child` wait for each other", False),
+            ("`consumer` and `producer` wait for each other", False),
+            ("`first` and `second` wait for each other", False),
+            ("`takes` and `gives` wait for each other", False),
+            ("`twice` waits for a lock that it holds itself", False),
+            ("tasks in `tries` wait for each other", True),
+        ]
+    )
+    assert "stuck-wait" not in found
+    assert "permit-leak" not in found
+
+
+def test_a_ring_is_told_with_its_tasks_and_the_lines_where_they_wait_and_hold(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+        async def take(mine, theirs):
+            async with mine:  # 17
+                try:
+                    await asyncio.sleep(0.01)
+                    async with asyncio.timeout(None), theirs:
+                        pass
+                finally:
+                    pass
+
+        async def main():
+            one, other = asyncio.Lock(), asyncio.Lock()
+            tasks = [
+                asyncio.create_task(take(one, other), name="left"), asyncio.create_task(take(other, one), name="right")
+            ]
+            began = time.monotonic()
+            while not treadle.doctor.findings():
+                await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(main())
+        """,
+    )
+    [finding] = found["deadlock"]
+    assert isinstance(finding["evidence"], list)
+    assert sorted(finding["evidence"]) == [
+        "`left` waits at app.py:20 in take for a lock that `right` holds since app.py:17 in take",
+        "`right` waits at app.py:20 in take for a lock that `left` holds since app.py:17 in take",
+    ]
+
+
+FINE = """
+async def worker(queue):
+    while True:
+        await queue.get()
+
+async def handed_over(room, queue):
+    while True:
+        await room.acquire()
+        queue.put_nowait(1)
+
+async def hands_back(room, queue):
+    while True:
+        await queue.get()
+        await asyncio.sleep(1.2)
+        room.release()
+
+async def set_by_thread():
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    timer = threading.Timer(2.2, lambda: loop.call_soon_threadsafe(event.set))
+    timer.start()
+    await event.wait()
+
+async def set_by_timer():
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(2.2, future.set_result, None)
+    await future
+
+async def in_executor():
+    await asyncio.to_thread(time.sleep, 2.2)
+
+async def in_process():
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(2)")
+    await process.wait()
+
+async def server():
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    async with server:
+        await server.serve_forever()
+
+async def for_ever():
+    await asyncio.Event().wait()
+
+async def for_ever_too():
+    await asyncio.get_running_loop().create_future()
+
+async def holds(lock):
+    async with lock:
+        await asyncio.sleep(2.2)
+
+async def queues_up(lock):
+    async with lock:
+        pass
+
+async def notified(condition):
+    async with condition:
+        await condition.wait()
+
+async def notifies(condition):
+    await asyncio.sleep(2.2)
+    async with condition:
+        condition.notify_all()
+
+async def reads():
+    reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+    try:
+        await reader.read(1)
+    finally:
+        writer.close()
+
+async def tries(queue):
+    try:
+        await asyncio.wait_for(queue.get(), 2.2)
+    except asyncio.TimeoutError:
+        pass
+
+async def shielded():
+    await asyncio.shield(asyncio.sleep(2.2))
+
+class Owner:
+    def __init__(self):
+        self.queue = asyncio.Queue()
+        self.lock = asyncio.Lock()
+    async def run(self):
+        async with self.lock:
+            await self.queue.get()
+    async def wait(self):
+        async with self.lock:
+            pass
+
+async def main():
+    global listener
+    kept = []
+    listener = await asyncio.start_server(lambda reader, writer: kept.append(writer), "127.0.0.1", 0)
+    queue, items, room, lock, condition, owner = (
+        asyncio.Queue(), asyncio.Queue(), asyncio.Semaphore(2), asyncio.Lock(), asyncio.Condition(), Owner())
+    await together(
+        *(worker(queue) for _ in range(5)), handed_over(room, items), hands_back(room, items), set_by_thread(),
+        set_by_timer(), in_executor(), in_process(), server(), for_ever(), for_ever_too(), holds(lock),
+        queues_up(lock), queues_up(lock), notified(condition), notifies(condition), reads(),
+        tries(asyncio.Queue()), shielded(), owner.run(), owner.wait(),
+        seconds=3,
+    )
+    queue.put_nowait(1)
+    owner.queue.put_nowait(1)
+    for writer in kept:
+        writer.close()
+    listener.close()
+
+asyncio.run(main())
+"""
+
+
+def test_waits_that_somebody_will_end_are_not_told_of(tmp_path: Path) -> None:
+    found = run(tmp_path, FINE)
+    names = {"deadlock", "stuck-wait", "permit-leak", "unbounded-queue", "unbounded-buffer"}
+    assert {name: messages(findings) for name, findings in found.items() if name in names} == {}
+
+
+FORGOTTEN = """
+async def future():
+    answer = asyncio.get_running_loop().create_future()
+    await answer
+
+async def event():
+    ready = asyncio.Event()
+    await ready.wait()
+
+async def join():
+    queue = asyncio.Queue()
+    queue.put_nowait(1)
+    await queue.join()
+
+async def notice():
+    condition = asyncio.Condition()
+    async with condition:
+        await condition.wait()
+
+async def full():
+    queue = asyncio.Queue(1)
+    while True:
+        await queue.put(1)
+
+async def leak():
+    permits = asyncio.Semaphore(1)
+    await permits.acquire()
+    await permits.acquire()
+
+async def parent():
+    async with asyncio.TaskGroup() as group:
+        for child in (future, event, join, notice, full, leak):
+            group.create_task(child())
+
+async def main():
+    await together(parent(), seconds=2.8)
+
+asyncio.run(main())
+"""
+
+
+def test_what_only_stuck_tasks_refer_to_is_told_of(tmp_path: Path) -> None:
+    found = run(tmp_path, FORGOTTEN)
+    assert messages(found["stuck-wait"]) == [
+        ("`event` waits for an event for ever", False),
+        ("`full` waits for room in a `Queue` for ever", False),
+        ("`future` waits for a future for ever", False),
+        ("`join` waits for all items of a `Queue` to be done for ever", False),
+        ("`notice` waits for a condition's notice for ever", False),
+    ]
+    assert messages(found["permit-leak"]) == [
+        ("`leak` waits for a semaphore's permit that nobody is left to release", False)
+    ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the lines of puts are learnt by sys.monitoring")
+def test_a_queue_that_grows_all_the_time_is_told_of_with_the_line_that_fills_it(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+        class Pipeline:
+            def __init__(self):
+                self.queue = asyncio.Queue()
+
+            async def produce(self):
+                while True:
+                    for item in range(20):
+                        await self.queue.put(item)  # 23
+                    await asyncio.sleep(0.01)
+
+            async def consume(self):
+                while True:
+                    await self.queue.get()
+                    await asyncio.sleep(0.01)
+
+        async def main():
+            pipeline = Pipeline()
+            tasks = [asyncio.create_task(pipeline.produce()), asyncio.create_task(pipeline.consume())]
+            for _ in range(200):
+                if any(finding["name"] == "unbounded-queue" for finding in treadle.doctor.findings()):
+                    break
+                await asyncio.sleep(0.1)
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(main())
+        """,
+    )
+    assert [(finding["line"], finding["function"]) for finding in found["unbounded-queue"]] == [
+        (23, "Pipeline.produce")
+    ]
+
+
+def test_a_snapshot_shows_where_tasks_stand_what_they_wait_for_and_who_has_it(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+        async def holds(lock):
+            async with lock:  # 17
+                await asyncio.sleep(60)  # 18
+
+        async def wants(lock):
+            async with lock:  # 21
+                pass
+
+        async def main():
+            lock = asyncio.Lock()
+            tasks = [asyncio.create_task(holds(lock), name="one"), asyncio.create_task(wants(lock), name="other")]
+            rows = {}
+            for _ in range(200):
+                await asyncio.sleep(0.05)
+                shown = treadle.doctor.snapshot()
+                rows = {row["name"]: row for row in shown["tasks"]}
+                if {"one", "other"} <= rows.keys():
+                    break
+            one, other = rows["one"], rows["other"]
+            assert [at["line"] for at in one["await_chain"]][:1] == [18], one
+            assert (one["waits_for"]["what"], one["holds"][0]["since"]["line"]) == ("sleep", 17), one
+            assert other["await_chain"][0]["line"] == 21, other
+            assert other["waits_for"] == {"what": "lock", "class": "Lock"}, other
+            edges = [(edge["from"], edge["to"]) for edge in shown["waits"] if edge["thing"]]
+            assert edges == [(other["task"], one["task"])], edges
+            assert one["born_at"]["function"] == "main" and one["steps"] == 1, one
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(main())
+        """,
+    )
+    assert "deadlock" not in found
