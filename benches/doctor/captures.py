@@ -102,5 +102,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=10_000, help="captures a second")
-    treadle.watch(output="silent")
+    treadle.watch(output="silent", settings=False)
     treadle.run(main(parser.parse_args()))

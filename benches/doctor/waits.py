@@ -1,7 +1,8 @@
 """What it costs to see what a hundred thousand tasks wait for.
 
-One line for each round: how long the loop stood still for all pictures together and for the longest slice, both by the doctor's own
-account, and the longest gap that a task of the program saw meanwhile. On a machine that does nothing else.
+One line for each round: how long the loop stood still for all pictures together and for the longest slice, both by
+the doctor's own account, and the longest gap that a task of the program saw meanwhile. On a machine that does nothing
+else.
 """
 
 import argparse
@@ -48,7 +49,7 @@ async def main(count: int) -> float:
 def once(count: int) -> None:
     """Run it in this process."""
     with tempfile.TemporaryFile() as words:
-        treadle.doctor.watch(output="json", file=words.fileno())
+        treadle.doctor.watch(output="json", to=words.fileno(), settings=False)
         longest = treadle.run(main(count))
         treadle.doctor.finish()
         words.seek(0)

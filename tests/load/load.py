@@ -67,9 +67,7 @@ SCENARIOS = (
 def main() -> int:
     """Run what is asked for; return 0 if treadle's loop did all of it well."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="what takes a minute, on treadle alone and plain"
-    )
+    parser.add_argument("--quick", action="store_true", help="what takes a minute, on treadle alone and plain")
     parser.add_argument("--only", nargs="*", default=[], help="scenarios and hosts with these words")
     parser.add_argument("--loops", default="", help="asyncio,treadle by default")
     options = parser.parse_args()

@@ -14,7 +14,7 @@ import treadle, treadle.doctor
 
 treadle.install()
 words = open(sys.argv[1], "wb", 0)
-treadle.doctor.watch(output="json", file=words.fileno())
+treadle.doctor.watch(output="json", to=words.fileno(), settings=False)
 
 async def together(*programs, seconds):
     tasks = [asyncio.create_task(program) for program in programs]

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn seen(path: &Path, line: u32) -> Sighting {
-        let about = find("blocked-loop").map(|pitfall| &pitfall.about).unwrap_or_else(|| panic!("it is there"));
+        let about = find("blocked-loop").map_or_else(|| panic!("it is there"), |pitfall| &pitfall.about);
         let site = Site { path: path.display().to_string(), line, function: "main".to_owned(), package: None };
         Sighting::new(about, site, 0, "`main` blocks the event loop")
     }

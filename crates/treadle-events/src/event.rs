@@ -97,8 +97,6 @@ kinds! {
     /// It has ended. `small`: the generation. `place`: what it interrupted, if it took long. `subject`: the system's number of the thread.
     /// `value`: how many objects it took away.
     GcEnded = 20,
-    /// `cancel` was called on a task. `place`: where.
-    CancelAsked = 21,
     /// A task that was looked at has, in its step, seen to it that it goes on at once. `subject`: the task. `place`: where it waits, now and then.
     /// `value`: for how many steps the look stands.
     SelfWoken = 30,

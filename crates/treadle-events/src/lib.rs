@@ -4,6 +4,12 @@
 //! what was written survives the process. Whoever reads makes sense of them elsewhere. What has no fixed size, a name or a
 //! picture of the waits, comes as a [`Note`], in the process only. Nothing here knows Python.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "ticks and nanoseconds of a process's life fit into the 53 bits of a float"
+)]
+
 mod event;
 mod exchange;
 mod note;

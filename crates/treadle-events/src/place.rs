@@ -45,8 +45,8 @@ impl Place {
         let mut bytes = Vec::with_capacity(11 + texts.iter().map(|text| text.len()).sum::<usize>());
         bytes.push(number);
         bytes.extend(self.line.to_le_bytes());
-        texts.iter().for_each(|text| bytes.extend((text.len() as u16).to_le_bytes()));
-        texts.iter().for_each(|text| bytes.extend(text.as_bytes()));
+        bytes.extend(texts.iter().flat_map(|text| (text.len() as u16).to_le_bytes()));
+        bytes.extend(texts.iter().flat_map(|text| text.bytes()));
         bytes
     }
 

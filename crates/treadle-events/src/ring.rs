@@ -137,7 +137,7 @@ impl Tape {
         let capacity = capacity.next_power_of_two().max(64);
         let length = words_needed(capacity, PLACES, WORDS) * size_of::<u64>();
         let map = MmapOptions::new().len(length).map_anon()?;
-        Self::begin(map.into(), capacity)
+        Ok(Self::begin(map.into(), capacity))
     }
 
     /// A new tape in a file of [`file_size`](Self::file_size), which others have mapped or will map.
@@ -150,7 +150,7 @@ impl Tape {
         let Some(power) = spare.checked_ilog2().filter(|power| *power >= 6) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is too short for a tape"));
         };
-        Self::begin(MmapOptions::new().len(length).map_raw(file)?, 1 << power)
+        Ok(Self::begin(MmapOptions::new().len(length).map_raw(file)?, 1 << power))
     }
 
     /// A tape that another process has begun.
@@ -165,7 +165,7 @@ impl Tape {
         Self::adopt(MmapOptions::new().len(length).map_raw(file)?)
     }
 
-    fn begin(map: MmapRaw, capacity: usize) -> io::Result<Arc<Self>> {
+    fn begin(map: MmapRaw, capacity: usize) -> Arc<Self> {
         let tape = Self { map, capacity: capacity as u64, places: PLACES, words: WORDS };
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         tape.set(at::CAPACITY, capacity as u64);
@@ -179,7 +179,7 @@ impl Tape {
         }
         // Last: who finds it finds the rest.
         tape.word(at::MAGIC).store(MAGIC, Ordering::Release);
-        Ok(Arc::new(tape))
+        Arc::new(tape)
     }
 
     fn adopt(map: MmapRaw) -> io::Result<Arc<Self>> {
@@ -317,11 +317,8 @@ impl Tape {
         assert!(word < self.map.len() / size_of::<u64>(), "a tape has no such word");
         // SAFETY: within the mapping, as just seen (R1), and a multiple of eight.
         let pointer = unsafe { self.map.as_mut_ptr().add(word * size_of::<u64>()) };
-        #[expect(clippy::cast_ptr_alignment, reason = "R1")]
         // SAFETY: mapped as long as the tape lives (R1); everybody looks at it as an atomic (R2).
-        unsafe {
-            AtomicU64::from_ptr(pointer.cast())
-        }
+        unsafe { AtomicU64::from_ptr(pointer.cast()) }
     }
 }
 

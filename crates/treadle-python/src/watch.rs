@@ -39,6 +39,7 @@ impl Witness for Eyes {
 ///
 /// `examples` and `waits` are what `treadle_loop::record` wants, `settings` are [`Settings`] as JSON.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "what Python hands over is ours")]
 pub(crate) fn watch(
     examples: [Bound<'_, PyAny>; 5],
     waits: &Bound<'_, PyAny>,
@@ -77,7 +78,7 @@ fn end_with_parent(settings: &Settings) -> PyResult<()> {
         use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
-        if getppid() != Pid::from_raw(parent as i32) {
+        if getppid() != Pid::from_raw(parent.cast_signed()) {
             return Err(PyRuntimeError::new_err("the process that watches this one has ended"));
         }
     }
@@ -140,6 +141,7 @@ pub(crate) fn capture(
 
 /// Has the loop tell an object in Python of what is rare; see `treadle_loop::listen`.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "what Python hands over is ours")]
 pub(crate) fn listen(
     ear: &Bound<'_, PyAny>,
     cancelled: [Bound<'_, PyAny>; 3],
@@ -208,6 +210,7 @@ pub(crate) fn shown(py: Python<'_>, name: &str, path: &str, line: u32, message: 
 
 /// Writes everything found up to now to a file, as a baseline.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "what Python hands over is ours")]
 pub(crate) fn write_baseline(py: Python<'_>, path: PathBuf) -> PyResult<()> {
     let found = current().map(|doctor| py.detach(|| doctor.found())).unwrap_or_default();
     let found: Vec<serde_json::Value> = found.iter().map(treadle_view::sighting_json).collect();

@@ -140,7 +140,6 @@ impl Run {
                 let scale = self.scale;
                 self.buffers.apply(event, |nanoseconds| scale.ticks(nanoseconds));
             }
-            _ => {}
         }
     }
 

@@ -33,6 +33,8 @@ pub struct LoopRow {
     pub thread: u64,
     /// Whether it runs.
     pub is_running: bool,
+    /// What it is doing, in a word: `running` a callback, `polling` the system, or between two things.
+    pub activity: &'static str,
     /// How many callbacks it has run.
     pub callbacks: u64,
     /// How long it has spent in callbacks, in nanoseconds.
@@ -109,6 +111,11 @@ impl Run {
             number: one.number,
             thread: one.thread,
             is_running: one.is_running,
+            activity: match one.activity {
+                Activity::Running { .. } => "running",
+                Activity::Polling { .. } => "polling",
+                Activity::Outside => "outside",
+            },
             callbacks: one.callbacks,
             busy: scale.duration(one.busy),
             idle: scale.duration(one.idle),

@@ -1,5 +1,7 @@
 //! From when on something is too much.
 
+use std::time::Duration;
+
 /// From when on something is too much. Times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -50,8 +52,8 @@ fn duration(text: &str) -> Option<u64> {
     let units = [("ms", 1e6), ("us", 1e3), ("µs", 1e3), ("ns", 1.0), ("s", 1e9), ("m", 60e9)];
     let (number, unit) = units.iter().find_map(|(unit, length)| Some((text.strip_suffix(unit)?, *length)))?;
     let number: f64 = number.trim().parse().ok()?;
-    let nanoseconds = number * unit;
-    (nanoseconds.is_finite() && nanoseconds > 0.0).then_some(nanoseconds as u64)
+    let duration = Duration::try_from_secs_f64(number * unit / 1e9).ok()?;
+    u64::try_from(duration.as_nanos()).ok().filter(|nanoseconds| *nanoseconds > 0)
 }
 
 #[cfg(test)]

@@ -3,6 +3,11 @@
 //! Every view is a function of a [`Report`]; none of them decides anything. Lines and columns are counted here, from the
 //! text of the files: both start at 1, columns count characters.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "nanoseconds of a process's life fit into the 53 bits of a float"
+)]
 
 mod full;
 mod json;

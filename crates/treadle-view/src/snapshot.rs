@@ -53,9 +53,9 @@ pub fn snapshot_text(snapshot: &Value) -> Option<String> {
     let mut text = String::new();
     for event_loop in snapshot.get("loops")?.as_array()? {
         let nanoseconds = |name: &str| (event_loop[name].as_f64().unwrap_or(0.0) * 1e9) as u64;
-        let state = if event_loop["running"] == true { "runs" } else { "does not run" };
+        let state = event_loop["activity"].as_str().unwrap_or_default();
         text += &format!(
-            "loop {} {state}: {} callbacks, busy {}, idle {}\n",
+            "loop {} ({state}): {} callbacks, busy {}, idle {}\n",
             event_loop["number"],
             event_loop["callbacks"],
             duration(nanoseconds("busy_seconds")),
@@ -111,6 +111,7 @@ fn event_loop(row: &LoopRow) -> Value {
         "number": row.number,
         "thread": row.thread,
         "running": row.is_running,
+        "activity": row.activity,
         "callbacks": row.callbacks,
         "busy_seconds": seconds(row.busy),
         "idle_seconds": seconds(row.idle),

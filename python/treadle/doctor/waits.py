@@ -137,7 +137,7 @@ class Examples:
             self._keep(coroutine, coroutine.cr_code, coroutine.cr_frame, first, coroutine.close)
         for by_hand in (_soon_by_hand, _later_by_hand, _inside_by_hand):
             first = object()
-            generator = by_hand(first)
+            generator: Any = by_hand(first)
             next(generator)
             self._keep(generator, generator.gi_code, generator.gi_frame, first, generator.close)
         for of_many in (_soon_of_many, _later_of_many, _inside_of_many):

@@ -179,7 +179,7 @@ def finish() -> int:
 
 
 def _have_loop_look() -> None:
-    """Have the loop that runs in this thread notice that it is watched, or is not; others look when they begin to run."""
+    """Have the loop that runs in this thread notice that it is watched, or is not; others look when they begin."""
     running: Any = asyncio._get_running_loop()
     if isinstance(running, EventLoop):
         running._look_for_recorder()

@@ -114,7 +114,8 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
 
     def _noted(self, executor: Any, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that does the same and is seen to begin and to end. Only threads can take it."""
-        pool = executor if executor is not None else self._default_executor
+        default: ThreadPoolExecutor | None = vars(self).get("_default_executor")
+        pool = executor if executor is not None else default
         if not isinstance(pool, ThreadPoolExecutor | None):
             return func
         named = func

@@ -190,7 +190,7 @@ impl End<'_> {
             signal_hook::low_level::emulate_default_handler(signal)?;
             bail!("the program was ended by signal {signal}");
         }
-        let code = self.status.code().unwrap_or(1) as u8;
+        let code = u8::try_from(self.status.code().unwrap_or(1)).unwrap_or(1);
         Ok(if code == 0 && has_failed { 3 } else { code })
     }
 }
