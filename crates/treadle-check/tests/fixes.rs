@@ -34,7 +34,9 @@ fn programs() -> Vec<(String, Files)> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../treadle-pitfalls/src");
     let mut programs = Vec::new();
     for pitfall in CATALOGUE {
-        for name in ["page.md", "cases.md"] {
+        // What only the doctor sees has no cases.
+        let names = if pitfall.rules.is_empty() { &["page.md"][..] } else { &["page.md", "cases.md"] };
+        for name in names {
             let path = sources.join(pitfall.about.name.replace('-', "_")).join(name);
             let text = std::fs::read_to_string(&path).expect("every pitfall has its pages");
             for block in page::blocks(&text) {

@@ -33,6 +33,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(name, class.clone().into_bound(module.py()))?;
     }
     module.add_function(wrap_pyfunction!(complete_streams, module)?)?;
+    module.add_function(wrap_pyfunction!(is_collecting, module)?)?;
     module.add_function(wrap_pyfunction!(note_collection, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)
 }
@@ -107,6 +108,12 @@ fn note_collection(phase: &str, information: &Bound<'_, PyDict>) {
         item.and_then(|item| item.extract::<u64>().ok()).unwrap_or(0)
     };
     recorder.collection(phase == "start", number("generation") as u16, number("collected"));
+}
+
+/// Whether the garbage collector is at work, as far as somebody records.
+#[pyfunction]
+fn is_collecting() -> bool {
+    Recorder::current().is_some_and(Recorder::is_collecting)
 }
 
 /// Tells all loops that this process was forked from theirs.

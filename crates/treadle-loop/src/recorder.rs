@@ -51,7 +51,7 @@ pub(crate) struct Recorder {
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
     process: u32,
-    /// When the garbage collector began, for the one collection that can be at a time.
+    /// When the garbage collector began, for the one collection that can be at a time; 0 if it is not at work.
     collecting: Cell<u64>,
     /// Steps of tasks, and those of them that were looked at and had the task go on by itself.
     steps: Cell<u32>,
@@ -262,6 +262,11 @@ impl Recorder {
         found.map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
     }
 
+    /// Whether the garbage collector is at work: what it throws away is not thrown away by the line that runs.
+    pub(crate) fn is_collecting(&self) -> bool {
+        self.collecting.get() != 0
+    }
+
     /// Writes down that the garbage collector begins, or has ended and taken away so many objects.
     pub(crate) fn collection(&self, is_start: bool, generation: u16, removed: u64) {
         let number = loop_of_this_thread();
@@ -273,7 +278,7 @@ impl Recorder {
             return;
         }
         // Most collections are not worth a look at the stack.
-        let is_long = stamp().wrapping_sub(self.collecting.get()) > LONG;
+        let is_long = stamp().wrapping_sub(self.collecting.replace(0)) > LONG;
         let place = if is_long { self.here() } else { PlaceId::UNKNOWN };
         let event = Event::new(Kind::GcEnded, number);
         self.writer.write(Event { small: generation, subject: thread, value: removed, place, ..event });

@@ -5,7 +5,6 @@ What the program and its user see stays as it is: warnings name the same line, w
 
 import asyncio
 import contextlib
-import gc
 import os
 import re
 import sys
@@ -18,7 +17,7 @@ from typing import Any, TypeAlias
 from treadle import _native
 from treadle.doctor import bytecode, places
 from treadle.doctor.ear import Ear, gathered
-from treadle.loop import EventLoop
+from treadle.loop import EventLoop, native
 
 _warnings: Any = warnings
 _Coroutine: TypeAlias = "CoroutineType[Any, Any, Any]"
@@ -185,9 +184,6 @@ class _Listener:
 
 _FILTER = ("ignore", _Listener(), ResourceWarning, None, 0)
 
-# Collections happen anywhere; right after one, few objects are new.
-_FEW = 20
-
 
 def _tell_unclosed(name: str, frame: FrameType | None) -> None:
     transport = None
@@ -196,7 +192,7 @@ def _tell_unclosed(name: str, frame: FrameType | None) -> None:
     elif name.endswith("Transport"):
         # The loop tells of its own; others are told of with what holds them.
         return
-    if gc.get_count()[0] < _FEW and transport is None:
+    if native.is_collecting() and transport is None:
         return
     place = None if transport is not None else places.of_frames(frame)
     if transport is None and (place is None or place[3] is not None):
@@ -227,7 +223,7 @@ def _hear(event_loop: Any, context: dict[str, Any]) -> None:
 def _asyncgen_finalizer_hook(self: Any, agen: AsyncGeneratorType[Any, Any]) -> None:
     """Hear of a generator that was left, and go on as the loop would."""
     with contextlib.suppress(Exception):
-        _tell_generator(agen, places.of_frames(sys._getframe(1)) if gc.get_count()[0] >= _FEW else None)
+        _tell_generator(agen, None if native.is_collecting() else places.of_frames(sys._getframe(1)))
     super(_class, self)._asyncgen_finalizer_hook(agen)
 
 

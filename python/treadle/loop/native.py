@@ -18,4 +18,5 @@ StreamTransport = _classes.StreamTransport
 Tls = _classes.Tls
 forked = _classes.forked
 complete_streams = _classes.complete_streams
+is_collecting = _classes.is_collecting
 note_collection = _classes.note_collection
