@@ -368,7 +368,6 @@ def test_what_only_stuck_tasks_refer_to_is_told_of(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the lines of puts are learnt by sys.monitoring")
 def test_a_queue_that_grows_all_the_time_is_told_of_with_the_line_that_fills_it(tmp_path: Path) -> None:
     found = run(
         tmp_path,

@@ -482,12 +482,22 @@ fn fixed_standard_input_goes_to_standard_output() {
 
 #[test]
 fn ignore_comments_silence_their_line() {
-    let text = "import time\nasync def f():\n    time.sleep(1)  # treadle: ignore[blocking-call] start-up only\n    time.sleep(1)  # treadle: ignore[lost-task]\n";
+    let text = "import time\nasync def f():\n    time.sleep(1)  # treadle: ignore[blocking-call] start-up only\n    time.sleep(1)  # treadle: ignore[lock-order]\n";
     let project = Project::new(&[("app.py", text)]);
     insta::assert_snapshot!(project.run(&["check", "--output-format", "concise"]), @"
     exit code 1
     app.py:4:5: error[blocking-call] `time.sleep` blocks the event loop
-    app.py:4:38: warning[unused-ignore] there is no `lost-task` here to ignore
+    app.py:4:38: warning[unused-ignore] there is no `lock-order` here to ignore
+    ");
+}
+
+#[test]
+fn ignore_comments_for_what_the_doctor_sees_are_not_called_unused() {
+    let text = "async def f(): ...  # treadle: ignore[blocked-loop, lost-task] at start-up\n";
+    let project = Project::new(&[("app.py", text)]);
+    insta::assert_snapshot!(project.run(&["check"]), @"
+    exit code 0
+    No pitfalls in 1 file.
     ");
 }
 
