@@ -6,8 +6,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-
 WATCHED = """
 import asyncio, os, sys, threading, time
 import treadle, treadle.doctor
