@@ -58,10 +58,14 @@ fn help(blocked: &Blocked) -> String {
         (_, Cause::Collector) => {
             format!("call it when nobody waits, or in a thread: `await asyncio.to_thread({name})`")
         }
-        (None, Cause::Processor) => format!(
-            "run it in another process: `await loop.run_in_executor(ProcessPoolExecutor(), {}, …)`",
-            plain(name)
-        ),
+        // Which function this line is of, and whether it is a coroutine's, only its author knows.
+        (None, Cause::Processor) => "put the computation into a plain function, and run that in a process: \
+             `await loop.run_in_executor(pool, compute, …)` with a `ProcessPoolExecutor`"
+            .to_owned(),
+        (None, _) => {
+            "put what takes long into a plain function, and run that in a thread: `await asyncio.to_thread(work, …)`"
+                .to_owned()
+        }
         _ => format!("run it in a thread: `await asyncio.to_thread({}, …)`", plain(name)),
     }
 }
