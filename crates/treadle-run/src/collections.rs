@@ -110,3 +110,33 @@ impl Collector {
         &self.done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use treadle_events::Kind;
+
+    /// What is long of collections at places, that began and ended, had a processor so long, and were asked for or not.
+    fn long(collections: &[(u32, u64, u64, u64, u64)]) -> Vec<(u32, u64, u64)> {
+        let mut collector = Collector::default();
+        let scale = Scale::nanoseconds();
+        for (place, since, until, ran, asked) in collections {
+            let event = |kind, stamp| Event { stamp, ..Event::new(kind, 1) };
+            collector.start(&Event { value: 7, subject: *asked, ..event(Kind::GcStarted, *since) });
+            let place = PlaceId(*place);
+            collector.end(&Event { subject: 7, value: *ran, place, ..event(Kind::GcEnded, *until) }, &scale, 100);
+        }
+        let rows = collector.done().get(&1).map(|row| row.long.clone()).unwrap_or_default();
+        rows.iter().map(|line| (line.place.0, line.count, line.longest)).collect()
+    }
+
+    #[test]
+    fn pause_is_as_long_as_the_collector_ran() {
+        assert_eq!(long(&[(3, 0, 150, 120, 0), (3, 200, 400, 60, 0), (4, 500, 700, 0, 0)]), [(3, 1, 120), (4, 1, 200)]);
+    }
+
+    #[test]
+    fn collection_that_is_asked_for_is_no_pause() {
+        assert_eq!(long(&[(3, 0, 150, 150, 1), (4, 200, 350, 150, 0)]), [(4, 1, 150)]);
+    }
+}
