@@ -146,6 +146,8 @@ class Ear:
         if id(task) in self._told:
             self._told.discard(id(task))
             return
+        if _ends_program(exception):
+            return
         place, name = places.of_exception(exception), places.class_name(exception)
         self._tell_task("exception-never-retrieved", task, place, [name])
 
