@@ -62,7 +62,8 @@ pub(crate) fn blame(samples: &[Sample], threshold: u64, is_sure: bool, sources: 
     let mut scattered: Vec<&Look<'_>> = Vec::new();
     for group in groups(rest.into_iter(), Look::way) {
         if took(&group) >= threshold {
-            shares.extend(share(&group, group[0].frames.len() - group[0].site, None));
+            let called = most_called(&group, sources);
+            shares.extend(share(&group, group[0].frames.len() - group[0].site, called));
         } else {
             scattered.extend(group);
         }
@@ -125,6 +126,13 @@ fn called(looks: &[&Look<'_>], sources: &mut Sources) -> Option<String> {
         return sources.import(&frame.place.file, frame.place.line);
     }
     sources.called(frame, look.site.checked_sub(1).map(|inner| &look.frames[inner]))
+}
+
+/// The function whose call took nearly all the time of what one function did.
+fn most_called(looks: &[&Look<'_>], sources: &mut Sources) -> Option<String> {
+    let lines = groups(looks.iter().copied(), Look::line);
+    let line = lines.iter().find(|line| took(line) * 5 >= took(looks) * 4)?;
+    called(line, sources)
 }
 
 /// How many calls from the outermost the nearest function to the program's own code is that is on most of the ways.
@@ -244,6 +252,17 @@ mod tests {
         let stack = vec![frame("loads", 9, Owner::Python), program("render", 4), program("main", 20)];
         let expected = Some(("render".to_owned(), 4, Some("json.loads".to_owned())));
         assert_eq!(verdict(vec![stack; 5]), expected);
+    }
+
+    #[test]
+    fn call_that_takes_nearly_all_the_time_is_named() {
+        let loads = || vec![frame("loads", 9, Owner::Python), program("render", 4), program("main", 20)];
+        let look = |frames, took| Sample { stack: Stack { frames, is_moving: true }, doing: Cause::Processor, took };
+        let looks = [look(vec![program("render", 3), program("main", 20)], 15), look(loads(), 50), look(loads(), 45)];
+        let shares = blame(&looks, 100, true, &mut Sources::default());
+        let named: Vec<_> =
+            shares.iter().map(|share| (share.blame.place.line, share.blame.called.as_deref())).collect();
+        assert_eq!(named, [(4, Some("json.loads"))]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Looks at the threads of loops while a callback takes long, and says what it was.
 //!
 //! What the machine kept from a thread is not laid to the program: time in which it was ready to run and others ran, and time in which the
-//! doctor itself was not run either.
+//! doctor itself was not run either. Who computes has taken no longer than it had a processor.
 
 use std::collections::HashMap;
 
@@ -58,6 +58,24 @@ struct Long {
     seen: u64,
     /// What it was laid to.
     told: Vec<Blame>,
+    spent: Spent,
+}
+
+/// How a callback that takes long has spent its time up to the last look, in nanoseconds.
+#[derive(Default)]
+struct Spent {
+    /// How long it had taken.
+    gross: u64,
+    /// What the system said of the thread.
+    time: Option<Time>,
+    /// How long it computed, by the clock and by the system.
+    computed: u64,
+    /// See `computed`.
+    ran: u64,
+    /// How long it was ready to run meanwhile, and while it did something else.
+    delayed: u64,
+    /// See `delayed`.
+    delayed_otherwise: u64,
 }
 
 impl Blockages {
@@ -117,17 +135,21 @@ impl Watched {
         let long = self.long.get_or_insert_with(|| {
             let place = run.place(place).filter(|place| place.line > 0).cloned();
             let fallback = place.map(|place| Blame { place, called: None, way: Vec::new() });
-            Long { since, samples: Vec::new(), next: 0, fallback, seen: 0, told: Vec::new() }
+            let spent = Spent { time: self.before.0, ..Spent::default() };
+            Long { since, samples: Vec::new(), next: 0, fallback, seen: 0, told: Vec::new(), spent }
         });
         if run.now() < long.next {
             return;
         }
         long.next = run.now() + run.scale().ticks(pause(took));
-        if let Some(witness) = witness
-            && long.sample(event_loop, &self.thread, run, took, witness) == Cause::Interpreter
-        {
-            found.holds.extend(hold(event_loop.number, &self.thread, witness));
+        let mut doing = Cause::Unknown;
+        if let Some(witness) = witness {
+            doing = long.sample(event_loop, &self.thread, run, took, witness);
+            if doing == Cause::Interpreter {
+                found.holds.extend(hold(event_loop.number, &self.thread, witness));
+            }
         }
+        long.spent.pass(took, self.thread.time(), doing);
         let (gross, took) = (took, took.saturating_sub(self.kept_from_it(late)));
         if took >= run.thresholds.blocked {
             // Before long it may be seen what most of the time is spent with.
@@ -138,9 +160,8 @@ impl Watched {
 
     /// How long the machine has kept it from running, in nanoseconds.
     fn kept_from_it(&self, late: u64) -> u64 {
-        let delayed = self.before.0.zip(self.thread.time());
-        let delayed = delayed.map_or(0, |(before, now)| now.delayed.saturating_sub(before.delayed));
-        delayed.max(late - self.before.1)
+        let kept = self.long.as_ref().map_or(0, |long| long.spent.kept());
+        kept.max(late - self.before.1)
     }
 
     /// What there is to say of a callback that has ended.
@@ -151,6 +172,8 @@ impl Watched {
         if let Some(last) = long.samples.last_mut() {
             last.took += gross.saturating_sub(long.seen);
         }
+        let doing = long.samples.last().map_or(Cause::Unknown, |sample| sample.doing);
+        long.spent.pass(gross, self.thread.time(), doing);
         let took = gross.saturating_sub(self.kept_from_it(late));
         let is_long = took >= run.thresholds.blocked;
         let said = if is_long { self.verdict(run, number, (took, gross), (true, true), sources) } else { Vec::new() };
@@ -194,6 +217,29 @@ impl Watched {
     }
 }
 
+impl Spent {
+    /// Takes in what has happened since the last look; most of the time it did what it does now.
+    fn pass(&mut self, gross: u64, time: Option<Time>, doing: Cause) {
+        let passed = gross.saturating_sub(self.gross);
+        self.gross = gross;
+        let Some((before, now)) = self.time.zip(time) else { return };
+        self.time = time;
+        let delayed = now.delayed.saturating_sub(before.delayed);
+        if matches!(doing, Cause::Processor | Cause::Collector) {
+            self.computed += passed;
+            self.ran += now.ran.saturating_sub(before.ran);
+            self.delayed += delayed;
+        } else {
+            self.delayed_otherwise += delayed;
+        }
+    }
+
+    /// How long the machine has kept it from running. Of a delay that has not ended, the system says nothing yet.
+    fn kept(&self) -> u64 {
+        self.delayed.max(self.computed.saturating_sub(self.ran)) + self.delayed_otherwise
+    }
+}
+
 impl Long {
     /// Looks at the stack, and returns what the thread does.
     fn sample(
@@ -204,12 +250,13 @@ impl Long {
         took: u64,
         witness: &mut dyn Witness,
     ) -> Cause {
-        let Some(stack) = witness.stack(event_loop.number, thread.number()) else { return Cause::Unknown };
+        let stack = witness.stack(event_loop.number, thread.number());
         let doing = if run.is_collecting(thread.number()) {
             Cause::Collector
         } else {
             thread.doing(|address| witness.is_interpreter(address))
         };
+        let Some(stack) = stack else { return doing };
         if self.samples.len() >= SAMPLES {
             self.thin_out();
         }
@@ -266,5 +313,34 @@ fn pause(took: u64) -> u64 {
         0..500_000_000 => 0,
         500_000_000..10_000_000_000 => 50_000_000,
         _ => 200_000_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(looks: &[(u64, u64, u64, Cause)]) -> u64 {
+        let mut spent = Spent { time: Some(Time::default()), ..Spent::default() };
+        for (gross, ran, delayed, doing) in looks {
+            spent.pass(*gross, Some(Time { ran: *ran, delayed: *delayed }), *doing);
+        }
+        spent.kept()
+    }
+
+    #[test]
+    fn who_computes_has_taken_as_long_as_it_ran() {
+        assert_eq!(kept(&[(25, 24, 1, Cause::Processor), (100, 99, 1, Cause::Processor)]), 1);
+        // It waits for a processor, which the system tells of afterwards.
+        assert_eq!(kept(&[(25, 25, 0, Cause::Processor), (100, 25, 0, Cause::Processor)]), 75);
+        assert_eq!(
+            kept(&[(25, 25, 0, Cause::Processor), (100, 25, 0, Cause::Processor), (110, 35, 75, Cause::Processor)]),
+            75
+        );
+    }
+
+    #[test]
+    fn who_waits_has_taken_the_time_it_waited() {
+        assert_eq!(kept(&[(25, 1, 0, Cause::Sleep), (100, 1, 5, Cause::Sleep)]), 5);
     }
 }

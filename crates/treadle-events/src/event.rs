@@ -92,10 +92,11 @@ kinds! {
     JobStarted = 17,
     /// It has ended.
     JobEnded = 18,
-    /// The garbage collector begins. `small`: the generation. `value`: the system's number of the thread.
+    /// The garbage collector begins. `small`: the generation. `subject`: 1 if the program has asked for it. `value`: the system's number of the
+    /// thread.
     GcStarted = 19,
     /// It has ended. `small`: the generation. `place`: what it interrupted, if it took long. `subject`: the system's number of the thread.
-    /// `value`: how many objects it took away.
+    /// `value`: how long it had a processor, if it took long, in nanoseconds.
     GcEnded = 20,
     /// A task that was looked at has, in its step, seen to it that it goes on at once. `subject`: the task. `place`: where it waits, now and then.
     /// `value`: for how many steps the look stands.

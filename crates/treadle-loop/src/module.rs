@@ -103,11 +103,24 @@ fn complete_streams(reader: &Bound<'_, PyAny>, writer: &Bound<'_, PyAny>) -> PyR
 #[pyfunction]
 fn note_collection(phase: &str, information: &Bound<'_, PyDict>) {
     let Some(recorder) = Recorder::current() else { return };
-    let number = |name| {
-        let item = information.get_item(name).ok().flatten();
-        item.and_then(|item| item.extract::<u64>().ok()).unwrap_or(0)
-    };
-    recorder.collection(phase == "start", number("generation") as u16, number("collected"));
+    let generation = information.get_item("generation").ok().flatten();
+    let generation = generation.and_then(|item| item.extract::<u16>().ok()).unwrap_or(0);
+    if phase == "start" {
+        recorder.collection_starts(generation, is_asked_for(information.py(), generation).unwrap_or(false));
+    } else {
+        recorder.collection_ends(generation);
+    }
+}
+
+/// Whether the program asks for a collection that begins: the collector does one of everything itself when both of its counters have run over.
+fn is_asked_for(py: Python<'_>, generation: u16) -> PyResult<bool> {
+    if generation < 2 {
+        return Ok(false);
+    }
+    let collector = py.import("gc")?;
+    let counts: [u64; 3] = collector.call_method0("get_count")?.extract::<(u64, u64, u64)>()?.into();
+    let limits: [u64; 3] = collector.call_method0("get_threshold")?.extract::<(u64, u64, u64)>()?.into();
+    Ok(counts[0] <= limits[0] || counts[2] <= limits[2])
 }
 
 /// Whether the garbage collector is at work, as far as somebody records.

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
+use treadle_reactor::processor_time;
 
 use crate::core::Core;
 use crate::ffi::{
@@ -53,6 +54,8 @@ pub(crate) struct Recorder {
     process: u32,
     /// When the garbage collector began, for the one collection that can be at a time; 0 if it is not at work.
     collecting: Cell<u64>,
+    /// How long the thread had had a processor then, in nanoseconds.
+    collecting_ran: Cell<u64>,
     /// Steps of tasks, and those of them that were looked at and had the task go on by itself.
     steps: Cell<u32>,
     self_wakes: Cell<u32>,
@@ -117,6 +120,7 @@ impl Recorder {
             loops: Cell::new(0),
             process: std::process::id(),
             collecting: Cell::new(0),
+            collecting_ran: Cell::new(0),
             steps: Cell::new(0),
             self_wakes: Cell::new(0),
             teller: OnceCell::new(),
@@ -267,21 +271,24 @@ impl Recorder {
         self.collecting.get() != 0
     }
 
-    /// Writes down that the garbage collector begins, or has ended and taken away so many objects.
-    pub(crate) fn collection(&self, is_start: bool, generation: u16, removed: u64) {
-        let number = loop_of_this_thread();
-        let thread = system_thread();
-        if is_start {
-            self.collecting.set(stamp());
-            let event = Event::new(Kind::GcStarted, number);
-            self.writer.write(Event { small: generation, value: thread, ..event });
-            return;
-        }
+    /// Writes down that the garbage collector begins, by itself or because it was asked to.
+    pub(crate) fn collection_starts(&self, generation: u16, is_asked_for: bool) {
+        self.collecting.set(stamp());
+        self.collecting_ran.set(processor_time());
+        let event = Event::new(Kind::GcStarted, loop_of_this_thread());
+        let (value, subject) = (system_thread(), u64::from(is_asked_for));
+        self.writer.write(Event { small: generation, value, subject, ..event });
+    }
+
+    /// Writes down that it has ended.
+    pub(crate) fn collection_ends(&self, generation: u16) {
+        let (number, subject) = (loop_of_this_thread(), system_thread());
         // Most collections are not worth a look at the stack.
         let is_long = stamp().wrapping_sub(self.collecting.replace(0)) > LONG;
         let place = if is_long { self.here() } else { PlaceId::UNKNOWN };
+        let value = if is_long { processor_time().saturating_sub(self.collecting_ran.get()) } else { 0 };
         let event = Event::new(Kind::GcEnded, number);
-        self.writer.write(Event { small: generation, subject: thread, value: removed, place, ..event });
+        self.writer.write(Event { small: generation, subject, value, place, ..event });
     }
 
     /// Writes down a new task, which may have ended already.

@@ -16,13 +16,26 @@ pub fn now() -> u64 {
     crate::sys::uptime()
 }
 
+/// How long this thread has had a processor since it began, in nanoseconds.
+pub fn processor_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::now;
+    use super::{now, processor_time};
 
     #[test]
     fn time_does_not_go_back() {
         let times: Vec<u64> = (0..1000).map(|_| now()).collect();
         assert!(times.is_sorted());
+    }
+
+    #[test]
+    fn who_sleeps_has_no_processor() {
+        let (clock, processor) = (now(), processor_time());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(processor_time() - processor < now() - clock);
     }
 }

@@ -28,7 +28,7 @@ mod sys;
 mod testing;
 
 pub use address::Address;
-pub use clock::now;
+pub use clock::{now, processor_time};
 pub use event::{Event, Interest, Token};
 pub use outgoing::{Kind, Outgoing};
 pub use poll::{Events, Poll};

@@ -131,12 +131,13 @@ impl BlockedLines {
 }
 
 impl Blame {
-    /// Whether two blame the same: the same call, or the same function that does it all itself, wherever in it.
+    /// Whether two blame the same: the same call, whether or not it was made out the other time, or the same function that does it all itself,
+    /// wherever in it.
     fn is_same(&self, other: &Self) -> bool {
         let is_same_function = (&self.place.file, &self.place.function) == (&other.place.file, &other.place.function);
-        is_same_function
-            && self.called == other.called
-            && (self.called.is_none() || self.place.line == other.place.line)
+        let is_one_call = self.called == other.called || self.called.is_none() || other.called.is_none();
+        let is_no_call = self.called.is_none() && other.called.is_none();
+        is_same_function && (is_no_call || is_one_call && self.place.line == other.place.line)
     }
 }
 
@@ -165,6 +166,12 @@ mod tests {
         let looks = [(5, 100, 3), (5, 150, 3), (90, 120, 3), (200, 110, 4)];
         let looks = looks.map(|(since, took, line)| blockage(since, took, line, sleep));
         assert_eq!(seen(&looks), [(3, 2, 150), (4, 1, 110)]);
+    }
+
+    #[test]
+    fn call_that_was_not_made_out_one_time_is_the_same_line() {
+        let looks = [(5, None), (90, Some("time.sleep")), (300, Some("time.sleep"))];
+        assert_eq!(seen(&looks.map(|(since, called)| blockage(since, 100, 3, called))), [(3, 3, 100)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod transports;
 
 pub use births::Birth;
 pub use blocked::{Blame, Blockage, Blocked, BlockedLines, Cause};
-pub use collections::{Collections, Collector};
+pub use collections::{Collections, Collector, LongCollections};
 pub use convoys::Convoy;
 pub use jobs::{JobKind, Jobs, Starved};
 pub use load::Saturation;

@@ -102,7 +102,7 @@ class Ear:
         task: Any = known()
         if task is None or not _is_unseen(task) or id(task) in self._told:
             return False
-        if isinstance(task._exception, (SystemExit, KeyboardInterrupt)):
+        if _ends_program(task._exception):
             return False
         if event_loop_is_running(event_loop) and chains.is_held_by_frames(task, asyncio.all_tasks(event_loop)):
             return True
@@ -145,6 +145,8 @@ class Ear:
         """Tell of a task or future that was thrown away with an exception."""
         if id(task) in self._told:
             self._told.discard(id(task))
+            return
+        if _ends_program(exception):
             return
         place, name = places.of_exception(exception), places.class_name(exception)
         self._tell_task("exception-never-retrieved", task, place, [name])
@@ -214,6 +216,13 @@ def event_loop_is_running(event_loop: asyncio.AbstractEventLoop) -> bool:
 
 def _is_unseen(task: Any) -> bool:
     return bool(getattr(task, "_log_traceback", False)) and not getattr(task, "_callbacks", None)
+
+
+def _ends_program(exception: object) -> bool:
+    """Return whether an exception is meant for the program as a whole: the loop has raised it already, or raises it."""
+    if isinstance(exception, BaseExceptionGroup):
+        return all(_ends_program(inner) for inner in exception.exceptions)
+    return isinstance(exception, (SystemExit, KeyboardInterrupt))
 
 
 def _cancelling(task: Any) -> int:
