@@ -17,8 +17,9 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         let Wait::Thing(manner, _) = member.waiting.wait else { continue };
         let scale = run.scale();
         let lasted = scale.duration(seized.last.saturating_sub(seized.since));
-        // A program's main task may wait for ever on purpose, and locks are told of elsewhere.
-        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || !member.is_child;
+        // A program's main task may wait for an event for ever on purpose, hardly for a queue; locks are told of elsewhere.
+        let is_queue = matches!(manner, Manner::Item | Manner::Room | Manner::Done);
+        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || !(member.is_child || is_queue);
         let site = site(run, member);
         if is_other || lasted < PATIENCE || site.line == 0 || site.package.is_some() {
             continue;
