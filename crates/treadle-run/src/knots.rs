@@ -430,6 +430,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_reached_by_way_of_a_forgotten_object_is_forgotten_too() {
+        const SELF: u64 = 500;
+        let item = |count| refers(task(1, Wait::Thing(Manner::Item, QUEUE), &[]), &[(QUEUE, 1), (SELF, count)]);
+        let is_stuck = |waiting: &[Waiting], references| {
+            let queue = Thing { address: QUEUE, class: "Queue".to_owned(), references: 2, ..Thing::default() };
+            let object = Thing { address: SELF, references, refers: vec![(QUEUE, 1)], ..Thing::default() };
+            let things = [queue, object].into_iter().map(|thing| (thing.address, thing)).collect();
+            tie(&waiting.iter().collect::<Vec<_>>(), &things).stuck(1).is_some()
+        };
+        assert!(is_stuck(&[item(2)], 2));
+        assert!(!is_stuck(&[item(2)], 3), "somebody else has the object");
+        let idle = refers(task(2, Wait::Sleep, &[]), &[(SELF, 1)]);
+        assert!(!is_stuck(&[item(2), idle], 3), "somebody has it who can go on");
+    }
+
+    #[test]
     fn who_awaits_a_task_that_is_forgotten_is_in_no_ring_with_it() {
         let consumer = refers(task(1, Wait::Thing(Manner::Item, QUEUE), &[]), &[(QUEUE, 2)]);
         let parent = refers(task(2, Wait::All(vec![1]), &[]), &[(QUEUE, 1)]);
