@@ -110,9 +110,8 @@ impl Owners {
     fn prune(&mut self) {
         loop {
             let count = self.all.len();
-            let kept: Vec<u64> =
-                self.all.iter().filter(|one| !one.refers.is_empty()).map(|one| one.address()).collect();
-            let gone: Vec<u64> = self.all.iter().filter(|one| one.refers.is_empty()).map(|one| one.address()).collect();
+            let kept: Vec<u64> = self.all.iter().filter(|one| !one.refers.is_empty()).map(Owner::address).collect();
+            let gone: Vec<u64> = self.all.iter().filter(|one| one.refers.is_empty()).map(Owner::address).collect();
             self.all.retain(|one| kept.contains(&one.address()));
             for one in &mut self.all {
                 one.refers.retain(|(address, _)| !gone.contains(address));
