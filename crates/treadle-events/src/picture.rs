@@ -142,6 +142,8 @@ pub struct Thing {
     pub bound: u64,
     /// How many items a queue has.
     pub size: u64,
+    /// Things, and objects like this one, that it refers to, and how often: for instances and containers by which tasks come to what they wait for.
+    pub refers: Vec<(u64, u32)>,
 }
 
 impl Thing {

@@ -16,6 +16,9 @@ use crate::known::names;
 /// How long after something was told the Python half looks again, in nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
 
+/// The shortest time until then.
+const SHORTEST: u64 = 1_000_000;
+
 /// Whoever in Python is told.
 pub(crate) struct Teller {
     /// Has a method for everything that is told.
@@ -95,16 +98,21 @@ impl Teller {
         core.inspection.set(u64::MAX);
         let Some(event_loop) = core.event_loop() else { return Ok(()) };
         let wanted = quiet(self.ear.method(&names().inspect, [&event_loop]))?;
-        if wanted.is_some_and(|wanted| wanted.is_true().unwrap_or(false)) {
-            await_inspection(core);
+        if let Some(wanted) = wanted
+            && let Ok(wait) = wanted.to_integer().map_err(Raised::forget)
+            && let Ok(wait @ 1..) = u64::try_from(wait)
+        {
+            await_inspection(core, wait.max(SHORTEST));
         }
         Ok(())
     }
 
     fn tell(&self, core: &Core, name: &Object, subject: &Object) -> Result<()> {
         let Some(event_loop) = core.event_loop() else { return Ok(()) };
-        await_inspection(core);
-        quiet(self.ear.method(name, [&event_loop, subject])).map(drop)
+        quiet(self.ear.method(name, [&event_loop, subject])).map(drop)?;
+        // Not before it is told: what it wants to look at counts its time from then on.
+        await_inspection(core, PATIENCE);
+        Ok(())
     }
 }
 
@@ -118,8 +126,8 @@ pub(crate) fn until_inspection(core: &Core, timeout: Option<Duration>) -> Option
     Some(timeout.map_or(wait, |timeout| timeout.min(wait)))
 }
 
-fn await_inspection(core: &Core) {
-    core.inspection.set(core.inspection.get().min(now() + PATIENCE));
+fn await_inspection(core: &Core, wait: u64) {
+    core.inspection.set(core.inspection.get().min(now() + wait));
 }
 
 /// What goes wrong in the doctor is not the program's; what ends programs is.

@@ -139,6 +139,8 @@ struct Tables<'a> {
     things: &'a FxHashMap<u64, Thing>,
     holders: FxHashMap<u64, Vec<(u64, Hold)>>,
     referring: FxHashMap<u64, Vec<(u64, u32)>>,
+    /// The objects that refer to a thing or to another one of them, and how often.
+    owners: FxHashMap<u64, Vec<(u64, u32)>>,
     /// Those that are stuck even if all timeouts come.
     certain: FxHashSet<u64>,
     /// Whether those are being looked for.
@@ -152,6 +154,7 @@ pub(crate) fn tie(waiting: &[&Waiting], things: &FxHashMap<u64, Thing>) -> Knots
         things,
         holders: FxHashMap::default(),
         referring: FxHashMap::default(),
+        owners: FxHashMap::default(),
         certain: FxHashSet::default(),
         is_sure: true,
     };
@@ -161,6 +164,11 @@ pub(crate) fn tie(waiting: &[&Waiting], things: &FxHashMap<u64, Thing>) -> Knots
         }
         for (thing, count) in &waiting.refers {
             tables.referring.entry(*thing).or_default().push((waiting.task, *count));
+        }
+    }
+    for thing in things.values() {
+        for (other, count) in &thing.refers {
+            tables.owners.entry(*other).or_default().push((thing.address, *count));
         }
     }
     let waits = |one: &&&Waiting| !matches!(one.wait, Wait::Outside | Wait::Sleep);
@@ -178,6 +186,9 @@ pub(crate) fn tie(waiting: &[&Waiting], things: &FxHashMap<u64, Thing>) -> Knots
 /// What was found out of things in one pass: many tasks wait for the same.
 #[derive(Default)]
 struct Verdicts(RefCell<FxHashMap<u64, bool>>);
+
+/// By way of how many objects one may come to a thing.
+const OWNERS: usize = 64;
 
 /// How many others are named of all that a task may wait for.
 const NAMED: usize = 32;
@@ -261,13 +272,57 @@ impl Tables<'_> {
             return None;
         }
         let least = if known.class == "Future" { 1 } else { 2 };
-        let referring = self.referring.get(&thing)?;
-        let stuck = referring.iter().filter(|(task, _)| left.contains(task));
-        let count: u32 = stuck.clone().map(|(_, count)| *count).sum();
-        // A task that could go on may do anything with what it refers to, also if it was counted already.
-        let is_all = referring.iter().all(|(task, _)| left.contains(task));
-        (is_all && known.references <= count && count >= least)
-            .then(|| stuck.take(NAMED).map(|(task, _)| *task).collect())
+        let owners = self.forgotten_owners(thing, left);
+        let count = self.count(thing, left, &owners)?;
+        let is_all = known.references <= count && count >= least;
+        let among = |one| self.referring.get(one).into_iter().flatten().map(|(task, _)| *task);
+        let mut tasks: Vec<u64> = among(&thing).collect();
+        for task in owners.iter().flat_map(among) {
+            if tasks.len() >= NAMED {
+                break;
+            }
+            if !tasks.contains(&task) {
+                tasks.push(task);
+            }
+        }
+        tasks.truncate(NAMED);
+        is_all.then_some(tasks)
+    }
+
+    /// The objects by way of which one comes to a thing, without those that somebody else can come to. Sorted.
+    fn forgotten_owners(&self, thing: u64, left: &FxHashSet<u64>) -> Vec<u64> {
+        let mut owners: Vec<u64> = Vec::new();
+        let mut open = vec![thing];
+        while let Some(one) = open.pop() {
+            for (owner, _) in self.owners.get(&one).into_iter().flatten() {
+                if !owners.contains(owner) && owners.len() < OWNERS {
+                    owners.push(*owner);
+                    open.push(*owner);
+                }
+            }
+        }
+        // All are taken to be forgotten, until it turns out who is not.
+        loop {
+            let is_forgotten = |owner: &u64| {
+                let known = self.things.get(owner).map_or(u32::MAX, |known| known.references);
+                self.count(*owner, left, &owners).is_some_and(|count| known <= count)
+            };
+            let kept: Vec<u64> = owners.iter().copied().filter(is_forgotten).collect();
+            if kept.len() == owners.len() {
+                owners.sort_unstable();
+                return owners;
+            }
+            owners = kept;
+        }
+    }
+
+    /// How many references to something come from stuck tasks and forgotten objects; nothing if a task that could go on has one: it may do anything with
+    /// what it refers to, also if that was counted already.
+    fn count(&self, thing: u64, left: &FxHashSet<u64>, owners: &[u64]) -> Option<u32> {
+        let tasks = || self.referring.get(&thing).into_iter().flatten();
+        let objects = self.owners.get(&thing).into_iter().flatten().filter(|(owner, _)| owners.contains(owner));
+        let is_stuck = tasks().all(|(task, _)| left.contains(task));
+        is_stuck.then(|| tasks().chain(objects).map(|(_, count)| *count).sum())
     }
 }
 
@@ -303,6 +358,7 @@ mod tests {
             is_taken: true,
             bound,
             size: 0,
+            refers: Vec::new(),
         };
         let things = LOCKS.map(|address| thing(address, "Lock")).into_iter();
         let things =
@@ -371,6 +427,22 @@ mod tests {
         assert_eq!(tied(&[consumer.clone(), producer], 3, 0).rings(), [[1, 2]]);
         let producer = refers(task(2, Wait::Sleep, &[]), &[(QUEUE, 1)]);
         assert!(tied(&[consumer, producer], 3, 0).rings().is_empty());
+    }
+
+    #[test]
+    fn what_is_reached_by_way_of_a_forgotten_object_is_forgotten_too() {
+        const SELF: u64 = 500;
+        let item = |count| refers(task(1, Wait::Thing(Manner::Item, QUEUE), &[]), &[(QUEUE, 1), (SELF, count)]);
+        let is_stuck = |waiting: &[Waiting], references| {
+            let queue = Thing { address: QUEUE, class: "Queue".to_owned(), references: 2, ..Thing::default() };
+            let object = Thing { address: SELF, references, refers: vec![(QUEUE, 1)], ..Thing::default() };
+            let things = [queue, object].into_iter().map(|thing| (thing.address, thing)).collect();
+            tie(&waiting.iter().collect::<Vec<_>>(), &things).stuck(1).is_some()
+        };
+        assert!(is_stuck(&[item(2)], 2));
+        assert!(!is_stuck(&[item(2)], 3), "somebody else has the object");
+        let idle = refers(task(2, Wait::Sleep, &[]), &[(SELF, 1)]);
+        assert!(!is_stuck(&[item(2), idle], 3), "somebody has it who can go on");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { blocked: 100_000_000, queue: 200_000_000, collection: 100_000_000, window: 5_000_000_000, flood: 5_000 }
+        Self { blocked: 100_000_000, queue: 200_000_000, collection: 100_000_000, window: 2_500_000_000, flood: 5_000 }
     }
 }
 

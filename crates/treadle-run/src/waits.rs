@@ -151,8 +151,20 @@ impl Run {
         if self.waits.parked.len() > 2 * self.tasks().len() + 1_000 {
             let tasks = std::mem::take(&mut self.waits.parked);
             self.waits.parked = tasks.into_iter().filter(|(task, parked)| self.still(*task, parked)).collect();
-            let used: FxHashSet<u64> =
-                self.waits.parked.values().flat_map(|parked| things_of(&parked.waiting)).collect();
+            let mut used: FxHashSet<u64> = FxHashSet::default();
+            let mut open: Vec<u64> = self.waits.parked.values().flat_map(|parked| things_of(&parked.waiting)).collect();
+            while let Some(thing) = open.pop() {
+                if used.insert(thing) {
+                    open.extend(
+                        self.waits
+                            .things
+                            .get(&thing)
+                            .into_iter()
+                            .flat_map(|thing| &thing.refers)
+                            .map(|(thing, _)| *thing),
+                    );
+                }
+            }
             self.waits.things.retain(|thing, _| used.contains(thing));
         }
     }

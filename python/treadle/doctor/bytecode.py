@@ -5,6 +5,7 @@ when something has gone wrong.
 """
 
 import dis
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType
@@ -126,6 +127,21 @@ def _name(code: CodeType, offset: int) -> str:
     return dis.opname[code.co_code[offset]] if 0 <= offset < len(code.co_code) else ""
 
 
+def _is_called(instructions: list[dis.Instruction], at: int) -> bool:
+    """Return whether an instruction loads what is to be called, and not an argument."""
+    instruction = instructions[at]
+    if instruction.opname in {"LOAD_METHOD", "LOAD_SUPER_ATTR"}:
+        return True
+    has_mark = instruction.opname == "LOAD_GLOBAL" or (
+        instruction.opname == "LOAD_ATTR" and sys.version_info >= (3, 12)
+    )
+    if has_mark and (instruction.arg or 0) & 1:
+        return True
+    beside = at + 1 if sys.version_info >= (3, 13) else at - 1
+    is_beside = 0 <= beside < len(instructions) and instructions[beside].opname == "PUSH_NULL"
+    return instruction.opname.startswith("LOAD_") and is_beside
+
+
 def calls(code: CodeType, name: str) -> Iterator[Place]:
     """Yield the lines of a function, and of those in it, that call something of a name and do not await it."""
     for inner in code.co_consts:
@@ -135,7 +151,7 @@ def calls(code: CodeType, name: str) -> Iterator[Place]:
         return
     instructions = list(dis.get_instructions(code))
     for at, instruction in enumerate(instructions):
-        if instruction.argval == name and instruction.opname.startswith("LOAD_"):
+        if instruction.argval == name and _is_called(instructions, at):
             behind = [later.opname for later in instructions[at + 1 : at + 40]]
             call = next((index for index, later in enumerate(behind) if later.startswith("CALL")), None)
             if call is not None and behind[call + 1 : call + 2] != ["GET_AWAITABLE"]:

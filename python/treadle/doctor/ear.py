@@ -172,10 +172,11 @@ class Ear:
         self._look(event_loop, until=None)
         self._later.pop(id(event_loop), None)
 
-    def inspect(self, event_loop: asyncio.AbstractEventLoop) -> bool:
-        """Look at what it is time to look at, and return whether there is more to be looked at."""
+    def inspect(self, event_loop: asyncio.AbstractEventLoop) -> int:
+        """Look at what it is time to look at; return in how many nanoseconds there will be more, or 0."""
         self._look(event_loop, until=time.monotonic())
-        return bool(self._later.get(id(event_loop)))
+        later = self._later.get(id(event_loop))
+        return max(int((later[0][0] - time.monotonic()) * 1e9), 1) if later else 0
 
     def finish(self) -> None:
         """Look at everything a last time."""

@@ -8,6 +8,7 @@ import asyncio.tasks
 import asyncio.timeouts
 import sys
 import types
+import weakref
 from asyncio import locks, queues
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
@@ -190,4 +191,5 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
     if sys.version_info < (3, 14):
         listed = getattr(_tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks", None)
     weak = getattr(listed, "data", None)
-    return examples.all, list(_functions()), classes, asyncio.Task.get_name, weak, asyncio.all_tasks, puts.learn
+    count = weakref.getweakrefcount
+    return examples.all, list(_functions()), classes, asyncio.Task.get_name, weak, asyncio.all_tasks, puts.learn, count

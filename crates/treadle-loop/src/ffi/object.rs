@@ -294,6 +294,22 @@ impl Object {
         flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 && flags & built_in == 0
     }
 
+    /// How many items a dict, list, tuple or set has; none if this is something else, or of a class of the program's.
+    pub(crate) fn container_length(&self) -> Option<usize> {
+        let object = self.pointer();
+        // SAFETY: alive (L1).
+        let is_list = unsafe { ffi::PyList_CheckExact(object) != 0 };
+        // SAFETY: as above.
+        let is_tuple = unsafe { ffi::PyTuple_CheckExact(object) != 0 };
+        // SAFETY: as above.
+        let is_set = unsafe { ffi::PyAnySet_CheckExact(object) != 0 };
+        if !(is_list || is_tuple || is_set || self.is_dict()) {
+            return None;
+        }
+        // SAFETY: alive (L1) and attached (L2); none of these types runs Python code for it, or fails.
+        usize::try_from(unsafe { ffi::PyObject_Size(object) }).ok()
+    }
+
     /// Whether this is a dict.
     pub(crate) fn is_dict(&self) -> bool {
         // SAFETY: alive (L1).

@@ -70,6 +70,8 @@ pub(crate) struct Knowledge {
     pub(super) registry: Registry,
     /// Has Python's half tell who puts things into queues, for a moment.
     pub(super) learn_puts: Object,
+    /// Counts the weak references to an object.
+    pub(super) weak_references: Object,
     /// Codes and classes that are compared by address.
     _kept: Vec<Object>,
 }
@@ -82,8 +84,8 @@ pub(super) enum Registry {
 
 impl Knowledge {
     /// From what Python's half has gathered: suspended examples `(object, code, offset, first argument)`, codes and classes with words for them,
-    /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, and what
-    /// begins to tell of puts.
+    /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, what
+    /// begins to tell of puts, and `weakref.getweakrefcount`.
     pub(crate) fn new(given: &Object) -> Result<Self> {
         let [examples, functions, types, task_name, weak, all_tasks] =
             [given.item(0)?, given.item(1)?, given.item(2)?, given.item(3)?, given.item(4)?, given.item(5)?];
@@ -123,7 +125,8 @@ impl Knowledge {
             layouts.extend(FrameLayout::discover(group)?);
         }
         let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
-        Ok(Self { layouts, roles, classes, class_names, task_name, registry, learn_puts: given.item(6)?, _kept: kept })
+        let [learn_puts, weak_references] = [given.item(6)?, given.item(7)?];
+        Ok(Self { layouts, roles, classes, class_names, task_name, registry, learn_puts, weak_references, _kept: kept })
     }
 
     /// Whether suspended frames can be looked into.

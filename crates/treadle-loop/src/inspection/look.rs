@@ -9,6 +9,7 @@ use treadle_events::{Hold, Manner, PlaceId, Thing, Wait, Waiting};
 use super::Desk;
 use super::entered::{Handler, handlers};
 use super::knowledge::{Class, Role};
+use super::owners::{Found, Owners};
 use crate::ffi::{FrameLayout, Object, Result, State, cell_content, code_of, method};
 use crate::known::{known, names};
 use crate::recorder::{Recorder, stamp};
@@ -21,6 +22,15 @@ const INSTANCES: usize = 8;
 
 /// Codes whose tables of handlers are kept.
 const KNOWN: usize = 4_096;
+
+/// What is looked at beside the frames themselves.
+#[derive(Clone, Copy)]
+pub(super) struct Depth {
+    /// The queues that are attributes of what frames refer to.
+    pub(super) sees_queues: bool,
+    /// By way of which objects frames come to things.
+    pub(super) sees_owners: bool,
+}
 
 /// What is needed of a code object to see what its frames have entered.
 pub(super) struct Entered {
@@ -125,12 +135,12 @@ pub(super) fn look(
     desk: &Desk,
     task: &Object,
     things: &mut FxHashMap<u64, Thing>,
-    is_deep: bool,
+    depth: Depth,
 ) -> Result<Waiting> {
     let mut waiting = Waiting { task: task.address() as u64, stamp: stamp(), ..Waiting::default() };
     waiting.name = desk.knowledge.task_name.call([task])?.to_text()?;
     let is_waiting = !task.attribute(&names()._fut_waiter)?.is_none();
-    let way = walk(recorder, desk, task.attribute(&names()._coro)?, things, is_deep)?;
+    let way = walk(recorder, desk, task.attribute(&names()._coro)?, things, depth)?;
     if is_waiting {
         waiting.wait = wait(recorder, desk, &way, task, things)?;
         waiting.is_timed = is_timed(&way)?;
@@ -150,7 +160,7 @@ fn walk(
     desk: &Desk,
     coroutine: Object,
     things: &mut FxHashMap<u64, Thing>,
-    is_deep: bool,
+    depth: Depth,
 ) -> Result<Way> {
     let mut way = Way::default();
     let mut next = coroutine;
@@ -177,8 +187,11 @@ fn walk(
         if awaited.is_none() {
             break;
         }
+        if depth.sees_owners {
+            own(desk, &next, &mut way, things)?;
+        }
         pass(recorder, desk, layout, &next, &mut way, things)?;
-        if is_deep {
+        if depth.sees_queues {
             look_into(desk, &next, things)?;
         }
         next = awaited;
@@ -249,6 +262,27 @@ fn pass(
         way.stations.push(Station { role, first });
     }
     Ok(())
+}
+
+/// Takes in by way of which objects one comes to things. It is done first: what is kept later is counted too.
+fn own(desk: &Desk, suspended: &Object, way: &mut Way, things: &mut FxHashMap<u64, Thing>) -> Result<()> {
+    let mut owners = Owners::of(desk, suspended, things);
+    for root in &owners.roots {
+        match way.refers.iter_mut().find(|(known, _)| known == root) {
+            Some((_, times)) => *times += 1,
+            None => way.refers.push((*root, 1)),
+        }
+    }
+    for Found { object, class, references } in owners.found.drain(..) {
+        let address = object.address() as u64;
+        if !way.references.iter().any(|(known, _)| *known == address) {
+            way.references.push((address, references));
+        }
+        if let Entry::Vacant(free) = things.entry(address) {
+            free.insert(describe(desk, &object, Some(class))?);
+        }
+    }
+    owners.tell(desk, things)
 }
 
 /// Finds the queues that are attributes of what a frame refers to: of instances of the program's classes.

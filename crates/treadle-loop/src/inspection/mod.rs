@@ -6,6 +6,7 @@
 mod entered;
 mod knowledge;
 mod look;
+mod owners;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -27,6 +28,9 @@ const SLICE: u64 = 2_000_000;
 
 /// How long callbacks have the loop for themselves between two slices.
 const PAUSE: u64 = 4_000_000;
+
+/// Of so many tasks at once it is seen by way of which objects they come to what they wait for.
+const FEW: usize = 5_000;
 
 /// The clock is read every so many tasks.
 const GLANCE: usize = 16;
@@ -166,6 +170,7 @@ impl Round {
         let began = if self.rested == 0 { self.began } else { stamp() };
         let mut picture = Picture { event_loop: core.number.get(), began, ..Picture::default() };
         let mut things = FxHashMap::default();
+        let depth = look::Depth { sees_queues: self.request.is_deep, sees_owners: self.request.tasks.len() <= FEW };
         let mut count = 0_usize;
         while count == 0 || !count.is_multiple_of(GLANCE) || now() < end {
             let Some(item) = self.items.next() else {
@@ -175,8 +180,7 @@ impl Round {
             count += 1;
             if let Some(task) = self.items.task(item)
                 && self.request.tasks.get(&(task.address() as u64)) == Some(&core.number.get())
-                && let Ok(waiting) =
-                    look::look(recorder, desk, &task, &mut things, self.request.is_deep).map_err(Raised::forget)
+                && let Ok(waiting) = look::look(recorder, desk, &task, &mut things, depth).map_err(Raised::forget)
             {
                 picture.tasks.push(waiting);
             }

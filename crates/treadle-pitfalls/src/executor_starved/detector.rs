@@ -19,7 +19,10 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         if is_own || run.place(waits.function).is_some_and(is_resolver) {
             continue;
         }
-        let (site, victim) = (run.site(holder.place), run.site(waits.place));
+        // Where a task does nothing but `to_thread`, no line of the program's hands over.
+        let handed = run.site(holder.place);
+        let site = if handed.line > 0 { handed } else { run.site(holder.function) };
+        let victim = run.site(waits.place);
         let function = name(&run.site(holder.function).function);
         let message = format!("`{function}` takes all threads of the executor, and other jobs wait");
         let sighting = Sighting::new(&EXECUTOR_STARVED.about, site, scale.time(starved.first), message)

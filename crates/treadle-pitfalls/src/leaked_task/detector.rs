@@ -1,5 +1,6 @@
 //! Asks for lines whose tasks become more and more and do nothing.
 
+use treadle_events::Wait;
 use treadle_finding::{Sighting, Sightings};
 use treadle_run::{Birth, Run};
 
@@ -43,9 +44,11 @@ fn idle(run: &Run, place: treadle_events::PlaceId) -> Option<String> {
     let mut old = 0_u64;
     let mut idle = 0_u64;
     let mut code = None;
-    for task in run.tasks().values().filter(|task| task.birth == place && task.born < long_ago) {
+    for (address, task) in run.tasks().iter().filter(|(_, task)| task.birth == place && task.born < long_ago) {
         old += 1;
-        idle += u64::from(task.last_step < long_ago);
+        // Whoever sleeps goes on by itself.
+        let sleeps = run.parked(*address).is_some_and(|parked| parked.waiting.wait == Wait::Sleep);
+        idle += u64::from(task.last_step < long_ago && !sleeps);
         code = Some(task.code);
     }
     code.filter(|_| idle * 10 >= old * 9).map(|code| run.site(code).function)

@@ -6,7 +6,7 @@ use treadle_run::Run;
 use super::LEAKED_TIMER;
 
 /// For so many windows on end there are more of them.
-const WINDOWS: u32 = 10;
+const WINDOWS: u32 = 8;
 
 /// So many were set meanwhile.
 const COUNT: u64 = 500;

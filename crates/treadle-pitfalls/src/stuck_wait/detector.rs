@@ -14,13 +14,20 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
     let mut found: Vec<Sighting> = Vec::new();
     for seized in run.seized().iter().filter(|seized| !seized.is_ring) {
         let [member] = seized.members.as_slice() else { continue };
-        let Wait::Thing(manner, _) = member.waiting.wait else { continue };
+        let Wait::Thing(manner, thing) = member.waiting.wait else { continue };
         let scale = run.scale();
         let lasted = scale.duration(seized.last.saturating_sub(seized.since));
-        // A program's main task may wait for ever on purpose, and locks are told of elsewhere.
-        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || !member.is_child;
+        // A program's main task may wait for an event for ever on purpose, hardly for a queue; locks are told of elsewhere.
+        let is_queue = matches!(manner, Manner::Item | Manner::Room | Manner::Done);
+        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || !(member.is_child || is_queue);
         let site = site(run, member);
-        if is_other || lasted < PATIENCE || site.line == 0 || site.package.is_some() {
+        // Workers at a queue have nothing to do while somebody waits for their last work to be done.
+        let is_worker = matches!(manner, Manner::Item)
+            && run
+                .seized()
+                .iter()
+                .any(|other| other.members.iter().any(|one| one.waiting.wait == Wait::Thing(Manner::Done, thing)));
+        if is_worker || is_other || lasted < PATIENCE || site.line == 0 || site.package.is_some() {
             continue;
         }
         let message = format!("`{}` waits for {} for ever", site.function, wanted(member));
