@@ -45,7 +45,9 @@ impl Examination {
             let Self { reader, run, notes, .. } = self;
             run.learn_places(|places| reader.read_places(places));
             let lost = reader.read(BATCH, |event| {
-                while let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp) {
+                while !notes.is_empty()
+                    && let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp)
+                {
                     run.hear(note);
                 }
                 run.apply(event);
