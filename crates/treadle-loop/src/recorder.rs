@@ -227,7 +227,8 @@ impl Recorder {
         let subject = task.address() as u64;
         self.write(core, Kind::Step, |event| Event { subject, ..event });
         let is_cancelled = |teller: &&Teller| teller.is_cancelled(&task);
-        if let Some(teller) = self.teller().filter(is_cancelled) {
+        let teller = self.teller();
+        if let Some(teller) = teller.filter(is_cancelled) {
             teller.cancel_coming(&task)?;
         }
         // What ends the program is set while the task is asked how it has ended, which nothing may be.
@@ -239,7 +240,7 @@ impl Recorder {
             if self.is_to_be_looked_at() {
                 self.look_at_wake(core, &task);
             }
-            self.teller().filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
+            teller.filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
         })
     }
 

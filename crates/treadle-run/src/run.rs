@@ -329,13 +329,24 @@ impl Run {
 
     #[inline]
     fn event_loop(&mut self, number: u8) -> &mut EventLoop {
-        let at = self.loops.iter().position(|event_loop| event_loop.number == number);
-        let at = at.unwrap_or_else(|| self.add_loop(number));
+        let at = self.loop_at(number);
         &mut self.loops[at]
     }
 
+    /// Where a loop is in the list.
+    #[inline]
+    fn loop_at(&mut self, number: u8) -> usize {
+        match self.loops.first() {
+            Some(first) if first.number == number => 0,
+            _ => self.find_loop(number),
+        }
+    }
+
     #[cold]
-    fn add_loop(&mut self, number: u8) -> usize {
+    fn find_loop(&mut self, number: u8) -> usize {
+        if let Some(at) = self.loops.iter().position(|event_loop| event_loop.number == number) {
+            return at;
+        }
         self.loops.push(EventLoop::new(number));
         self.loops.len() - 1
     }
@@ -350,19 +361,19 @@ impl Run {
     /// Whatever happens next in a loop ends the callback that it ran.
     #[inline]
     fn end_callback(&mut self, event: &Event) -> &mut EventLoop {
-        let event_loop = self.event_loop(event.event_loop);
-        if let Activity::Running { since, task, place } = event_loop.activity {
-            event_loop.activity = Activity::Outside;
-            self.count_callback(event, since, task, place);
+        let at = self.loop_at(event.event_loop);
+        if let Activity::Running { since, task, place } = self.loops[at].activity {
+            self.count_callback(at, event, (since, task, place));
         }
-        self.event_loop(event.event_loop)
+        &mut self.loops[at]
     }
 
     #[inline]
-    fn count_callback(&mut self, event: &Event, since: u64, task: Option<u64>, place: PlaceId) {
+    fn count_callback(&mut self, at: usize, event: &Event, (since, task, place): (u64, Option<u64>, PlaceId)) {
         let took = event.stamp.saturating_sub(since);
         let nanoseconds = self.scale.duration(took);
-        let event_loop = self.event_loop(event.event_loop);
+        let event_loop = &mut self.loops[at];
+        event_loop.activity = Activity::Outside;
         event_loop.busy += took;
         event_loop.durations.saturating_record(nanoseconds.max(1));
         event_loop.load.ran(place, took);
