@@ -43,6 +43,8 @@ struct Watched {
     thread: Thread,
     /// How much its thread had run, and how late the doctor had been, when it was last seen not to take long.
     before: (Option<Time>, u64),
+    /// Since when it asked the system then, if it did.
+    polling: Option<u64>,
     /// The callback that takes long.
     long: Option<Long>,
 }
@@ -105,7 +107,7 @@ impl Blockages {
 
 impl Watched {
     fn new(thread: u64) -> Self {
-        Self { thread: Thread::open(thread), before: (None, 0), long: None }
+        Self { thread: Thread::open(thread), before: (None, 0), polling: None, long: None }
     }
 
     fn look(
@@ -126,7 +128,13 @@ impl Watched {
         }
         let took = running.map_or(0, |(since, _)| run.scale().duration(run.now().saturating_sub(since)));
         let Some((since, place)) = running.filter(|_| took >= run.thresholds.blocked / 4) else {
-            self.before = (self.thread.time(), late);
+            let polling = match event_loop.activity {
+                Activity::Polling { since } => Some(since),
+                _ => None,
+            };
+            // Who still sleeps has not run, and the file need not be read.
+            let time = if polling.is_some() && polling == self.polling { self.before.0 } else { self.thread.time() };
+            (self.before, self.polling) = ((time, late), polling);
             if let (Activity::Polling { .. }, Some(witness)) = (event_loop.activity, witness) {
                 found.holds.extend(hold(event_loop.number, &self.thread, witness));
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
-use treadle_run::{Run, Snapshot};
+use treadle_run::{Activity, EventLoop, Run, Snapshot};
 use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json};
 
 use crate::agent::Agent;
@@ -21,8 +21,11 @@ use crate::source::Sources;
 use crate::still::Still;
 use crate::witness::Witness;
 
-/// How often the tape is read.
+/// How often the tape is read, while something is written to it.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How often it is read at least, as a part of the time from which on a callback takes long: before that nobody looks at its stack.
+const IDLE: u64 = 4;
 
 /// How much later than that it may be before the machine is said to be slow: half of it is what timers cost.
 const SLACK: Duration = Duration::from_millis(10);
@@ -163,8 +166,9 @@ impl Visit {
         self.say_what_is_missing();
         let mut asked = Instant::now();
         let mut ticked = Instant::now();
+        let mut pause = TICK;
         loop {
-            match messages.recv_timeout(TICK) {
+            match messages.recv_timeout(pause) {
                 Ok(Message::Note(note)) => {
                     self.examination.hear(note);
                     ticked = Instant::now();
@@ -184,9 +188,9 @@ impl Visit {
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    let late = ticked.elapsed().saturating_sub(TICK + SLACK);
+                    let late = ticked.elapsed().saturating_sub(pause + SLACK);
                     self.late += late.as_nanos() as u64;
-                    self.read();
+                    pause = if self.read() { TICK } else { self.pause_after(pause) };
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         self.consultation.ask(&mut self.examination);
@@ -215,10 +219,20 @@ impl Visit {
         self.ask();
     }
 
-    fn read(&mut self) {
+    /// How long to pause when nothing has happened after such a pause.
+    fn pause_after(&self, pause: Duration) -> Duration {
+        let run = self.examination.run();
+        let is_idle = |event_loop: &EventLoop| !matches!(event_loop.activity, Activity::Running { .. });
+        let most = Duration::from_nanos(run.thresholds.blocked / IDLE).max(TICK);
+        if run.loops().iter().all(is_idle) { (2 * pause).min(most) } else { TICK }
+    }
+
+    /// Takes in what is new; says whether there was something.
+    fn read(&mut self) -> bool {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
-        self.examination.read();
+        let has_read = self.examination.read();
         self.consultation.hear(&mut self.examination);
+        has_read
     }
 
     /// Looks at callbacks that take long; says whether there is something to ask for.

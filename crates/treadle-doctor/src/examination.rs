@@ -39,13 +39,16 @@ impl Examination {
         Self { reader, run, notes, found: Vec::new(), known: HashMap::new(), allowed }
     }
 
-    /// Takes in what the process has written since the last time.
-    pub fn read(&mut self) {
+    /// Takes in what the process has written since the last time; says whether that was anything.
+    pub fn read(&mut self) -> bool {
+        let has_more = self.reader.is_behind();
         loop {
             let Self { reader, run, notes, .. } = self;
             run.learn_places(|places| reader.read_places(places));
             let lost = reader.read(BATCH, |event| {
-                while let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp) {
+                while !notes.is_empty()
+                    && let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp)
+                {
                     run.hear(note);
                 }
                 run.apply(event);
@@ -59,6 +62,7 @@ impl Examination {
         }
         self.notes.drain(..).for_each(|note| self.run.hear(note));
         self.run.tick(ticks(), self.reader.tape().scale());
+        has_more
     }
 
     /// Takes in all that a process has left that is gone. Time stands where its last event was.

@@ -73,7 +73,7 @@ impl Thread {
 fn waiting(number: i64) -> Option<Cause> {
     #[cfg(target_arch = "x86_64")]
     match number {
-        libc::SYS_select | libc::SYS_poll => return Some(Cause::Network),
+        libc::SYS_select | libc::SYS_poll | libc::SYS_epoll_wait => return Some(Cause::Network),
         libc::SYS_open | libc::SYS_stat | libc::SYS_lstat => return Some(Cause::File),
         _ => {}
     }

@@ -46,6 +46,7 @@ macro_rules! kinds {
 
         impl Kind {
             /// The kind of that number.
+            #[inline]
             pub fn from_number(number: u8) -> Option<Self> {
                 match number { $($number => Some(Self::$name),)* _ => None }
             }

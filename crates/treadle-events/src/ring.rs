@@ -289,6 +289,7 @@ impl Tape {
         self.places_at() + self.places + page * self.words
     }
 
+    #[inline]
     fn get(&self, word: usize) -> u64 {
         self.word(word).load(Ordering::Relaxed)
     }
@@ -310,6 +311,16 @@ impl Tape {
             (0..length.div_ceil(size_of::<u64>())).flat_map(|at| self.get(word + at).to_le_bytes()).collect();
         bytes.truncate(length);
         bytes
+    }
+
+    /// An event as it lies there now.
+    #[inline]
+    fn record(&self, position: u64) -> Record {
+        let first = at::END + (position & (self.capacity - 1)) as usize * RECORD;
+        // The last word is within the mapping, so the ones before it are.
+        let last = self.get(first + 3);
+        let [stamp, head, subject] = [self.get(first), self.get(first + 1), self.get(first + 2)];
+        Record { stamp, head, subject, value: last }
     }
 
     #[inline]
@@ -409,6 +420,9 @@ pub struct Reader {
     places_read: usize,
 }
 
+/// How many events are copied at once.
+const BLOCK: usize = 64;
+
 /// How many events behind the writer may be in the middle of being written over.
 const MARGIN: u64 = 8;
 
@@ -424,27 +438,30 @@ impl Reader {
     }
 
     /// Hands over what was written since the last time, at most `limit` events, and returns how many were lost before them.
+    #[inline]
     pub fn read(&mut self, limit: usize, mut take: impl FnMut(&Event)) -> u64 {
         let head = self.tape.head();
         let oldest = head.saturating_sub(self.tape.capacity - MARGIN);
         let mut lost = oldest.saturating_sub(self.next);
         self.next = self.next.max(oldest);
         let end = head.min(self.next + limit as u64);
+        let mut block = [Record::default(); BLOCK];
         while self.next < end {
-            let first = at::END + (self.next & (self.tape.capacity - 1)) as usize * RECORD;
-            let [stamp, head, subject, value] = [0, 1, 2, 3].map(|word| self.tape.get(first + word));
-            // Whatever was written over meanwhile is not taken.
+            let count = (end - self.next).min(BLOCK as u64);
+            for (at, record) in (self.next..self.next + count).zip(&mut block) {
+                *record = self.tape.record(at);
+            }
+            // Whatever was written over meanwhile is not taken. Looking at the count makes the writer fetch it again, so this is done once for many.
             std::sync::atomic::fence(Ordering::Acquire);
-            let oldest = self.tape.get(at::HEAD).saturating_sub(self.tape.capacity - MARGIN);
-            if oldest > self.next {
-                lost += oldest.min(end) - self.next;
-                self.next = oldest.min(end);
-                continue;
+            let oldest = self.tape.get(at::HEAD).saturating_sub(self.tape.capacity - MARGIN).min(end);
+            let spoilt = oldest.saturating_sub(self.next);
+            lost += spoilt;
+            for record in block[..count as usize].iter().skip(spoilt as usize) {
+                if let Some(event) = record.event() {
+                    take(&event);
+                }
             }
-            self.next += 1;
-            if let Some(event) = (Record { stamp, head, subject, value }).event() {
-                take(&event);
-            }
+            self.next = oldest.max(self.next + count);
         }
         lost
     }

@@ -27,6 +27,10 @@ const DEPTH: usize = 16;
 /// Code objects and classes that are kept at most, so that a program that makes functions all the time does not grow by us.
 const KNOWN: usize = 16 * 1024;
 
+/// Places that are found without a hash, and what stands for the offset in code where a class is meant.
+const RECENT: usize = 256;
+const CLASS: i32 = i32::MIN;
+
 /// Of so many steps of tasks one is looked at more closely, and of so many of these that were told again the place is looked for.
 const SAMPLED: u32 = 16;
 const PLACED: u32 = 16;
@@ -48,6 +52,8 @@ pub(crate) struct Recorder {
     own_calls: Option<OwnCalls>,
     codes: RefCell<FxHashMap<usize, Code>>,
     places: RefCell<FxHashMap<(usize, i32), PlaceId>>,
+    /// Those that were met lately, of what is kept.
+    recent: [Cell<Recent>; RECENT],
     /// Of callables that are no functions, by their class, which is kept.
     classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
@@ -77,6 +83,21 @@ pub(crate) struct Libraries {
 struct Code {
     _kept: Object,
     kin: Kin,
+}
+
+/// A place that was met lately.
+#[derive(Clone, Copy)]
+struct Recent {
+    /// The address of a code object or a class; 0 for none.
+    owner: usize,
+    offset: i32,
+    place: PlaceId,
+    /// Places of code that is `Inner` or an `Entry` are not looked for.
+    kin: Kin,
+}
+
+impl Recent {
+    const NONE: Self = Self { owner: 0, offset: 0, place: PlaceId::UNKNOWN, kin: Kin::Inner };
 }
 
 /// Whose code it is, from the nearest to the program.
@@ -116,6 +137,7 @@ impl Recorder {
             own_calls,
             codes: RefCell::default(),
             places: RefCell::default(),
+            recent: [const { Cell::new(Recent::NONE) }; RECENT],
             classes: RefCell::default(),
             loops: Cell::new(0),
             process: std::process::id(),
@@ -209,18 +231,20 @@ impl Recorder {
         let subject = task.address() as u64;
         self.write(core, Kind::Step, |event| Event { subject, ..event });
         let is_cancelled = |teller: &&Teller| teller.is_cancelled(&task);
-        if let Some(teller) = self.teller().filter(is_cancelled) {
+        let teller = self.teller();
+        if let Some(teller) = teller.filter(is_cancelled) {
             teller.cancel_coming(&task)?;
         }
         // What ends the program is set while the task is asked how it has ended, which nothing may be.
         finally(run(), || {
-            if self.tasks.state(&task) != Some(State::Pending) {
-                return self.task_ran(core, &task);
+            let state = self.tasks.state(&task);
+            if state != Some(State::Pending) {
+                return self.task_ran(core, &task, state);
             }
             if self.is_to_be_looked_at() {
                 self.look_at_wake(core, &task);
             }
-            self.teller().filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
+            teller.filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
         })
     }
 
@@ -297,10 +321,10 @@ impl Recorder {
         let value = coroutine.map_or(0, |coroutine| u64::from(self.place_of_coroutine(coroutine).0));
         let subject = task.address() as u64;
         self.write(core, Kind::TaskBorn, |event| Event { subject, place, value, ..event });
-        if self.tasks.state(task) != Some(State::Pending) {
-            return self.task_ran(core, task);
+        match self.tasks.state(task) {
+            Some(State::Pending) => Ok(()),
+            state => self.task_ran(core, task, state),
         }
-        Ok(())
     }
 
     /// Writes down that somebody uses the loop from another thread.
@@ -323,15 +347,17 @@ impl Recorder {
         self.write(core, Kind::TimerSet, |event| Event { subject, place, value, ..event });
     }
 
-    /// Writes down that a task has ended, if it has.
-    #[cold]
-    fn task_ran(&self, core: &Core, task: &Object) -> Result<()> {
-        let Some(outcome) = outcome(task).unwrap_or_else(|raised| {
-            raised.forget();
-            None
-        }) else {
-            return Ok(());
+    /// Writes down that a task has ended, if it has. Of `state` it is known that it is not pending, if anything.
+    fn task_ran(&self, core: &Core, task: &Object, state: Option<State>) -> Result<()> {
+        let seen = match state {
+            Some(State::Cancelled) => Some(Outcome::Cancelled),
+            Some(State::Finished) => {
+                let of_result = |has_result| if has_result { Outcome::Returned } else { Outcome::Raised };
+                self.tasks.has_result(task).map(of_result)
+            }
+            _ => None,
         };
+        let Some(outcome) = seen.or_else(|| outcome(task)) else { return Ok(()) };
         let subject = task.address() as u64;
         self.write(core, Kind::TaskDone, |event| Event { subject, small: outcome.number(), ..event });
         match (outcome, self.teller()) {
@@ -368,12 +394,20 @@ impl Recorder {
     }
 
     fn place_of_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
-        if let Some((_, place)) = self.classes.borrow().get(&class.address()) {
-            return *place;
+        match self.recent(class.address(), CLASS) {
+            Some(recent) => recent.place,
+            None => self.look_up_class(class, protocol),
         }
-        let place = self.new_place_of_class(class, protocol);
-        if self.classes.borrow().len() < KNOWN {
-            self.classes.borrow_mut().insert(class.address(), (class.clone(), place));
+    }
+
+    #[cold]
+    fn look_up_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
+        let known = self.classes.borrow().get(&class.address()).map(|(_, place)| *place);
+        let place = known.unwrap_or_else(|| self.new_place_of_class(class, protocol));
+        let is_kept = known.is_some() || self.classes.borrow().len() < KNOWN;
+        if is_kept {
+            self.classes.borrow_mut().entry(class.address()).or_insert_with(|| (class.clone(), place));
+            self.remember(Recent { owner: class.address(), offset: CLASS, place, kin: Kin::Program });
         }
         place
     }
@@ -394,6 +428,9 @@ impl Recorder {
     }
 
     fn place_of_coroutine(&self, coroutine: &Object) -> PlaceId {
+        if let Some(layout) = self.desk.as_ref().and_then(|desk| desk.knowledge.layout(coroutine)) {
+            return self.place(&layout.code_alone(coroutine), -1);
+        }
         let code = coroutine.attribute(&names().cr_code).map_err(Raised::forget);
         code.map_or_else(|()| self.place_of_class(&coroutine.class(), None), |code| self.place(&code, -1))
     }
@@ -401,8 +438,47 @@ impl Recorder {
     /// The number of an offset in some code.
     #[inline]
     pub(crate) fn place(&self, code: &Object, offset: i32) -> PlaceId {
+        match self.recent(code.address(), offset) {
+            Some(Recent { place, kin: Kin::Program | Kin::Package | Kin::Python, .. }) => place,
+            Some(_) => self.look_up_place(code, offset),
+            None => match self.look_up(code, offset) {
+                (Kin::Inner | Kin::Entry, _) => self.look_up_place(code, offset),
+                (_, place) => place,
+            },
+        }
+    }
+
+    #[cold]
+    fn look_up_place(&self, code: &Object, offset: i32) -> PlaceId {
         let known = self.places.borrow().get(&(code.address(), offset)).copied();
         known.unwrap_or_else(|| self.new_place(code, offset))
+    }
+
+    /// What was met lately, if this was.
+    #[inline]
+    fn recent(&self, owner: usize, offset: i32) -> Option<Recent> {
+        let recent = self.recent[Self::slot(owner, offset)].get();
+        (recent.owner == owner && recent.offset == offset).then_some(recent)
+    }
+
+    fn remember(&self, recent: Recent) {
+        self.recent[Self::slot(recent.owner, recent.offset)].set(recent);
+    }
+
+    #[inline]
+    fn slot(owner: usize, offset: i32) -> usize {
+        (owner >> 4 ^ owner >> 12 ^ (offset >> 1) as usize) % RECENT
+    }
+
+    /// Whose some code is, and the number of an offset in it unless the code is inner.
+    #[cold]
+    fn look_up(&self, code: &Object, offset: i32) -> (Kin, PlaceId) {
+        let kin = self.kin(code);
+        let place = if kin >= Kin::Inner { PlaceId::UNKNOWN } else { self.look_up_place(code, offset) };
+        if self.codes.borrow().contains_key(&code.address()) {
+            self.remember(Recent { owner: code.address(), offset, place, kin });
+        }
+        (kin, place)
     }
 
     #[cold]
@@ -463,13 +539,14 @@ struct Nearest {
 impl Nearest {
     #[inline]
     fn meet(&mut self, recorder: &Recorder, code: &Object, offset: i32) -> ControlFlow<()> {
-        let kin = recorder.kin(code);
+        let recent = recorder.recent(code.address(), offset);
+        let kin = recent.map_or_else(|| recorder.kin(code), |recent| recent.kin);
         if kin == Kin::Entry {
             return ControlFlow::Break(());
         }
         if self.kin.is_none_or(|nearest| kin < nearest) {
-            // What is inner is never shown.
-            let place = if kin == Kin::Inner { PlaceId::UNKNOWN } else { recorder.place(code, offset) };
+            // What is inner is never shown, and has no place here.
+            let place = recent.map_or_else(|| recorder.look_up(code, offset).1, |recent| recent.place);
             (self.kin, self.place) = (Some(kin), place);
         }
         if kin == Kin::Program { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -526,8 +603,13 @@ fn package(file: &str) -> Option<&str> {
     Some(first.strip_suffix(".py").unwrap_or(first))
 }
 
-/// How a task has ended; nothing if it has not.
-fn outcome(task: &Object) -> Result<Option<Outcome>> {
+/// How a task has ended, by its own words; nothing if it has not.
+#[cold]
+fn outcome(task: &Object) -> Option<Outcome> {
+    ask_for_outcome(task).map_err(Raised::forget).ok().flatten()
+}
+
+fn ask_for_outcome(task: &Object) -> Result<Option<Outcome>> {
     if !task.method(&names().done, [])?.is_true()? {
         return Ok(None);
     }

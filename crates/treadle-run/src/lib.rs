@@ -7,6 +7,7 @@
 mod births;
 mod blocked;
 mod buffers;
+mod by_place;
 mod collections;
 mod convoys;
 mod jobs;

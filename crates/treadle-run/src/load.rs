@@ -1,7 +1,8 @@
 //! How loaded a loop is: windows of time in which it was busy or idle, and for how long what was ready waited.
 
-use rustc_hash::FxHashMap;
 use treadle_events::PlaceId;
+
+use crate::by_place::ByPlace;
 
 /// How long a window is, in nanoseconds, and how many make a load that lasts.
 pub(crate) const WINDOW: u64 = 250_000_000;
@@ -32,7 +33,7 @@ pub(crate) struct Load {
     /// The longest waits of these windows, in ticks; a turn that is longer than a window has it in its last one.
     lags: Vec<u64>,
     /// What the time was spent on since it lasts.
-    hot: FxHashMap<PlaceId, u64>,
+    hot: ByPlace<u64>,
     longest_callback: u64,
 }
 
@@ -54,10 +55,11 @@ pub struct Saturation {
 }
 
 impl Load {
+    #[inline]
     pub(crate) fn ran(&mut self, place: PlaceId, took: u64) {
         self.window.busy += took;
         self.longest_callback = self.longest_callback.max(took);
-        *self.hot.entry(place).or_default() += took;
+        *self.hot.of(place) += took;
     }
 
     pub(crate) fn idled(&mut self, took: u64) {
@@ -79,7 +81,9 @@ impl Load {
         let is_full = window.busy * 20 >= (window.busy + window.idle) * 19 && window.busy * 2 > length;
         self.began = now;
         if !is_full {
-            (self.windows, self.lags, self.hot) = Default::default();
+            self.windows = 0;
+            self.lags.clear();
+            self.hot.clear();
             return false;
         }
         self.windows += 1;
@@ -106,9 +110,9 @@ impl Load {
 
     /// The code that has taken most of the time, and its share in hundredths.
     pub(crate) fn hottest(&self) -> Option<(PlaceId, u64)> {
-        let total: u64 = self.hot.values().sum();
-        let (place, most) = self.hot.iter().max_by_key(|(place, took)| (**took, **place))?;
-        Some((*place, most * 100 / total.max(1)))
+        let total: u64 = self.hot.iter().map(|(_, took)| took).sum();
+        let (place, most) = self.hot.iter().max_by_key(|(place, took)| (**took, *place))?;
+        Some((place, most * 100 / total.max(1)))
     }
 
     /// When the load began, in ticks.

@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use treadle_events::PlaceId;
 
+use crate::load::Load;
+
 /// What a loop is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -47,6 +49,7 @@ pub struct EventLoop {
     pub lags: Histogram<u64>,
     /// When it had its last answer from the system.
     pub(crate) woke: u64,
+    pub(crate) load: Load,
 }
 
 /// What a piece of code has cost.
@@ -90,6 +93,7 @@ impl EventLoop {
             durations: histogram(),
             lags: histogram(),
             woke: 0,
+            load: Load::default(),
         }
     }
 }

@@ -67,7 +67,9 @@ impl Polls {
     }
 
     pub(crate) fn forget(&mut self, task: u64) {
-        self.tasks.remove(&task);
+        if !self.tasks.is_empty() {
+            self.tasks.remove(&task);
+        }
     }
 
     /// The lines.

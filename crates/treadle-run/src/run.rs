@@ -7,10 +7,11 @@ use treadle_finding::Site;
 use crate::births::Birth;
 use crate::blocked::{Blockage, Blocked, BlockedLines};
 use crate::buffers::{Buffers, Overfull};
+use crate::by_place::ByPlace;
 use crate::collections::Collector;
 use crate::convoys::Convoy;
 use crate::jobs::Jobs;
-use crate::load::{Load, Saturation, WINDOW};
+use crate::load::{Saturation, WINDOW};
 use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::polls::{Around, Polls};
@@ -49,7 +50,7 @@ pub struct Run {
     crossings: FxHashMap<PlaceId, Seen>,
     /// When this window ends, in ticks.
     turn: u64,
-    hot: FxHashMap<PlaceId, Hot>,
+    hot: ByPlace<Hot>,
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
     lost: u64,
@@ -57,7 +58,6 @@ pub struct Run {
     collector: Collector,
     jobs: Jobs,
     polls: Polls,
-    loads: FxHashMap<u8, Load>,
     saturations: FxHashMap<u8, Saturation>,
     convoys: FxHashMap<u8, Convoy>,
     buffers: Buffers,
@@ -81,7 +81,7 @@ impl Run {
             timers: Timers::default(),
             crossings: FxHashMap::default(),
             turn: 0,
-            hot: FxHashMap::default(),
+            hot: ByPlace::default(),
             long: Vec::new(),
             told: FxHashMap::default(),
             lost: 0,
@@ -89,7 +89,6 @@ impl Run {
             collector: Collector::default(),
             jobs: Jobs::default(),
             polls: Polls::default(),
-            loads: FxHashMap::default(),
             saturations: FxHashMap::default(),
             convoys: FxHashMap::default(),
             buffers: Buffers::default(),
@@ -121,7 +120,7 @@ impl Run {
                 self.begin_callback(event, Some(event.subject), place);
             }
             Kind::Call | Kind::Ready => self.begin_callback(event, None, event.place),
-            Kind::Flush => self.end_callback(event),
+            Kind::Flush => drop(self.end_callback(event)),
             Kind::Poll => self.poll(event),
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
@@ -190,7 +189,7 @@ impl Run {
     /// Notes loops that have long had more to do than they could.
     fn look_at_loads(&mut self) {
         let length = self.scale.ticks(WINDOW);
-        for (number, load) in &mut self.loads {
+        for EventLoop { number, load, .. } in &mut self.loops {
             if !load.look(self.now, length) {
                 continue;
             }
@@ -264,8 +263,8 @@ impl Run {
     }
 
     /// What pieces of code have cost.
-    pub fn hot(&self) -> &FxHashMap<PlaceId, Hot> {
-        &self.hot
+    pub fn hot(&self) -> impl Iterator<Item = (PlaceId, &Hot)> {
+        self.hot.iter().filter(|(_, hot)| hot.count > 0)
     }
 
     /// The last callbacks that took longer than the threshold, in the order of their beginning for each loop.
@@ -328,32 +327,57 @@ impl Run {
         self.place(place).map(site).unwrap_or_default()
     }
 
+    #[inline]
     fn event_loop(&mut self, number: u8) -> &mut EventLoop {
-        let at = self.loops.iter().position(|event_loop| event_loop.number == number).unwrap_or_else(|| {
-            self.loops.push(EventLoop::new(number));
-            self.loops.len() - 1
-        });
+        let at = self.loop_at(number);
         &mut self.loops[at]
     }
 
+    /// Where a loop is in the list.
+    #[inline]
+    fn loop_at(&mut self, number: u8) -> usize {
+        match self.loops.first() {
+            Some(first) if first.number == number => 0,
+            _ => self.find_loop(number),
+        }
+    }
+
+    #[cold]
+    fn find_loop(&mut self, number: u8) -> usize {
+        if let Some(at) = self.loops.iter().position(|event_loop| event_loop.number == number) {
+            return at;
+        }
+        self.loops.push(EventLoop::new(number));
+        self.loops.len() - 1
+    }
+
+    #[inline]
     fn begin_callback(&mut self, event: &Event, task: Option<u64>, place: PlaceId) {
-        self.end_callback(event);
-        let event_loop = self.event_loop(event.event_loop);
+        let event_loop = self.end_callback(event);
         event_loop.callbacks += 1;
         event_loop.activity = Activity::Running { since: event.stamp, task, place };
     }
 
     /// Whatever happens next in a loop ends the callback that it ran.
-    fn end_callback(&mut self, event: &Event) {
-        let scale = self.scale;
-        let event_loop = self.event_loop(event.event_loop);
-        let Activity::Running { since, task, place } = event_loop.activity else { return };
-        event_loop.activity = Activity::Outside;
+    #[inline]
+    fn end_callback(&mut self, event: &Event) -> &mut EventLoop {
+        let at = self.loop_at(event.event_loop);
+        if let Activity::Running { since, task, place } = self.loops[at].activity {
+            self.count_callback(at, event, (since, task, place));
+        }
+        &mut self.loops[at]
+    }
+
+    #[inline]
+    fn count_callback(&mut self, at: usize, event: &Event, (since, task, place): (u64, Option<u64>, PlaceId)) {
         let took = event.stamp.saturating_sub(since);
+        let nanoseconds = self.scale.duration(took);
+        let event_loop = &mut self.loops[at];
+        event_loop.activity = Activity::Outside;
         event_loop.busy += took;
-        event_loop.durations.saturating_record(scale.duration(took).max(1));
-        self.loads.entry(event.event_loop).or_default().ran(place, took);
-        let hot = self.hot.entry(place).or_default();
+        event_loop.durations.saturating_record(nanoseconds.max(1));
+        event_loop.load.ran(place, took);
+        let hot = self.hot.of(place);
         hot.count += 1;
         hot.total += took;
         hot.longest = hot.longest.max(took);
@@ -363,7 +387,7 @@ impl Run {
             row.longest = row.longest.max(took);
             row.last_step = since;
         }
-        if took >= scale.ticks(self.thresholds.blocked) {
+        if nanoseconds >= self.thresholds.blocked {
             self.note_long(Long { event_loop: event.event_loop, since, took, has_ended: true, task, place });
         }
     }
@@ -382,16 +406,14 @@ impl Run {
     }
 
     fn poll(&mut self, event: &Event) {
-        self.end_callback(event);
         let scale = self.scale;
-        let event_loop = self.event_loop(event.event_loop);
+        let event_loop = self.end_callback(event);
         if event_loop.woke > 0 {
-            let lag = scale.duration(event.stamp.saturating_sub(event_loop.woke));
-            event_loop.lags.saturating_record(lag.max(1));
             let turn = event.stamp.saturating_sub(event_loop.woke);
-            self.loads.entry(event.event_loop).or_default().turned(turn);
+            event_loop.lags.saturating_record(scale.duration(turn).max(1));
+            event_loop.load.turned(turn);
         }
-        self.event_loop(event.event_loop).activity = Activity::Polling { since: event.stamp };
+        event_loop.activity = Activity::Polling { since: event.stamp };
     }
 
     fn wake(&mut self, event: &Event) {
@@ -399,9 +421,8 @@ impl Run {
         if let Activity::Polling { since } = event_loop.activity {
             let idled = event.stamp.saturating_sub(since);
             event_loop.idle += idled;
-            self.loads.entry(event.event_loop).or_default().idled(idled);
+            event_loop.load.idled(idled);
         }
-        let event_loop = self.event_loop(event.event_loop);
         (event_loop.activity, event_loop.woke) = (Activity::Outside, event.stamp);
         let waited = self.scale.duration(event.value);
         if waited >= WAIT {
@@ -428,8 +449,9 @@ impl Run {
             last_step: 0,
         };
         // The address of one that was thrown away may be used again.
-        self.forget(event.subject);
-        self.tasks.insert(event.subject, task);
+        if let Some(gone) = self.tasks.insert(event.subject, task) {
+            self.uncount(&gone);
+        }
         let flood = self.thresholds.flood;
         let birth = self.births.entry(event.place).or_default();
         birth.born += 1;
@@ -447,7 +469,12 @@ impl Run {
 
     /// A task is no more that has not ended.
     fn forget(&mut self, task: u64) {
-        let Some(gone) = self.tasks.remove(&task) else { return };
+        if let Some(gone) = self.tasks.remove(&task) {
+            self.uncount(&gone);
+        }
+    }
+
+    fn uncount(&mut self, gone: &Task) {
         if let Some(birth) = self.births.get_mut(&gone.birth) {
             birth.alive = birth.alive.saturating_sub(1);
             birth.pile.end();

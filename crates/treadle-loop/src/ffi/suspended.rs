@@ -72,6 +72,15 @@ impl FrameLayout {
         object.has_type(&self.class)
     }
 
+    /// The code of one, in whatever state it is.
+    #[inline]
+    pub(crate) fn code_alone(&self, coroutine: &Object) -> Object {
+        debug_assert!(self.fits(coroutine), "the layout is that of another class");
+        let code = coroutine.word(self.code) & !MARKS;
+        // SAFETY: it keeps its code from its beginning until it is thrown away, and this is where it does, as was seen on examples (L1).
+        unsafe { Object::from_borrowed(code as *mut PyObject) }
+    }
+
     /// The code of one that is suspended, and how far it has come, in bytes.
     #[inline]
     pub(crate) fn code(&self, suspended: &Object) -> (Object, i32) {

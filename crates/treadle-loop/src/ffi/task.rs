@@ -16,6 +16,8 @@ pub(crate) struct TaskLayout {
     first_step: Option<Object>,
     /// Where a future's state is, a number of four bytes.
     state: Option<usize>,
+    /// Where its result is, or null.
+    result: Option<usize>,
 }
 
 /// What a future is, by the number in it.
@@ -30,7 +32,7 @@ pub(crate) enum State {
 const FIRST_WORD: usize = size_of::<ffi::PyObject>();
 
 impl TaskLayout {
-    /// Finds out from examples: futures that are pending, cancelled and finished, and a task with the callback that it has scheduled.
+    /// Finds out from examples: futures that are pending, cancelled and finished with `None`, and a task with the callback that it has scheduled.
     pub(crate) fn discover(futures: [&Object; 3], task: &Object, first_step: &Object) -> Result<Self> {
         let class = task.class();
         let size = |object: &Object| object.class().member(c"__basicsize__")?.to_integer();
@@ -43,7 +45,13 @@ impl TaskLayout {
             .filter(|place| futures.map(|future| number(future, *place)) == [0, 1, 2])
             .collect();
         let state = if let [only] = places.as_slice() { Some(*only) } else { None };
-        Ok(Self { task: class, first_step: is_first_word.then(|| first_step.class()), state })
+        let none = Object::none().address();
+        let results: Vec<usize> = (FIRST_WORD..end.saturating_sub(size_of::<usize>() - 1))
+            .step_by(size_of::<usize>())
+            .filter(|place| futures.map(|future| word(future, *place)) == [0, 0, none])
+            .collect();
+        let result = if let [only] = results.as_slice() { Some(*only) } else { None };
+        Ok(Self { task: class, first_step: is_first_word.then(|| first_step.class()), state, result })
     }
 
     /// The task whose step a callback is.
@@ -62,6 +70,12 @@ impl TaskLayout {
     #[inline]
     pub(crate) fn is_task(&self, object: &Object) -> bool {
         object.has_type(&self.task) || object.is_of(&self.task)
+    }
+
+    /// Whether a task that has finished has a result, and not an exception; nothing if that cannot be seen.
+    #[inline]
+    pub(crate) fn has_result(&self, task: &Object) -> Option<bool> {
+        self.result.filter(|_| self.is_task(task)).map(|place| word(task, place) != 0)
     }
 
     /// Whether a task is pending, without asking it; nothing if that cannot be seen.

@@ -136,7 +136,7 @@ impl Knowledge {
 
     /// How a coroutine or generator lies in memory; nothing for anything else.
     #[inline]
-    pub(super) fn layout(&self, object: &Object) -> Option<&FrameLayout> {
+    pub(crate) fn layout(&self, object: &Object) -> Option<&FrameLayout> {
         self.layouts.iter().find(|layout| layout.fits(object))
     }
 
