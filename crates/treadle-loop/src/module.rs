@@ -43,7 +43,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// `examples` are a pending, a cancelled and a finished future, a new task, and the callback by which it begins. `python` is the directory of Python's
 /// own modules, `inner` are those whose code only passes on what others ask for. What comes back looks at stacks, if that can be done here.
 ///
-/// `waits` is what is known of asyncio's functions and classes, see [`Knowledge::new`]; by that, loops answer what the doctor asks at the exchange.
+/// `waits` is what is known of asyncio's functions and classes, see `inspection`; by that, loops answer what the doctor asks at the exchange.
 ///
 /// # Errors
 /// Whatever a look at the examples raises.
