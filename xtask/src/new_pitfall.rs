@@ -54,6 +54,8 @@ pub(crate) static {constant}: Pitfall = Pitfall {{
         page: include_str!("page.md"),
     }},
     rules: &[Rule::File(rule::check)],
+    detector: None,
+    kin: &[],
 }};
 "#,
         version = env!("CARGO_PKG_VERSION")
