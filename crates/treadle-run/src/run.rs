@@ -132,14 +132,19 @@ impl Run {
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
             Kind::TransportMade | Kind::TransportLeft => self.transports.apply(event),
+            Kind::TransportLost => {
+                self.transports.apply(event);
+                self.buffer(event);
+            }
             Kind::TimerSet | Kind::TimerGone => self.timers.apply(event),
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
-            Kind::BufferOverfull | Kind::BufferDrained | Kind::TransportLost => {
-                self.transports.apply(event);
-                let scale = self.scale;
-                self.buffers.apply(event, |nanoseconds| scale.ticks(nanoseconds));
-            }
+            Kind::BufferOverfull | Kind::BufferDrained => self.buffer(event),
         }
+    }
+
+    fn buffer(&mut self, event: &Event) {
+        let scale = self.scale;
+        self.buffers.apply(event, |nanoseconds| scale.ticks(nanoseconds));
     }
 
     /// Takes a note in.
@@ -638,6 +643,19 @@ mod tests {
         // The address of a task that was thrown away is used again.
         run.apply(&Event { subject: 8, ..Event::new(Kind::TaskBorn, 1) });
         assert_eq!(run.births()[&PlaceId::UNKNOWN].alive, 1);
+    }
+
+    #[test]
+    fn a_buffer_that_is_sent_ends_no_transport() {
+        let mut run = run(&[(0, Kind::LoopStarted, 0), (1, Kind::TransportMade, 7), (2, Kind::TransportMade, 8)]);
+        for (stamp, kind) in [(3, Kind::BufferOverfull), (4, Kind::BufferDrained)] {
+            run.apply(&Event { stamp, subject: 7, ..Event::new(kind, 1) });
+            assert_eq!(run.transports().count(), 2);
+        }
+        run.apply(&Event { subject: 7, ..Event::new(Kind::TransportLost, 1) });
+        assert_eq!(run.transports().count(), 1);
+        run.apply(&Event::new(Kind::LoopClosed, 1));
+        assert_eq!(run.transports().count(), 0);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Timers {
                 let gone = self.waiting.remove(&event.subject).and_then(|(_, place)| self.piles.get_mut(&place));
                 gone.into_iter().for_each(Pile::end);
             }
-            _ => {
+            Kind::LoopClosed => {
                 let Self { waiting, piles } = self;
                 waiting.retain(|_, (number, place)| {
                     let is_gone = *number == event.event_loop;
@@ -43,6 +43,7 @@ impl Timers {
                     !is_gone
                 });
             }
+            _ => {}
         }
     }
 }

@@ -70,11 +70,12 @@ impl Transports {
                     self.left.entry(place).or_default().again(event.stamp);
                 }
             }
-            _ => {
+            Kind::LoopClosed => {
                 let before = self.open.len();
                 self.open.retain(|_, (number, _)| *number != event.event_loop);
                 (self.open.len()..before).for_each(|_| self.pile.end());
             }
+            _ => {}
         }
     }
 }
