@@ -111,8 +111,8 @@ impl Run {
                 let event_loop = self.event_loop(event.event_loop);
                 (event_loop.is_running, event_loop.activity) = (false, Activity::Outside);
                 if event.kind == Kind::LoopClosed {
-                    self.transports.apply(event);
-                    self.timers.apply(event);
+                    self.transports.forget_loop(event.event_loop);
+                    self.timers.forget_loop(event.event_loop);
                 }
             }
             Kind::Step => {
@@ -131,12 +131,14 @@ impl Run {
             Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
-            Kind::TransportMade | Kind::TransportLeft => self.transports.apply(event),
+            Kind::TransportMade => self.transports.open(event),
+            Kind::TransportLeft => self.transports.end(event),
             Kind::TransportLost => {
-                self.transports.apply(event);
+                self.transports.end(event);
                 self.buffer(event);
             }
-            Kind::TimerSet | Kind::TimerGone => self.timers.apply(event),
+            Kind::TimerSet => self.timers.set(event),
+            Kind::TimerGone => self.timers.end(event),
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             Kind::BufferOverfull | Kind::BufferDrained => self.buffer(event),
         }

@@ -1,7 +1,7 @@
 //! Timers that wait, by where they were set. They are known from when there are many of them on.
 
 use rustc_hash::FxHashMap;
-use treadle_events::{Event, Kind, PlaceId};
+use treadle_events::{Event, PlaceId};
 
 use crate::piles::Pile;
 
@@ -22,28 +22,28 @@ impl Timers {
         self.piles.values_mut().for_each(Pile::turn);
     }
 
-    pub(crate) fn apply(&mut self, event: &Event) {
-        match event.kind {
-            Kind::TimerSet => {
-                if self.waiting.insert(event.subject, (event.event_loop, event.place)).is_none() {
-                    self.piles.entry(event.place).or_default().bear(event.stamp, u64::MAX);
-                }
-            }
-            Kind::TimerGone => {
-                let gone = self.waiting.remove(&event.subject).and_then(|(_, place)| self.piles.get_mut(&place));
-                gone.into_iter().for_each(Pile::end);
-            }
-            Kind::LoopClosed => {
-                let Self { waiting, piles } = self;
-                waiting.retain(|_, (number, place)| {
-                    let is_gone = *number == event.event_loop;
-                    if is_gone {
-                        piles.get_mut(place).into_iter().for_each(Pile::end);
-                    }
-                    !is_gone
-                });
-            }
-            _ => {}
+    /// One was set.
+    pub(crate) fn set(&mut self, event: &Event) {
+        if self.waiting.insert(event.subject, (event.event_loop, event.place)).is_none() {
+            self.piles.entry(event.place).or_default().bear(event.stamp, u64::MAX);
         }
+    }
+
+    /// One has run or was cancelled.
+    pub(crate) fn end(&mut self, event: &Event) {
+        let gone = self.waiting.remove(&event.subject).and_then(|(_, place)| self.piles.get_mut(&place));
+        gone.into_iter().for_each(Pile::end);
+    }
+
+    /// Those of a loop that is closed are no more.
+    pub(crate) fn forget_loop(&mut self, event_loop: u8) {
+        let Self { waiting, piles } = self;
+        waiting.retain(|_, (number, place)| {
+            let is_gone = *number == event_loop;
+            if is_gone {
+                piles.get_mut(place).into_iter().for_each(Pile::end);
+            }
+            !is_gone
+        });
     }
 }

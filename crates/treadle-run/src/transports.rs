@@ -56,26 +56,26 @@ impl Transports {
         &self.left
     }
 
-    pub(crate) fn apply(&mut self, event: &Event) {
-        match event.kind {
-            Kind::TransportMade => {
-                if self.open.insert(event.subject, (event.event_loop, event.place)).is_none() {
-                    self.pile.bear(event.stamp, u64::MAX);
-                }
-            }
-            Kind::TransportLost | Kind::TransportLeft => {
-                let Some((_, place)) = self.open.remove(&event.subject) else { return };
-                self.pile.end();
-                if event.kind == Kind::TransportLeft {
-                    self.left.entry(place).or_default().again(event.stamp);
-                }
-            }
-            Kind::LoopClosed => {
-                let before = self.open.len();
-                self.open.retain(|_, (number, _)| *number != event.event_loop);
-                (self.open.len()..before).for_each(|_| self.pile.end());
-            }
-            _ => {}
+    /// One was made.
+    pub(crate) fn open(&mut self, event: &Event) {
+        if self.open.insert(event.subject, (event.event_loop, event.place)).is_none() {
+            self.pile.bear(event.stamp, u64::MAX);
         }
+    }
+
+    /// One has ended, or was left.
+    pub(crate) fn end(&mut self, event: &Event) {
+        let Some((_, place)) = self.open.remove(&event.subject) else { return };
+        self.pile.end();
+        if event.kind == Kind::TransportLeft {
+            self.left.entry(place).or_default().again(event.stamp);
+        }
+    }
+
+    /// Those of a loop that is closed are no more.
+    pub(crate) fn forget_loop(&mut self, event_loop: u8) {
+        let before = self.open.len();
+        self.open.retain(|_, (number, _)| *number != event_loop);
+        (self.open.len()..before).for_each(|_| self.pile.end());
     }
 }
