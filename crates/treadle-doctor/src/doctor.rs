@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
-use treadle_run::{Activity, EventLoop, Run, Snapshot};
+use treadle_run::{Activity, EventLoop, Run};
 use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json};
 
 use crate::agent::Agent;
@@ -49,8 +49,6 @@ enum Message {
     Look(Sender<()>),
     /// Somebody asks from outside.
     Question(String, Sender<String>),
-    /// Say what the tasks are doing.
-    Show(Sender<Snapshot>),
     /// Look once more, say all, and end.
     Finish,
 }
@@ -120,11 +118,9 @@ impl Doctor {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the tasks are doing, and what they were last seen waiting for; nothing if the doctor has finished.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        let (shown, wait) = channel();
-        self.messages.send(Message::Show(shown)).ok()?;
-        wait.recv().ok()
+    /// The answer to a question as it may come from outside, a JSON document.
+    pub fn answer(&self, question: &str) -> String {
+        answer(&self.messages, question)
     }
 
     /// Says all there is to say, once, and ends.
@@ -169,22 +165,14 @@ impl Visit {
         let mut pause = TICK;
         loop {
             match messages.recv_timeout(pause) {
-                Ok(Message::Note(note)) => {
-                    self.examination.hear(note);
-                    ticked = Instant::now();
-                }
+                Ok(Message::Note(note)) => self.examination.hear(note),
                 Ok(Message::Look(done)) => {
                     self.look();
                     let _ = done.send(());
-                    ticked = Instant::now();
                 }
                 Ok(Message::Question(question, answer)) => {
                     self.look();
                     let _ = answer.send(self.answer(&question));
-                }
-                Ok(Message::Show(shown)) => {
-                    self.read();
-                    let _ = shown.send(self.examination.run().snapshot());
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -196,9 +184,10 @@ impl Visit {
                         self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
-                    ticked = Instant::now();
                 }
             }
+            // Whatever was done took its time, and is no lateness.
+            ticked = Instant::now();
         }
         self.look();
         self.close();
@@ -207,9 +196,7 @@ impl Visit {
     /// Says once what cannot be seen here.
     fn say_what_is_missing(&mut self) {
         if self.output == Output::Text && !self.blockages.has_witness() {
-            let words: &[u8] =
-                b"treadle: stacks cannot be read here, so what blocks a loop is named by its callback only\n";
-            let _ = self.out.write_all(words);
+            self.write("treadle: stacks cannot be read here, so what blocks a loop is named by its callback only\n");
         }
     }
 
@@ -248,8 +235,7 @@ impl Visit {
         }
         for blockage in found {
             if let Some(words) = self.still.words(&blockage).filter(|_| self.output == Output::Text) {
-                let _ = self.out.write_all(words.as_bytes());
-                let _ = self.out.flush();
+                self.write(&words);
             }
             self.examination.block(blockage);
         }

@@ -8,9 +8,8 @@ use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Around, Blockage, Poll, Run, Thresholds};
 
-use crate::source::Sources;
-
 use crate::allowed::Allowed;
+use crate::source::Sources;
 
 /// Events that are taken in before anything else is looked at.
 const BATCH: usize = 100_000;

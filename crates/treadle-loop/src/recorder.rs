@@ -37,6 +37,7 @@ const PLACED: u32 = 16;
 
 /// Collections of fewer ticks are not placed: about a millisecond.
 const LONG: u64 = 1 << 20;
+
 /// Timers that wait at once before anybody wants to know where further ones are set.
 const MANY_TIMERS: usize = 1_000;
 

@@ -235,11 +235,11 @@ pub(crate) fn events() -> Vec<(String, u8, u64, u16, u64, String, u32)> {
     shown.collect()
 }
 
-/// What the loops and tasks of this process are doing, as JSON; nothing if it is not watched.
+/// What the loops and tasks of this process are doing and what was found, as JSON; nothing if it is not watched.
 #[pyfunction]
 pub(crate) fn snapshot(py: Python<'_>) -> Option<String> {
     let doctor = current()?;
-    py.detach(|| doctor.snapshot()).map(|snapshot| treadle_view::snapshot_json(&snapshot, &[]).to_string())
+    Some(py.detach(|| doctor.answer("snapshot")))
 }
 
 /// Has the doctor say all there is to say and end; returns how many findings there are.

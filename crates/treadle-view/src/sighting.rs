@@ -59,19 +59,13 @@ pub fn closing_text(closing: &Value) -> String {
         let times = times.map_or_else(String::new, |times| format!(", {times} times"));
         let worst = nanoseconds(&seen["worst_seconds"]);
         let worst = if worst == 0 { String::new() } else { format!(", at worst {}", duration(worst)) };
-        let site = Site {
-            path: word("path").to_owned(),
-            line: seen["line"].as_u64().unwrap_or(0) as u32,
-            function: word("function").to_owned(),
-            package: seen["package"].as_str().map(str::to_owned),
-        };
         let suspected = if seen["suspected"] == true { "suspected: " } else { "" };
         let _ = writeln!(
             text,
             "  {}[{}] {}: {suspected}{}{times}{worst}",
             word("severity"),
             word("name"),
-            place(&site),
+            place_in(seen),
             word("message")
         );
     }
@@ -140,6 +134,17 @@ pub fn place(site: &Site) -> String {
     let path = path.strip_prefix(&here).unwrap_or(path).display();
     let package = site.package.as_ref().map_or_else(String::new, |package| format!(" ({package})"));
     format!("{path}:{} in {}{package}", site.line, site.function)
+}
+
+/// The same of a place in JSON.
+pub(crate) fn place_in(object: &Value) -> String {
+    let word = |name: &str| object[name].as_str().map(str::to_owned);
+    place(&Site {
+        path: word("path").unwrap_or_default(),
+        line: object["line"].as_u64().unwrap_or(0) as u32,
+        function: word("function").unwrap_or_default(),
+        package: word("package"),
+    })
 }
 
 /// A duration in nanoseconds, to three digits.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use treadle_finding::{Sighting, Site};
 use treadle_run::{Activity, Edge, LoopRow, Run, Snapshot, State, TaskRow};
 
-use crate::sighting::{duration, place, sighting_json};
+use crate::sighting::{duration, place, place_in, sighting_json};
 
 /// A snapshot as JSON: seconds, and addresses as texts, which fit into no number of JavaScript's.
 pub fn snapshot_json(snapshot: &Snapshot, found: &[Sighting]) -> Value {
@@ -69,7 +69,7 @@ pub fn snapshot_text(snapshot: &Value) -> Option<String> {
     }
     for found in snapshot.get("findings")?.as_array()? {
         let word = |name: &str| found[name].as_str().unwrap_or_default();
-        text += &format!("{}[{}] {}: {}\n", word("severity"), word("name"), shown(found), word("message"));
+        text += &format!("{}[{}] {}: {}\n", word("severity"), word("name"), place_in(found), word("message"));
     }
     Some(text)
 }
@@ -85,25 +85,16 @@ fn task_text(task: &Value) -> String {
             let class = task["waits_for"]["class"].as_str().unwrap_or_default();
             format!(" for {what} {class}").trim_end().to_owned()
         });
-        text += &format!("    waits{what} at {}\n", shown(at));
+        text += &format!("    waits{what} at {}\n", place_in(at));
     }
     for held in task["holds"].as_array().into_iter().flatten() {
-        text += &format!("    holds {} since {}\n", held["class"].as_str().unwrap_or_default(), shown(&held["since"]));
+        text +=
+            &format!("    holds {} since {}\n", held["class"].as_str().unwrap_or_default(), place_in(&held["since"]));
     }
     if task["born_at"].is_object() {
-        text += &format!("    made at {}\n", shown(&task["born_at"]));
+        text += &format!("    made at {}\n", place_in(&task["born_at"]));
     }
     text
-}
-
-/// A place in JSON, as people read it.
-fn shown(at: &Value) -> String {
-    place(&Site {
-        path: at["path"].as_str().unwrap_or_default().to_owned(),
-        line: at["line"].as_u64().unwrap_or(0) as u32,
-        function: at["function"].as_str().unwrap_or_default().to_owned(),
-        package: at["package"].as_str().map(str::to_owned),
-    })
 }
 
 fn event_loop(row: &LoopRow) -> Value {
