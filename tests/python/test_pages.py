@@ -10,20 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from watched import WATCHED
 
 PITFALLS = Path(__file__).parents[2] / "crates/treadle-pitfalls/src"
 SILENT = ("Write this instead", "When it is fine")
-
-# Under the doctor, whose words go to a file.
-WATCHED = """
-import runpy, sys, treadle.doctor
-treadle.install()
-with open(sys.argv[1], "wb", 0) as words:
-    # What piles up does so within a second.
-    treadle.doctor.watch(output="json", to=words.fileno(), thresholds={"window": "100ms"}, settings=False)
-sys.argv[:] = sys.argv[2:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @dataclass(frozen=True)

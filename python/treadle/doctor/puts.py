@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from treadle import _native
+from treadle.doctor import places
 
 _PUTS = 64
 # Calls and returns that are looked at before Python 3.12: some milliseconds.
@@ -90,8 +91,5 @@ def _tell(frame: FrameType) -> None:
         caller = caller.f_back
     if caller is None:
         return
-    code = caller.f_code
-    _, _, installed = code.co_filename.rpartition("/site-packages/")
-    package = installed.split("/")[0] if "/site-packages/" in code.co_filename else None
-    place = (code.co_filename, caller.f_lineno, code.co_qualname, package)
+    place = places.of_code(caller.f_code, caller.f_lineno or 0)
     _native.tell("queue-put", type(queue).__name__, place, [], address=id(queue), size=0)
