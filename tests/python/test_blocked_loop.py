@@ -1,6 +1,7 @@
 """Whatever blocks the loop is found while it does: the line, the function called there, and what it was doing."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -190,11 +191,12 @@ print(json.dumps({
 """
 
 
-def run_python(code: str, directory: Path) -> str:
+def run_python(code: str, directory: Path, environment: dict[str, str]) -> str:
     """Run a program and return what it prints."""
     (directory / "app.py").write_text(code)
+    command = [sys.executable, "app.py"]
     done = subprocess.run(
-        [sys.executable, "app.py"], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -219,13 +221,16 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, "Future[Run]"]:
     """Run all programs, two at a time: most of them wait."""
-    values = json.loads(run_python(HEAD + CALIBRATION, tmp_path_factory.mktemp("sizes")))
+    # A copy, since pytest changes the environment at each test: `exec` fails with EFAULT if that happens while a
+    # thread starts a process.
+    environment = dict(os.environ)
+    values = json.loads(run_python(HEAD + CALIBRATION, tmp_path_factory.mktemp("sizes"), environment))
     sizes = "\n".join(f"{key} = {value}" for key, value in values.items())
 
     def run(name: str) -> Run:
         code = program(name, sizes)
         line = next(number for number, line in enumerate(code.splitlines(), 1) if line.endswith("# here"))
-        return Run(json.loads(run_python(code, tmp_path_factory.mktemp("blocked"))), line)
+        return Run(json.loads(run_python(code, tmp_path_factory.mktemp("blocked"), environment)), line)
 
     pool = ThreadPoolExecutor(2)
     started = {name: pool.submit(run, name) for name in SITUATIONS}

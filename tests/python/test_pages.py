@@ -1,6 +1,7 @@
 """The programs on the pitfalls' pages are run: under the doctor, who finds what is marked, and on asyncio's loop."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -78,7 +79,7 @@ class Runs:
     plain: "subprocess.CompletedProcess[str]"
 
 
-def run(block: Block, directory: Path) -> Runs:
+def run(block: Block, directory: Path, environment: dict[str, str]) -> Runs:
     """Run a program twice."""
     for path, text in block.files:
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def run(block: Block, directory: Path) -> Runs:
     app = block.files[-1][0]
     commands = [sys.executable, "-c", WATCHED, "words", app], [sys.executable, app]
     watched, plain = (
-        subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+        subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
         for command in commands
     )
     *found, last = (directory / "words").read_text().splitlines()
@@ -100,8 +101,11 @@ def run(block: Block, directory: Path) -> Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Block, "Future[Runs]"]]:
     """Run all programs, two at a time: most of them wait."""
+    # A copy, since pytest changes the environment at each test: `exec` fails with EFAULT if that happens while a
+    # thread starts a process.
+    environment = dict(os.environ)
     with ThreadPoolExecutor(2) as pool:
-        yield {block: pool.submit(run, block, tmp_path_factory.mktemp("page")) for block in ALL}
+        yield {block: pool.submit(run, block, tmp_path_factory.mktemp("page"), environment) for block in ALL}
 
 
 def name(block: Block) -> str:
