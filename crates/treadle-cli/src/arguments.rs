@@ -195,6 +195,10 @@ pub(crate) struct Run {
     /// Write what is found to a file for `--baseline`, at the end
     #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
     pub(crate) write_baseline: Option<PathBuf>,
+    /// Watch, and serve metrics for Prometheus at this address, from a thread that a blocked loop does not
+    /// keep: `127.0.0.1:9464`, or the port alone
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "check", help_heading = "The doctor")]
+    pub(crate) metrics: Option<String>,
     /// What comes before the rest of the command, from `python -m treadle`
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(crate) python_option: Vec<OsString>,
@@ -208,6 +212,13 @@ pub(crate) struct Run {
         value_name = "COMMAND"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+impl Run {
+    /// How findings are written, if the program is to be watched.
+    pub(crate) fn watches(&self) -> Option<&str> {
+        self.watch.as_deref().or_else(|| self.metrics.is_some().then_some("text"))
+    }
 }
 
 /// `NAME=VALUE`.

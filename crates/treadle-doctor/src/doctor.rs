@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
 use treadle_run::{Activity, EventLoop, Run};
-use treadle_view::{Closing, closing_json, closing_text, sighting, sighting_json};
+use treadle_view::{Closing, Metrics, closing_json, closing_text, sighting, sighting_json};
 
 use crate::agent::Agent;
 use crate::allowed::Allowed;
 use crate::blockage::{Blockages, Seen};
 use crate::consultation::Consultation;
 use crate::examination::Examination;
+use crate::metrics::{self, Scraped};
+use crate::pace::Pace;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
+use crate::thread::Thread;
 use crate::witness::Witness;
 
 /// How often the tape is read, while something is written to it.
@@ -41,6 +44,7 @@ pub struct Doctor {
     tape: Arc<Tape>,
     /// Without one nobody can ask from outside, which is no reason not to watch.
     _agent: Option<Agent>,
+    _scraped: Option<Scraped>,
 }
 
 enum Message {
@@ -49,6 +53,10 @@ enum Message {
     Look(Sender<()>),
     /// Somebody asks from outside.
     Question(String, Sender<String>),
+    /// Somebody wants the numbers.
+    Measure(Sender<Metrics>),
+    /// Say something that is no finding.
+    Say(String),
     /// Look once more, say all, and end.
     Finish,
 }
@@ -75,6 +83,7 @@ impl Doctor {
         }
         let thresholds = settings.thresholds().map_err(wrong)?;
         let (messages, received) = channel();
+        let scraped = settings.metrics.as_deref().map(|address| serve(address, settings, &messages)).transpose()?;
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
             examination: Examination::new(Reader::new(Arc::clone(&tape)), thresholds, allowed),
@@ -88,6 +97,8 @@ impl Doctor {
             late: 0,
             still: Still::default(),
             sources: Sources::default(),
+            pace: Pace::default(),
+            own: None,
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -95,7 +106,7 @@ impl Doctor {
             let messages = messages.clone();
             move |question| answer(&messages, question)
         });
-        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), tape, _agent: agent.ok() })
+        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), tape, _agent: agent.ok(), _scraped: scraped })
     }
 
     /// What is read.
@@ -141,6 +152,22 @@ fn answer(messages: &Sender<Message>, question: &str) -> String {
     wait.recv().unwrap_or_else(|_| String::from(r#"{"error": "the doctor has finished"}"#))
 }
 
+/// Serves metrics, and has the thread say where.
+fn serve(address: &str, settings: &Settings, messages: &Sender<Message>) -> std::io::Result<Scraped> {
+    let asking = messages.clone();
+    let (scraped, bound) = Scraped::start(address, settings.is_follower, move || measure(&asking))?;
+    let warning = metrics::warning(bound).unwrap_or_default();
+    let _ = messages.send(Message::Say(format!("{warning}treadle: metrics are at http://{bound}/metrics\n")));
+    Ok(scraped)
+}
+
+/// Has the thread measure; nothing if it has ended.
+fn measure(messages: &Sender<Message>) -> Option<Metrics> {
+    let (answer, wait) = channel();
+    messages.send(Message::Measure(answer)).ok()?;
+    wait.recv().ok()
+}
+
 /// What the thread has.
 struct Visit {
     examination: Examination,
@@ -155,10 +182,14 @@ struct Visit {
     late: u64,
     still: Still,
     sources: Sources,
+    pace: Pace,
+    /// What the system says of this thread.
+    own: Option<Thread>,
 }
 
 impl Visit {
     fn run(mut self, messages: &Receiver<Message>) {
+        self.own = Some(Thread::own());
         self.say_what_is_missing();
         let mut asked = Instant::now();
         let mut ticked = Instant::now();
@@ -173,6 +204,16 @@ impl Visit {
                 Ok(Message::Question(question, answer)) => {
                     self.look();
                     let _ = answer.send(self.answer(&question));
+                }
+                Ok(Message::Measure(answer)) => {
+                    self.examination.measure();
+                    self.read();
+                    let _ = answer.send(self.metrics());
+                }
+                Ok(Message::Say(words)) => {
+                    if self.output == Output::Text {
+                        self.write(&words);
+                    }
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -244,6 +285,9 @@ impl Visit {
 
     fn ask(&mut self) {
         self.examination.look_around_waits(&mut self.sources);
+        let run = self.examination.run();
+        let busy = run.loops().iter().map(|row| (row.number, run.scale().duration(row.busy)));
+        self.pace.note(run.scale().time(run.now()), busy);
         let new = self.examination.ask();
         for sighting in &new {
             self.say(sighting);
@@ -271,6 +315,19 @@ impl Visit {
                 treadle_view::snapshot_json(&self.examination.run().snapshot(), self.examination.found()).to_string()
             }
             _ => String::from(r#"{"error": "the question is not known; `snapshot` is"}"#),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let vitals = self.examination.run().vitals();
+        let watched = self.began.elapsed().as_nanos().max(1) as f64;
+        let ran = self.own.as_ref().and_then(Thread::time).map_or(0, |time| time.ran);
+        Metrics {
+            busy: self.pace.busy(&vitals),
+            findings: Metrics::count(self.examination.found()),
+            descriptors: descriptors(),
+            overhead: (ran + vitals.inspected) as f64 / watched,
+            vitals,
         }
     }
 
@@ -312,6 +369,12 @@ impl Visit {
         self.write(&text);
         self.examination.reader().tape().finish();
     }
+}
+
+/// How many descriptors the process has open, but for the one that is needed to count them.
+fn descriptors() -> Option<u64> {
+    let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    Some((std::fs::read_dir(directory).ok()?.count() as u64).saturating_sub(1))
 }
 
 /// How often loops have looked at their tasks, for how long altogether, and at most at once.

@@ -104,6 +104,11 @@ impl Examination {
         self.run.see(picture);
     }
 
+    /// Loops are asked what they have around them from now on.
+    pub fn measure(&mut self) {
+        self.run.measure();
+    }
+
     /// What loops are to look at now.
     pub fn wanted(&mut self) -> Option<Request> {
         self.run.wanted()

@@ -3,6 +3,7 @@
 //! An [`Examination`] is all of that without a thread; the [`Doctor`] goes through one a hundred times a second, in a thread that never
 //! touches Python. Whatever goes wrong in here stays in here: the program does not hear of it.
 #![forbid(unsafe_code)]
+#![expect(clippy::cast_precision_loss, reason = "what is divided has fewer digits than any number here")]
 
 mod allowed;
 mod blame;
@@ -13,6 +14,10 @@ mod consultation;
 #[cfg(unix)]
 mod doctor;
 mod examination;
+#[cfg(unix)]
+mod metrics;
+#[cfg(unix)]
+mod pace;
 mod settings;
 mod source;
 #[cfg(unix)]
@@ -30,5 +35,7 @@ pub use allowed::{Allowed, write_baseline};
 #[cfg(unix)]
 pub use doctor::Doctor;
 pub use examination::Examination;
+#[cfg(unix)]
+pub use metrics::check_address;
 pub use settings::{Output, Settings, To};
 pub use witness::Witness;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub fail_on: Vec<String>,
     /// A file with findings that are known and not reported.
     pub baseline: Option<PathBuf>,
+    /// Where metrics are served, `127.0.0.1:9464`.
+    pub metrics: Option<String>,
     /// The descriptor of the file in which the events are written, if somebody else reads them too.
     pub tape: Option<i32>,
     /// Another process that is watched has started this one.
@@ -69,6 +71,7 @@ impl Settings {
             ignore: [self.ignore, over.ignore].concat(),
             fail_on: if over.fail_on.is_empty() { self.fail_on } else { over.fail_on },
             baseline: over.baseline.or(self.baseline),
+            metrics: over.metrics.or(self.metrics),
             ..over
         }
     }

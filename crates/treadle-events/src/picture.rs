@@ -31,6 +31,10 @@ pub struct Surroundings {
     pub timers: usize,
     /// Descriptors of the program's.
     pub descriptors: usize,
+    /// Transports among those.
+    pub transports: usize,
+    /// What they have still to send, in bytes.
+    pub unsent: usize,
 }
 
 /// A task that waits.

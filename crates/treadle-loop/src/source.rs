@@ -2,6 +2,7 @@
 
 use crate::datagram::Datagram;
 use crate::ffi::{Instance, Object, Visit};
+use crate::flow::Flows;
 use crate::handle::Handle;
 use crate::pipe::{ReadPipe, WritePipe};
 use crate::stream::Stream;
@@ -65,6 +66,16 @@ impl Source {
     /// The transport that has the descriptor for itself, until it is closed.
     pub(crate) fn open_transport(&self) -> Option<&Object> {
         self.endpoint().filter(|(_, endpoint)| !endpoint.is_closing.get()).map(|(transport, _)| transport)
+    }
+
+    /// What its transport has still to send, in bytes.
+    pub(crate) fn unsent(&self) -> usize {
+        match self {
+            Self::Waker | Self::Signals | Self::Callbacks(_) | Self::ReadPipe(_) => 0,
+            Self::Stream(stream) => stream.unsent(),
+            Self::Datagram(datagram) => datagram.unsent(),
+            Self::WritePipe(pipe) => pipe.unsent(),
+        }
     }
 
     pub(crate) fn endpoint(&self) -> Option<(&Object, &Endpoint)> {

@@ -1,5 +1,7 @@
 //! Lines that kept a loop from everything else, as they were seen while they did.
 
+use std::collections::BTreeMap;
+
 use treadle_events::Place;
 
 /// A part of a callback that took too long, seen from outside while it ran.
@@ -61,6 +63,40 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Unknown,
+        Self::Processor,
+        Self::Sleep,
+        Self::Network,
+        Self::File,
+        Self::Pipe,
+        Self::Child,
+        Self::Lock,
+        Self::System,
+        Self::Interpreter,
+        Self::Collector,
+        Self::Import,
+    ];
+
+    /// As programs read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Processor => "cpu",
+            Self::Sleep => "sleep",
+            Self::Network => "network",
+            Self::File => "file",
+            Self::Pipe => "pipe",
+            Self::Child => "child",
+            Self::Lock => "lock",
+            Self::System => "system",
+            Self::Interpreter => "gil",
+            Self::Collector => "gc",
+            Self::Import => "import",
+        }
+    }
+
     /// As findings say it; nothing if it is not known.
     pub fn words(self) -> Option<&'static str> {
         Some(match self {
@@ -101,7 +137,21 @@ pub struct Blocked {
 
 /// All of them.
 #[derive(Clone, Debug, Default)]
-pub struct BlockedLines(Vec<Blocked>);
+pub struct BlockedLines {
+    rows: Vec<Blocked>,
+    /// By cause, in nanoseconds.
+    times: BTreeMap<Cause, u64>,
+    /// What of that is from a blockage that may not have ended, by its loop and the line.
+    open: BTreeMap<(u8, u32), Open>,
+}
+
+/// A blockage that has been counted up to now.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    since: u64,
+    cause: Cause,
+    took: u64,
+}
 
 /// Lines that are remembered.
 const LINES: usize = 1_000;
@@ -109,8 +159,9 @@ const LINES: usize = 1_000;
 impl BlockedLines {
     /// Takes a blockage in, or what has become of one.
     pub(crate) fn take(&mut self, blockage: Blockage) {
+        self.count_time(&blockage);
         let latest = (blockage.event_loop, blockage.since);
-        if let Some(row) = self.0.iter_mut().find(|row| row.blame.is_same(&blockage.blame)) {
+        if let Some(row) = self.rows.iter_mut().find(|row| row.blame.is_same(&blockage.blame)) {
             if row.latest != latest {
                 row.count += 1;
                 (row.latest, row.last) = (latest, blockage.since);
@@ -118,15 +169,35 @@ impl BlockedLines {
             if blockage.took >= row.worst {
                 (row.worst, row.cause) = (blockage.took, blockage.cause);
             }
-        } else if self.0.len() < LINES {
+        } else if self.rows.len() < LINES {
             let Blockage { since, took, blame, cause, .. } = blockage;
-            self.0.push(Blocked { blame, cause, count: 1, first: since, last: since, worst: took, latest });
+            self.rows.push(Blocked { blame, cause, count: 1, first: since, last: since, worst: took, latest });
         }
     }
 
     /// The lines, in the order in which they were first seen.
     pub fn rows(&self) -> &[Blocked] {
-        &self.0
+        &self.rows
+    }
+
+    /// How long it was altogether, in nanoseconds, by cause.
+    pub(crate) fn times(&self) -> impl Iterator<Item = (Cause, u64)> {
+        self.times.iter().map(|(cause, time)| (*cause, *time))
+    }
+
+    /// A blockage is looked at again and again, and its cause may turn out to be another.
+    fn count_time(&mut self, blockage: &Blockage) {
+        let Blockage { event_loop, since, took, cause, .. } = *blockage;
+        let open = self.open.entry((event_loop, blockage.blame.place.line)).or_insert(Open { since, cause, took: 0 });
+        if open.since == since {
+            let counted = self.times.entry(open.cause).or_default();
+            *counted = counted.saturating_sub(open.took);
+        }
+        *open = Open { since, cause, took };
+        *self.times.entry(cause).or_default() += took;
+        if blockage.has_ended {
+            self.open.retain(|(number, _), open| *number != event_loop || open.since > since);
+        }
     }
 }
 
@@ -166,6 +237,19 @@ mod tests {
         let looks = [(5, 100, 3), (5, 150, 3), (90, 120, 3), (200, 110, 4)];
         let looks = looks.map(|(since, took, line)| blockage(since, took, line, sleep));
         assert_eq!(seen(&looks), [(3, 2, 150), (4, 1, 110)]);
+    }
+
+    #[test]
+    fn time_is_counted_once_and_laid_to_the_cause_that_turned_out() {
+        let mut lines = BlockedLines::default();
+        let network = |blockage| Blockage { cause: Cause::Network, ..blockage };
+        lines.take(blockage(5, 100, 3, None));
+        lines.take(network(blockage(5, 150, 3, None)));
+        lines.take(network(blockage(5, 20, 4, None)));
+        lines.take(Blockage { has_ended: true, ..network(blockage(5, 180, 3, None)) });
+        lines.take(blockage(300, 110, 3, None));
+        let times: Vec<(Cause, u64)> = lines.times().filter(|(_, time)| *time > 0).collect();
+        assert_eq!(times, [(Cause::Sleep, 110), (Cause::Network, 200)]);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Collections of garbage: where they happened and how long they took.
 
+use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, PlaceId, Scale};
+
+use crate::loops::histogram;
+use crate::vitals::Distribution;
 
 /// The collections in the thread of one loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +79,17 @@ pub struct Collector {
     lasting: FxHashMap<u64, Lasting>,
     /// By loop, 0 for threads without one.
     done: FxHashMap<u8, Collections>,
+    /// How long they took, in nanoseconds.
+    durations: Durations,
+}
+
+#[derive(Clone, Debug)]
+struct Durations(Histogram<u64>);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(histogram())
+    }
 }
 
 impl Collector {
@@ -90,6 +105,7 @@ impl Collector {
         // What the machine kept from it is no fault of the program's.
         let processor = if event.value == 0 { u64::MAX } else { scale.ticks(event.value) };
         let took = event.stamp.saturating_sub(lasting.since).min(processor);
+        self.durations.0.saturating_record(scale.duration(took).max(1));
         let row = self.done.entry(event.event_loop).or_default();
         row.count += 1;
         row.total += took;
@@ -103,6 +119,11 @@ impl Collector {
     /// Whether a thread collects now.
     pub(crate) fn is_collecting(&self, thread: u64) -> bool {
         self.lasting.contains_key(&thread)
+    }
+
+    /// How long collections took.
+    pub fn durations(&self) -> Distribution {
+        Distribution::of(&self.durations.0)
     }
 
     /// By loop, 0 for threads without one.

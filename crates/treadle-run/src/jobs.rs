@@ -119,6 +119,12 @@ impl Jobs {
         }
     }
 
+    /// How many wait for a thread, and how many have one.
+    pub fn counts(&self) -> (u64, u64) {
+        let running = self.living.values().filter(|job| job.is_started).count();
+        ((self.living.len() - running) as u64, running as u64)
+    }
+
     /// Who waited long for whom: the kind that had most of the threads, and the kind that waited.
     pub fn starved(&self) -> impl Iterator<Item = (&(JobKind, JobKind), &Starved)> {
         self.starved.iter()

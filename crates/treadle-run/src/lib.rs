@@ -24,6 +24,7 @@ mod tasks;
 mod thresholds;
 mod timers;
 mod transports;
+mod vitals;
 
 pub use births::Birth;
 pub use blocked::{Blame, Blockage, Blocked, BlockedLines, Cause};
@@ -45,4 +46,5 @@ pub use tasks::Task;
 pub use thresholds::Thresholds;
 pub use timers::Timers;
 pub use transports::{Seen, Transports};
+pub use vitals::{Distribution, LoopVitals, Vitals};
 pub use waits::{Member, Parked, Seized, Waits};

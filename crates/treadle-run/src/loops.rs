@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use treadle_events::PlaceId;
 
 use crate::load::Load;
+use crate::vitals::Distribution;
 
 /// What a loop is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,10 @@ pub struct EventLoop {
     pub activity: Activity,
     /// How many callbacks it has run.
     pub callbacks: u64,
+    /// How many of them were steps of tasks.
+    pub steps: u64,
+    /// How many callbacks were ready when it last asked the system.
+    pub ready: u64,
     /// How long it has spent in callbacks, in ticks.
     pub busy: u64,
     /// How long it has waited for the system, in ticks.
@@ -81,6 +86,16 @@ pub struct Long {
 }
 
 impl EventLoop {
+    /// How long callbacks took, and turns.
+    pub(crate) fn distributions(&self) -> (Distribution, Distribution) {
+        (Distribution::of(&self.durations), Distribution::of(&self.lags))
+    }
+
+    /// How long it is since it last had an answer from the system, in ticks; nothing while it asks.
+    pub(crate) fn turn_so_far(&self, now: u64) -> u64 {
+        if matches!(self.activity, Activity::Polling { .. }) { 0 } else { now.saturating_sub(self.woke) }
+    }
+
     pub(crate) fn new(number: u8) -> Self {
         Self {
             number,
@@ -88,6 +103,8 @@ impl EventLoop {
             is_running: false,
             activity: Activity::Outside,
             callbacks: 0,
+            steps: 0,
+            ready: 0,
             busy: 0,
             idle: 0,
             durations: histogram(),
@@ -98,8 +115,21 @@ impl EventLoop {
     }
 }
 
+impl Distribution {
+    /// What is in a histogram of nanoseconds.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        let points: Vec<(u64, u64)> = histogram
+            .iter_recorded()
+            .map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+            .collect();
+        // The middle of what a point stands for, or sums would be too high by half a hundredth.
+        let sum = points.iter().map(|(value, count)| histogram.median_equivalent(*value) * count).sum();
+        Self { points, sum }
+    }
+}
+
 /// From a nanosecond to a day, to two digits.
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new_with_bounds(1, 86_400_000_000_000, 2).unwrap_or_else(|_| fallback());
     histogram.auto(true);
     histogram

@@ -5,7 +5,7 @@ use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
 use treadle_finding::Site;
 
 use crate::births::Birth;
-use crate::blocked::{Blockage, Blocked, BlockedLines};
+use crate::blocked::{Blockage, Blocked, BlockedLines, Cause};
 use crate::buffers::{Buffers, Overfull};
 use crate::by_place::ByPlace;
 use crate::collections::Collector;
@@ -284,6 +284,11 @@ impl Run {
         self.blocked.rows()
     }
 
+    /// How long loops were kept from everything else, in nanoseconds, by what kept them.
+    pub fn blocked_time(&self) -> impl Iterator<Item = (Cause, u64)> {
+        self.blocked.times()
+    }
+
     /// The jobs of executors.
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
@@ -362,6 +367,7 @@ impl Run {
     fn begin_callback(&mut self, event: &Event, task: Option<u64>, place: PlaceId) {
         let event_loop = self.end_callback(event);
         event_loop.callbacks += 1;
+        event_loop.steps += u64::from(task.is_some());
         event_loop.activity = Activity::Running { since: event.stamp, task, place };
     }
 
@@ -421,6 +427,7 @@ impl Run {
             event_loop.load.turned(turn);
         }
         event_loop.activity = Activity::Polling { since: event.stamp };
+        event_loop.ready = u64::from(event.small);
     }
 
     fn wake(&mut self, event: &Event) {

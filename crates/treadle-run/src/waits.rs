@@ -34,6 +34,9 @@ const SHARE: u64 = 200;
 /// How many callbacks must have run since the last time.
 const CALLBACKS: u64 = 32;
 
+/// How often loops are asked what they have around them, in nanoseconds.
+const MEASURE: u64 = 1_000_000_000;
+
 /// How often a task that is not there is asked for.
 const PATIENCE: u32 = 2;
 
@@ -82,6 +85,10 @@ pub struct Waits {
     parked: FxHashMap<u64, Parked>,
     things: FxHashMap<u64, Thing>,
     surroundings: FxHashMap<u8, Surroundings>,
+    /// When that was asked for last, in ticks, how many callbacks there had been, and whether anybody wants to know without another reason.
+    measured: u64,
+    measured_callbacks: u64,
+    is_measured: bool,
     /// Tasks that were asked for, with their last step then, and how often.
     asked: FxHashMap<u64, (u64, u32)>,
     /// How long loops were stopped for the answer that is coming, and for the last one, in ticks.
@@ -108,13 +115,18 @@ impl Waits {
         self.knots.stuck(task).is_some()
     }
 
+    /// How many tasks there are that nothing wakes.
+    pub fn stuck(&self) -> u64 {
+        self.knots.tasks().count() as u64
+    }
+
     /// What else a loop had, when it was last looked at.
     pub fn surroundings(&self, event_loop: u8) -> Option<Surroundings> {
         self.surroundings.get(&event_loop).copied()
     }
 
     fn see(&mut self, picture: Picture) {
-        self.is_new = true;
+        self.is_new |= !picture.tasks.is_empty() || !picture.things.is_empty();
         let took = picture.ended.saturating_sub(picture.began);
         let (answers, total, longest) = &mut self.pictures;
         (*total, *longest) = (*total + took, took.max(*longest));
@@ -123,6 +135,7 @@ impl Waits {
             *answers += 1;
             self.last_cost = std::mem::take(&mut self.cost);
             self.surroundings.insert(picture.event_loop, picture.surroundings);
+            self.measured = picture.ended;
         }
         self.things.extend(picture.things.into_iter().map(|thing| (thing.address, thing)));
         for waiting in picture.tasks {
@@ -167,6 +180,11 @@ impl Run {
             }
             self.waits.things.retain(|thing, _| used.contains(thing));
         }
+    }
+
+    /// From now on loops are asked what they have around them, though no task is worth a look.
+    pub fn measure(&mut self) {
+        self.waits.is_measured = true;
     }
 
     /// What was seen of waiting tasks.
@@ -319,7 +337,12 @@ impl Run {
             request.learns_puts = self.suspects_queues();
         }
         if request.tasks.is_empty() {
-            return None;
+            let is_due = now.saturating_sub(self.waits.measured) >= scale.ticks(MEASURE);
+            if !self.waits.is_measured || !is_due || callbacks == self.waits.measured_callbacks {
+                return None;
+            }
+            (self.waits.measured, self.waits.measured_callbacks) = (now, callbacks);
+            return Some(Request { loops: running, ..request });
         }
         request.loops = request.tasks.values().copied().collect::<FxHashSet<u8>>().into_iter().collect();
         request.loops.sort_unstable();

@@ -85,6 +85,7 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
     thresholds: Mapping[str, str] | None = None,
     ignore: Iterable[str] = (),
     baseline: str | os.PathLike[str] | None = None,
+    metrics: str | None = None,
     settings: bool = True,
 ) -> None:
     """Begin to watch this process, until it ends.
@@ -101,12 +102,14 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
             what grows in each of ten windows piles up, and ``"window"`` is the length of one, 5 s by default.
         ignore: names of pitfalls not to report.
         baseline: a file of findings that are known, as ``treadle run --write-baseline`` makes it.
+        metrics: where metrics are served for Prometheus, ``"127.0.0.1:9464"`` or the port alone; children that
+            are watched too take the next free ports.
         settings: whether the project's settings are read.
 
     Raises:
         RuntimeError: the process is watched already.
         ValueError: something is named that does not exist.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written, or somebody else has the port.
 
     """
     said = {
@@ -115,6 +118,7 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         "thresholds": dict(thresholds or {}),
         "ignore": list(ignore),
         "baseline": None if baseline is None else os.fspath(baseline),
+        "metrics": metrics,
     }
     begin(_native.settings(json.dumps(said), project=settings))
 

@@ -36,6 +36,7 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
         output: if format == "json" { Output::Json } else { Output::Text },
         thresholds: options.threshold.iter().cloned().collect(),
         fail_on: options.fail_on.clone(),
+        metrics: options.metrics.clone(),
         baseline: options.baseline.as_deref().map(std::path::absolute).transpose()?,
         ..Settings::default()
     };
@@ -47,6 +48,7 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
     }
     let settings = of_project(&here)?.under(settings);
     settings.check().map_err(anyhow::Error::msg)?;
+    settings.metrics.as_deref().map_or(Ok(()), treadle_doctor::check_address)?;
     // Now and not in the program, which is not to be disturbed by it.
     if let To::File(path) = &settings.to {
         File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;

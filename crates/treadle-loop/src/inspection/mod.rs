@@ -67,6 +67,8 @@ enum Items {
     Set(SetCursor),
     /// Of a list, from an index on.
     List(Object, usize),
+    /// None is asked for.
+    None,
 }
 
 impl Items {
@@ -78,6 +80,7 @@ impl Items {
                 *next += 1;
                 list.list_item(*next - 1)
             }
+            Self::None => None,
         }
     }
 
@@ -147,7 +150,11 @@ fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
         drop(desk.knowledge.learn_puts.call([]).map_err(Raised::forget));
     }
     let began = stamp();
-    let items = tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?;
+    let items = if request.tasks.is_empty() {
+        Items::None
+    } else {
+        tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?
+    };
     Some(Box::new(Round { request, items, began, rested: 0 }))
 }
 
@@ -198,9 +205,12 @@ impl Round {
 /// What else may wake a task.
 fn surroundings(core: &Core) -> Surroundings {
     let own = |source: &Source| matches!(source, Source::Waker | Source::Signals);
+    let sources = core.sources.borrow();
     Surroundings {
         ready: core.ready.borrow().len(),
         timers: core.timers.borrow().len(),
-        descriptors: core.sources.borrow().iter().filter(|(_, source)| !own(source)).count(),
+        descriptors: sources.iter().filter(|(_, source)| !own(source)).count(),
+        transports: sources.iter().filter(|(_, source)| source.is_transport()).count(),
+        unsent: sources.iter().map(|(_, source)| source.unsent()).sum(),
     }
 }

@@ -1,0 +1,358 @@
+//! A process in numbers, as Prometheus reads it: text, or protocol buffers with native histograms if it asks for those.
+//!
+//! Labels have few values: numbers of loops, causes, states, names of pitfalls. Nothing of the program's becomes one.
+
+use std::collections::BTreeMap;
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, MetricEncoder, NativeHistogram, NativeHistogramBuckets, NoLabelSet, prometheus_protobuf, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::{Registry, Unit};
+use treadle_finding::Sighting;
+use treadle_run::{Cause, Distribution, LoopVitals, Vitals};
+
+/// Buckets of native histograms lie so close that eight of them double a value.
+const SCHEMA: i32 = 3;
+
+/// Upper ends of the other buckets, in seconds: from what a callback takes to what nobody waits for any more.
+const BUCKETS: [f64; 14] = [1e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
+
+/// A process in numbers, with what was found in it.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// The numbers.
+    pub vitals: Vitals,
+    /// The part of the last seconds that each loop was busy, by its number.
+    pub busy: BTreeMap<u8, f64>,
+    /// How often each pitfall was found, with its severity.
+    pub findings: BTreeMap<(&'static str, &'static str), u64>,
+    /// Descriptors that the process has open.
+    pub descriptors: Option<u64>,
+    /// What watching costs, as a part of the time since it began.
+    pub overhead: f64,
+}
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    /// As text of `OpenMetrics`.
+    Text,
+    /// As protocol buffers of Prometheus.
+    Protobuf,
+}
+
+impl Exposition {
+    /// What somebody wants who accepts such media types.
+    pub fn accepted(accept: &str) -> Self {
+        let wanted =
+            |part: &str| part.trim().starts_with("application/vnd.google.protobuf") && part.contains("delimited");
+        // The first one is what Prometheus likes best; it names protocol buffers first only if it reads native histograms.
+        if accept.split(',').next().is_some_and(wanted) { Self::Protobuf } else { Self::Text }
+    }
+
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts findings by pitfall.
+    pub fn count(found: &[Sighting]) -> BTreeMap<(&'static str, &'static str), u64> {
+        let mut counts = BTreeMap::new();
+        for seen in found {
+            *counts.entry((seen.about.name, seen.severity.as_str())).or_default() += seen.count;
+        }
+        counts
+    }
+
+    /// As Prometheus reads it.
+    ///
+    /// # Errors
+    /// The library refuses what it is given, which it does not for these names.
+    pub fn write(self, exposition: Exposition) -> Result<Vec<u8>, Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        match exposition {
+            Exposition::Text => {
+                let mut written = String::new();
+                text::encode(&mut written, &registry)?;
+                Ok(written.into_bytes())
+            }
+            Exposition::Protobuf => prometheus_protobuf::encode_to_vec(&registry).map_err(|_| Error),
+        }
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut sheet = Sheet(encoder);
+        self.loops(&mut sheet)?;
+        let vitals = &self.vitals;
+        let states = [("running", vitals.running), ("waiting", vitals.waiting), ("stuck", vitals.stuck)];
+        sheet.gauges(
+            "treadle_tasks",
+            "Tasks that are alive",
+            None,
+            states.map(|(state, count)| (("state", state), count as f64)),
+        )?;
+        let jobs = [("queued", vitals.queued_jobs), ("running", vitals.running_jobs)];
+        let help = "Jobs handed to executors of threads that have not ended";
+        sheet.gauges(
+            "treadle_executor_queue",
+            help,
+            None,
+            jobs.map(|(state, count)| (("state", state), count as f64)),
+        )?;
+        let blocked: BTreeMap<Cause, u64> = vitals.blocked.iter().copied().collect();
+        let causes =
+            Cause::ALL.map(|cause| (("cause", cause.word()), seconds(blocked.get(&cause).copied().unwrap_or(0))));
+        let help = "Time for which one callback kept a loop for longer than the threshold, by what it did";
+        sheet.counters("treadle_loop_blocked", help, Some(&Unit::Seconds), causes)?;
+        sheet.findings(&self.findings)?;
+        sheet.histograms("treadle_gc_pause", "How long collections of garbage took", [(None, &vitals.collections)])?;
+        if let Some(descriptors) = self.descriptors {
+            sheet.gauge("treadle_fds", "Descriptors that the process has open", None, descriptors as f64)?;
+        }
+        let lost = [(None, vitals.lost as f64)];
+        sheet.counters("treadle_watch_lost_events", "Events that came too fast to be read", None, lost)?;
+        let help = "Processor time of watching and time that loops stood still for it, as a part of the time watched";
+        sheet.gauge("treadle_watch_overhead", help, Some(&ratio()), self.overhead)
+    }
+}
+
+impl Metrics {
+    fn loops(&self, sheet: &mut Sheet<'_>) -> Result<(), Error> {
+        let numbers: Vec<(String, &LoopVitals)> =
+            self.vitals.loops.iter().map(|row| (row.number.to_string(), row)).collect();
+        let of = |value: &dyn Fn(&LoopVitals) -> f64| -> Vec<((&'static str, String), f64)> {
+            numbers.iter().map(|(number, row)| (("loop", number.clone()), value(row))).collect()
+        };
+        let busy = |row: &LoopVitals| self.busy.get(&row.number).copied().unwrap_or(0.0);
+        let seconds_unit = Some(&Unit::Seconds);
+        sheet.gauges(
+            "treadle_loop_busy",
+            "Part of the last seconds that was spent in callbacks",
+            Some(&ratio()),
+            of(&busy),
+        )?;
+        let help = "Time spent in callbacks";
+        sheet.counters("treadle_loop_busy", help, seconds_unit, of(&|row| seconds(row.busy)))?;
+        let help = "Time spent waiting for the system";
+        sheet.counters("treadle_loop_idle", help, seconds_unit, of(&|row| seconds(row.idle)))?;
+        let help = "Callbacks that were run, steps of tasks included";
+        sheet.counters("treadle_callbacks", help, None, of(&|row| row.callbacks as f64))?;
+        sheet.counters("treadle_switches", "Steps of tasks", None, of(&|row| row.steps as f64))?;
+        let help = "How long what is ready has waited now, at least";
+        sheet.gauges("treadle_loop_delay", help, seconds_unit, of(&|row| seconds(row.lag)))?;
+        let help = "Callbacks that were ready when the loop last asked the system";
+        sheet.gauges("treadle_ready_queue", help, None, of(&|row| row.ready as f64))?;
+        sheet.gauges("treadle_timers", "Timers that wait", None, of(&|row| row.surroundings.timers as f64))?;
+        let help = "Transports that are open";
+        sheet.gauges("treadle_transports", help, None, of(&|row| row.surroundings.transports as f64))?;
+        let help = "What transports have still to send";
+        sheet.gauges("treadle_write_buffer", help, Some(&Unit::Bytes), of(&|row| row.surroundings.unsent as f64))?;
+        let callback = numbers.iter().map(|(number, row)| (Some(("loop", number.as_str())), &row.callback));
+        sheet.histograms("treadle_loop_callback", "How long callbacks took", callback)?;
+        let lags = numbers.iter().map(|(number, row)| (Some(("loop", number.as_str())), &row.lags));
+        sheet.histograms("treadle_loop_lag", "How long it took from one look at the system to the next", lags)
+    }
+}
+
+/// Where metrics are written, one after the other.
+struct Sheet<'a>(DescriptorEncoder<'a>);
+
+impl Sheet<'_> {
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        rows: impl IntoIterator<Item = (L, f64)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        rows.into_iter().try_for_each(|(label, value)| label.of(&mut encoder, |one| one.encode_gauge(&value)))
+    }
+
+    fn counters<L: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        rows: impl IntoIterator<Item = (L, f64)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+        rows.into_iter().try_for_each(|(label, value)| label.of(&mut encoder, |one| one.encode_counter(&value, none)))
+    }
+
+    fn findings(&mut self, counts: &BTreeMap<(&'static str, &'static str), u64>) -> Result<(), Error> {
+        let help = "Pitfalls that were found, each time counted";
+        let mut encoder = self.0.encode_descriptor("treadle_findings", help, None, MetricType::Counter)?;
+        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+        counts.iter().try_for_each(|((pitfall, severity), count)| {
+            let labels = [("pitfall", *pitfall), ("severity", *severity)];
+            encoder.encode_family(&labels)?.encode_counter(&(*count as f64), none)
+        })
+    }
+
+    fn histograms<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (Option<(&'static str, &'a str)>, &'a Distribution)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        rows.into_iter().try_for_each(|(label, seen)| label.of(&mut encoder, |one| histogram(one, seen)))
+    }
+}
+
+/// Something by which rows of a metric are told apart, if there is anything.
+trait Label {
+    fn of(
+        &self,
+        encoder: &mut MetricEncoder<'_>,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+impl<T: AsRef<str>> Label for (&'static str, T) {
+    fn of(
+        &self,
+        encoder: &mut MetricEncoder<'_>,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        write(&mut encoder.encode_family(&[(self.0, self.1.as_ref())])?)
+    }
+}
+
+impl Label for Option<(&'static str, &str)> {
+    fn of(
+        &self,
+        encoder: &mut MetricEncoder<'_>,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
+            Some(label) => label.of(encoder, write),
+            None => write(encoder),
+        }
+    }
+}
+
+fn histogram(encoder: &mut MetricEncoder<'_>, seen: &Distribution) -> Result<(), Error> {
+    let mut classic: Vec<(f64, u64)> = BUCKETS.iter().chain([&f64::INFINITY]).map(|end| (*end, 0)).collect();
+    let mut native: BTreeMap<i32, i64> = BTreeMap::new();
+    for (nanoseconds, count) in &seen.points {
+        let value = seconds(*nanoseconds);
+        let at = classic.partition_point(|(end, _)| *end < value).min(BUCKETS.len());
+        classic[at].1 += count;
+        *native.entry(index(value)).or_default() += i64::try_from(*count).unwrap_or(i64::MAX);
+    }
+    let (spans, deltas) = sparse(&native);
+    let none = NativeHistogramBuckets { spans: &[], deltas: &[] };
+    let native = NativeHistogram {
+        schema: SCHEMA,
+        zero_threshold: 1e-9,
+        zero_count: 0,
+        negative: none,
+        positive: NativeHistogramBuckets { spans: &spans, deltas: &deltas },
+        created: None,
+    };
+    encoder.encode_histogram_with_native::<NoLabelSet>(seconds(seen.sum), seen.count(), &classic, None, native)
+}
+
+/// The bucket of a native histogram: it ends at `2^(index / 2^SCHEMA)`, which belongs to it.
+fn index(value: f64) -> i32 {
+    (value.max(1e-9).log2() * f64::from(1 << SCHEMA)).ceil() as i32
+}
+
+/// Buckets as they are sent: runs of neighbours with what lies between, and each count as the difference to the one before.
+fn sparse(buckets: &BTreeMap<i32, i64>) -> (Vec<(i32, u32)>, Vec<i64>) {
+    let (mut spans, mut deltas): (Vec<(i32, u32)>, Vec<i64>) = Default::default();
+    let (mut next, mut before) = (0, 0);
+    for (index, count) in buckets {
+        match spans.last_mut() {
+            Some((_, length)) if *index == next => *length += 1,
+            _ => spans.push((*index - next, 1)),
+        }
+        deltas.push(count - before);
+        (next, before) = (index + 1, *count);
+    }
+    (spans, deltas)
+}
+
+fn ratio() -> Unit {
+    Unit::Other("ratio".to_owned())
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics() -> Metrics {
+        let callback = Distribution { points: vec![(900_000, 5), (40_000_000, 2)], sum: 84_500_000 };
+        let row = LoopVitals { number: 1, busy: 1_500_000_000, callbacks: 7, callback, ..LoopVitals::default() };
+        Metrics {
+            vitals: Vitals { loops: vec![row], blocked: vec![(Cause::Sleep, 250_000_000)], ..Vitals::default() },
+            busy: [(1, 0.25)].into(),
+            findings: [(("blocked-loop", "error"), 3)].into(),
+            descriptors: Some(9),
+            overhead: 0.01,
+        }
+    }
+
+    #[test]
+    fn units_stand_in_the_names_and_counts_under_their_labels() {
+        let written = metrics().write(Exposition::Text).unwrap_or_default();
+        let text = String::from_utf8_lossy(&written);
+        for line in [
+            "treadle_loop_busy_ratio{loop=\"1\"} 0.25",
+            "treadle_loop_busy_seconds_total{loop=\"1\"} 1.5",
+            "treadle_loop_blocked_seconds_total{cause=\"sleep\"} 0.25",
+            "treadle_loop_blocked_seconds_total{cause=\"gil\"} 0.0",
+            "treadle_findings_total{pitfall=\"blocked-loop\",severity=\"error\"} 3.0",
+            "treadle_loop_callback_seconds_bucket{le=\"0.001\",loop=\"1\"} 5",
+            "treadle_loop_callback_seconds_bucket{le=\"+Inf\",loop=\"1\"} 7",
+            "treadle_loop_callback_seconds_sum{loop=\"1\"} 0.0845",
+            "treadle_fds 9.0",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn native_buckets_hold_their_upper_end() {
+        assert_eq!([1.0, 1.000_001, 2.0, 0.5].map(index), [0, 1, 8, -8]);
+        let buckets = [(-3, 4), (-2, 6), (5, 1)].into();
+        assert_eq!(sparse(&buckets), (vec![(-3, 2), (6, 1)], vec![4, 2, -5]));
+    }
+
+    #[test]
+    fn protocol_buffers_are_for_those_who_want_them_most() {
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.5,text/plain";
+        assert_eq!(Exposition::accepted(accept), Exposition::Protobuf);
+        assert_eq!(
+            Exposition::accepted("text/plain, application/vnd.google.protobuf;encoding=delimited"),
+            Exposition::Text
+        );
+        assert!(metrics().write(Exposition::Protobuf).is_ok_and(|bytes| bytes.len() > 500));
+    }
+}
