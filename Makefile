@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -63,6 +63,13 @@ test-python: .venv/tools
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
 	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13 3.15
 	tests/run-plugin target/wheels-for-tests/*.whl 3.11 3.13
+	tests/run-metrics target/wheels-for-tests/*.whl 3.13
+
+# Metrics beside a real Prometheus, OpenTelemetry, the dashboard, the alerts: part of `make test` too.
+metrics: .venv/tools
+	rm -rf target/metrics-wheel
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/metrics-wheel .
+	tests/run-metrics target/metrics-wheel/*.whl 3.13
 
 # Everything a loop does, mixed and at once: memory must stay flat and no descriptor be left. `make soak SOAK=60` is shorter.
 SOAK ?= 600

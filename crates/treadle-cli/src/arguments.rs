@@ -168,14 +168,15 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) check: bool,
     /// Have the doctor watch the program and say what is wrong in it, at which line: while it runs,
-    /// and all of it at the end; `--watch=json` writes an object on each line
+    /// and all of it at the end; `--watch=json` writes an object on each line, `--watch=logging` hands
+    /// it to the program's own `logging`, as `treadle.doctor`
     #[arg(
         long,
         value_name = "FORMAT",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "text",
-        value_parser = ["text", "json"],
+        value_parser = ["text", "json", "logging"],
         conflicts_with = "check",
         help_heading = "The doctor"
     )]

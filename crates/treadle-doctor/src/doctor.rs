@@ -1,5 +1,6 @@
 //! The thread that examines the process it lives in.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
+use treadle_pitfalls::CATALOGUE;
 use treadle_run::{Activity, EventLoop, Run};
 use treadle_view::{Closing, Metrics, closing_json, closing_text, sighting, sighting_json};
 
@@ -134,6 +136,11 @@ impl Doctor {
         answer(&self.messages, question)
     }
 
+    /// The process in numbers; nothing if the doctor has finished.
+    pub fn measure(&self) -> Option<Metrics> {
+        measure(&self.messages)
+    }
+
     /// Says all there is to say, once, and ends.
     pub fn finish(&self) -> Vec<Sighting> {
         let _ = self.messages.send(Message::Finish);
@@ -192,10 +199,10 @@ impl Visit {
         self.own = Some(Thread::own());
         self.say_what_is_missing();
         let mut asked = Instant::now();
-        let mut ticked = Instant::now();
         let mut pause = TICK;
+        let mut due = Instant::now() + pause;
         loop {
-            match messages.recv_timeout(pause) {
+            match self.wait(messages, due) {
                 Ok(Message::Note(note)) => self.examination.hear(note),
                 Ok(Message::Look(done)) => {
                     self.look();
@@ -217,21 +224,32 @@ impl Visit {
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    let late = ticked.elapsed().saturating_sub(pause + SLACK);
-                    self.late += late.as_nanos() as u64;
                     pause = if self.read() { TICK } else { self.pause_after(pause) };
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
+                    due = Instant::now() + pause;
                 }
             }
-            // Whatever was done took its time, and is no lateness.
-            ticked = Instant::now();
         }
         self.look();
         self.close();
+    }
+
+    /// Waits for a message until a tick is due. One that is overdue comes first: messages may come without a pause.
+    fn wait(&mut self, messages: &Receiver<Message>, due: Instant) -> Result<Message, RecvTimeoutError> {
+        let began = Instant::now();
+        let left = due.saturating_duration_since(began);
+        if left.is_zero() {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        let message = messages.recv_timeout(left);
+        if let Err(RecvTimeoutError::Timeout) = message {
+            self.late += began.elapsed().saturating_sub(left + SLACK).as_nanos() as u64;
+        }
+        message
     }
 
     /// Says once what cannot be seen here.
@@ -324,7 +342,7 @@ impl Visit {
         let ran = self.own.as_ref().and_then(Thread::time).map_or(0, |time| time.ran);
         Metrics {
             busy: self.pace.busy(&vitals),
-            findings: Metrics::count(self.examination.found()),
+            findings: findings(self.examination.found()),
             descriptors: descriptors(),
             overhead: (ran + vitals.inspected) as f64 / watched,
             vitals,
@@ -345,7 +363,7 @@ impl Visit {
     fn say(&mut self, seen: &Sighting) {
         let text = match self.output {
             Output::Text => sighting(seen),
-            Output::Json => format!("{}\n", sighting_json(seen)),
+            Output::Json | Output::Logging => format!("{}\n", sighting_json(seen)),
             Output::Silent => return,
         };
         self.write(&text);
@@ -363,12 +381,23 @@ impl Visit {
             // A process that another one has started is not worth a line if it is well.
             Output::Text if self.is_follower && summary.found.is_empty() => String::new(),
             Output::Text => closing_text(&closing_json(&summary)),
-            Output::Json => format!("{}\n", closing_json(&summary)),
+            Output::Json | Output::Logging => format!("{}\n", closing_json(&summary)),
             Output::Silent => String::new(),
         };
         self.write(&text);
         self.examination.reader().tape().finish();
     }
+}
+
+/// How often each pitfall was found that the doctor knows, so that there is something to compare with before the first time.
+fn findings(found: &[Sighting]) -> BTreeMap<(&'static str, &'static str), u64> {
+    let known = CATALOGUE.iter().filter(|pitfall| pitfall.detector.is_some());
+    let none = known.map(|pitfall| ((pitfall.about.name, pitfall.about.severity.as_str()), 0));
+    let mut counts: BTreeMap<_, _> = none.collect();
+    for seen in found {
+        *counts.entry((seen.about.name, seen.severity.as_str())).or_default() += seen.count;
+    }
+    counts
 }
 
 /// How many descriptors the process has open, but for the one that is needed to count them.

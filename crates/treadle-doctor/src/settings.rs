@@ -41,6 +41,8 @@ pub enum Output {
     Text,
     /// For programs: an object on a line for each, and one at the end.
     Json,
+    /// As [`Json`](Self::Json), for the program's own `logging`.
+    Logging,
     /// Not at all; whoever wants them asks.
     Silent,
 }

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Settings, To, Witness};
+use treadle_doctor::{Doctor, Output, Settings, To, Witness};
 use treadle_events::{Exchange, Note, Owner, Place, Reader, Stack, Tape, What, ticks};
 use treadle_loop::Stacks;
 
@@ -17,6 +18,37 @@ use treadle_loop::Stacks;
 const CAPACITY: usize = 1 << 18;
 
 static DOCTOR: Mutex<Option<Arc<Doctor>>> = Mutex::new(None);
+
+/// What is to be logged, and was not yet. The outer lock is only held by who is attached, so it is free after a fork.
+static UNLOGGED: Mutex<Option<Arc<Mutex<Receiver<String>>>>> = Mutex::new(None);
+
+/// Has what is written in one piece logged.
+struct Log(Sender<String>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // If nobody listens any more, there is nobody to be told of that either.
+        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn to_be_logged() -> Box<dyn Write + Send> {
+    let (log, unlogged) = channel();
+    *UNLOGGED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Mutex::new(unlogged)));
+    Box::new(Log(log))
+}
+
+/// Waits for the next thing to be logged, an object of JSON; nothing when there will be no more.
+#[pyfunction]
+pub(crate) fn next_to_log(py: Python<'_>) -> Option<String> {
+    let unlogged = UNLOGGED.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    py.detach(|| unlogged.lock().unwrap_or_else(PoisonError::into_inner).recv().ok())
+}
 
 /// What the doctor sees through.
 struct Eyes(Stacks);
@@ -60,7 +92,7 @@ pub(crate) fn watch(
         Some(fd) => Tape::create(&handed(fd)?)?,
         None => Tape::anonymous(CAPACITY)?,
     };
-    let out = out_of(&settings.to)?;
+    let out = if settings.output == Output::Logging { to_be_logged() } else { out_of(&settings.to)? };
     let exchange = Exchange::new();
     let stacks =
         treadle_loop::record(Arc::clone(&tape), Arc::clone(&exchange), examples.each_ref(), waits, python, inner)?;
@@ -240,6 +272,13 @@ pub(crate) fn events() -> Vec<(String, u8, u64, u16, u64, String, u32)> {
 pub(crate) fn snapshot(py: Python<'_>) -> Option<String> {
     let doctor = current()?;
     Some(py.detach(|| doctor.answer("snapshot")))
+}
+
+/// This process in numbers, as JSON; nothing if it is not watched.
+#[pyfunction]
+pub(crate) fn vitals(py: Python<'_>) -> Option<String> {
+    let doctor = current()?;
+    py.detach(|| doctor.measure()).map(|metrics| metrics.json().to_string())
 }
 
 /// Has the doctor say all there is to say and end; returns how many findings there are.

@@ -12,7 +12,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
-use treadle_finding::Sighting;
+use serde_json::{Value, json};
 use treadle_run::{Cause, Distribution, LoopVitals, Vitals};
 
 /// Buckets of native histograms lie so close that eight of them double a value.
@@ -66,13 +66,50 @@ impl Exposition {
 }
 
 impl Metrics {
-    /// Counts findings by pitfall.
-    pub fn count(found: &[Sighting]) -> BTreeMap<(&'static str, &'static str), u64> {
-        let mut counts = BTreeMap::new();
-        for seen in found {
-            *counts.entry((seen.about.name, seen.severity.as_str())).or_default() += seen.count;
-        }
-        counts
+    /// As programs read it: seconds, bytes and counts.
+    pub fn json(&self) -> Value {
+        let vitals = &self.vitals;
+        let blocked = Cause::ALL.map(|cause| {
+            let time = vitals.blocked.iter().find(|(known, _)| *known == cause).map_or(0, |(_, time)| *time);
+            (cause.word().to_owned(), json!(seconds(time)))
+        });
+        let findings: Vec<Value> = self
+            .findings
+            .iter()
+            .map(|((pitfall, severity), count)| json!({"pitfall": pitfall, "severity": severity, "count": count}))
+            .collect();
+        json!({
+            "time": seconds(vitals.time),
+            "loops": vitals.loops.iter().map(|row| self.loop_json(row)).collect::<Vec<_>>(),
+            "tasks": {"running": vitals.running, "waiting": vitals.waiting, "stuck": vitals.stuck},
+            "executor_queue": {"queued": vitals.queued_jobs, "running": vitals.running_jobs},
+            "blocked_seconds": blocked.into_iter().collect::<serde_json::Map<_, _>>(),
+            "findings": findings,
+            "gc_pause_seconds": distribution(&vitals.collections),
+            "fds": self.descriptors,
+            "lost_events": vitals.lost,
+            "overhead_ratio": self.overhead,
+        })
+    }
+
+    fn loop_json(&self, row: &LoopVitals) -> Value {
+        json!({
+            "loop": row.number,
+            "thread": row.thread,
+            "running": row.is_running,
+            "busy_ratio": self.busy.get(&row.number),
+            "busy_seconds": seconds(row.busy),
+            "idle_seconds": seconds(row.idle),
+            "callbacks": row.callbacks,
+            "switches": row.steps,
+            "delay_seconds": seconds(row.lag),
+            "ready_queue": row.ready,
+            "timers": row.surroundings.timers,
+            "transports": row.surroundings.transports,
+            "write_buffer_bytes": row.surroundings.unsent,
+            "callback_seconds": distribution(&row.callback),
+            "lag_seconds": distribution(&row.lags),
+        })
     }
 
     /// As Prometheus reads it.
@@ -292,6 +329,16 @@ fn sparse(buckets: &BTreeMap<i32, i64>) -> (Vec<(i32, u32)>, Vec<i64>) {
         (next, before) = (index + 1, *count);
     }
     (spans, deltas)
+}
+
+fn distribution(seen: &Distribution) -> Value {
+    json!({
+        "count": seen.count(),
+        "sum": seconds(seen.sum),
+        "p50": seconds(seen.quantile(500)),
+        "p99": seconds(seen.quantile(990)),
+        "max": seconds(seen.most()),
+    })
 }
 
 fn ratio() -> Unit {

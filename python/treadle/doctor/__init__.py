@@ -4,6 +4,7 @@
 only Python sees, the modules here tell it: see :mod:`treadle.doctor.tales`.
 """
 
-from treadle.doctor.watching import findings, finish, snapshot, watch
+from treadle.doctor.telemetry import instrument
+from treadle.doctor.watching import findings, finish, snapshot, vitals, watch
 
-__all__ = ["findings", "finish", "snapshot", "watch"]
+__all__ = ["findings", "finish", "instrument", "snapshot", "vitals", "watch"]

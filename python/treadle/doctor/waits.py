@@ -128,6 +128,15 @@ class Examples:
 
     def __init__(self) -> None:
         """Make them, three of each kind."""
+        # A loop that runs here is not to know of them: it would end them by tasks.
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            self._make()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _make(self) -> None:
         self.all: list[tuple[object, CodeType, int, object]] = []
         self._closing: list[Callable[[], object]] = []
         self.wrappers: list[type] = []

@@ -12,11 +12,11 @@ from contextvars import Context
 from typing import Any, Literal
 
 from treadle import _native
-from treadle.doctor import puts, tales, waits
+from treadle.doctor import log, puts, tales, waits
 from treadle.hosts import hooks
 from treadle.loop import EventLoop, native
 
-__all__ = ["begin", "findings", "finish", "snapshot", "watch"]
+__all__ = ["begin", "findings", "finish", "snapshot", "vitals", "watch"]
 
 # asyncio's package and ours: what they do, they do for somebody else.
 _INNER = [os.path.dirname(asyncio.__file__), os.path.dirname(os.path.dirname(__file__))]  # noqa: PTH120
@@ -80,7 +80,7 @@ def _listen() -> None:
 
 def watch(  # noqa: PLR0913 - each is a setting of its own
     *,
-    output: Literal["text", "json", "silent"] = "text",
+    output: Literal["text", "json", "logging", "silent"] = "text",
     to: int | str | os.PathLike[str] = 2,
     thresholds: Mapping[str, str] | None = None,
     ignore: Iterable[str] = (),
@@ -96,7 +96,8 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
 
     Args:
         output: ``"text"`` for people, ``"json"`` for programs (an object on a line for each finding, and one at the
-            end), ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
+            end), ``"logging"`` for the logger ``treadle.doctor``, whose records have the finding as ``treadle``,
+            ``"silent"`` for those who ask :func:`treadle.doctor.findings`.
         to: what is written to: a descriptor, or a file that is appended to; standard error by default.
         thresholds: from when on something is too much, by the name of the pitfall: ``{"blocked-loop": "50ms"}``;
             what grows in each of ten windows piles up, and ``"window"`` is the length of one, 5 s by default.
@@ -135,6 +136,8 @@ def begin(settings: str) -> None:
         suspended.close()
     _settings = settings
     said = json.loads(settings)
+    if said["output"] == "logging":
+        log.start()
     if said["tape"] is not None:
         # The memory stays; processes that this one starts need not inherit it.
         os.close(said["tape"])
@@ -163,6 +166,15 @@ def snapshot() -> dict[str, Any] | None:
     return None if shown is None else json.loads(shown)
 
 
+def vitals() -> dict[str, Any] | None:
+    """Return this process in numbers, those of the metrics: seconds, bytes and counts.
+
+    Nothing is returned if the process is not watched.
+    """
+    shown = _native.vitals()
+    return None if shown is None else json.loads(shown)
+
+
 def finish() -> int:
     """Have the doctor say all there is to say and end; the program's end does this by itself.
 
@@ -178,6 +190,7 @@ def finish() -> int:
     if native.note_collection in gc.callbacks:
         gc.callbacks.remove(native.note_collection)
     found = _native.finish()
+    log.stop()
     _have_loop_look()
     return found
 

@@ -33,7 +33,11 @@ const CAPACITY: usize = 1 << 20;
 pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> {
     let here = std::env::current_dir().context("the current directory")?;
     let mut settings = Settings {
-        output: if format == "json" { Output::Json } else { Output::Text },
+        output: match format {
+            "json" => Output::Json,
+            "logging" => Output::Logging,
+            _ => Output::Text,
+        },
         thresholds: options.threshold.iter().cloned().collect(),
         fail_on: options.fail_on.clone(),
         metrics: options.metrics.clone(),
@@ -147,7 +151,8 @@ impl End<'_> {
         );
         let run = Examination::replay(tape, self.settings.thresholds().map_err(anyhow::Error::msg)?);
         match self.settings.output {
-            Output::Text => {
+            // Nobody is left who could log.
+            Output::Text | Output::Logging => {
                 let last: String = last_moments(&run).iter().map(|line| format!("  {line}\n")).collect();
                 let text = closing_text(closing);
                 self.say(&format!(
