@@ -1,0 +1,179 @@
+// Who waits for whom at the worst moment: a drawing with the rings marked, and the same as a list.
+
+import { graphlib, layout } from "@dagrejs/dagre";
+
+import { button, h, place, scroller, svg } from "./dom";
+import type { Model } from "./model";
+import { count, counted, moment } from "./words";
+
+/** More would be a drawing in which nobody finds anything. */
+const DRAWN = 80;
+const LISTED = 100;
+const HIGH = 48;
+
+type Edge = [from: number, to: number, thing: string];
+
+export function waits(model: Model, goToTask: (task: number) => void): HTMLElement {
+  const { waits: told, findings } = model.report;
+  if (told.tasks.length === 0) return h("p", { class: "soft" }, "No task waited for another when anything was looked at.");
+  const rings = ringsOf(told.edges);
+  const ringOf = new Map<number, number>();
+  rings.forEach((ring, index) => ring.forEach((task) => ringOf.set(task, index)));
+  const drawn = chosen(told.tasks, told.edges, ringOf);
+  const words = `At ${moment(told.t, 1e6)}: ${told.reason}. ${counted(told.tasks.length, "task")}, ${counted(told.edges.length, "wait")} for another task, ${counted(rings.length, "ring")}.`;
+  const less = drawn.length < told.tasks.length ? h("p", { class: "soft" }, `The drawing has the ${drawn.length} that matter most of ${count(told.tasks.length)}.`) : null;
+  const hint = rings.length > 0 && findings.length > 0 ? h("p", {}, "A ring cannot be left by itself: each of its tasks waits for the next.") : null;
+  return h("div", {}, h("p", {}, words), hint, less, drawing(model, drawn, told.edges, ringOf), list(model, rings, ringOf, goToTask));
+}
+
+/** Rings: sets of tasks of which each leads to each other. Tarjan's algorithm, without recursion. */
+export function ringsOf(edges: Edge[]): number[][] {
+  const next = new Map<number, number[]>();
+  for (const [from, to] of edges) {
+    next.set(from, [...(next.get(from) ?? []), to]);
+    if (!next.has(to)) next.set(to, []);
+  }
+  const [index, low] = [new Map<number, number>(), new Map<number, number>()];
+  const stack: number[] = [];
+  const onStack = new Set<number>();
+  const rings: number[][] = [];
+  for (const root of next.keys()) {
+    if (index.has(root)) continue;
+    const work: [task: number, edge: number][] = [[root, 0]];
+    while (work.length > 0) {
+      const frame = work.at(-1)!;
+      const [task, edge] = frame;
+      if (edge === 0) {
+        index.set(task, index.size);
+        low.set(task, index.get(task)!);
+        stack.push(task);
+        onStack.add(task);
+      }
+      const to = next.get(task)![edge];
+      if (to !== undefined) {
+        frame[1]++;
+        if (!index.has(to)) work.push([to, 0]);
+        else if (onStack.has(to)) low.set(task, Math.min(low.get(task)!, index.get(to)!));
+        continue;
+      }
+      work.pop();
+      const above = work.at(-1);
+      if (above !== undefined) low.set(above[0], Math.min(low.get(above[0])!, low.get(task)!));
+      if (low.get(task) !== index.get(task)) continue;
+      const ring = stack.splice(stack.indexOf(task));
+      for (const member of ring) onStack.delete(member);
+      if (ring.length > 1 || next.get(task)!.includes(task)) rings.push(ring);
+    }
+  }
+  return rings;
+}
+
+/** Rings first, then what waits for them, then what most wait for. */
+function chosen(tasks: number[], edges: Edge[], ringOf: Map<number, number>): number[] {
+  const weight = new Map<number, number>(tasks.map((task) => [task, ringOf.has(task) ? 1e6 : 0]));
+  for (const [from, to] of edges) {
+    weight.set(to, (weight.get(to) ?? 0) + 2);
+    weight.set(from, (weight.get(from) ?? 0) + (ringOf.has(to) ? 1000 : 1));
+  }
+  const linked = tasks.filter((task) => weight.get(task)! > 0);
+  return linked.sort((one, other) => weight.get(other)! - weight.get(one)! || one - other).slice(0, DRAWN);
+}
+
+function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<number, number>): HTMLElement | null {
+  if (tasks.length === 0) return null;
+  const there = new Set(tasks);
+  const graph = new graphlib.Graph({ multigraph: true });
+  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 60, marginx: 14, marginy: 14 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  const width = (task: number): number => 26 + 7.4 * Math.max(model.taskName(task).length, Math.min(34, code(model, task).length), 8);
+  for (const task of tasks) graph.setNode(String(task), { width: width(task), height: HIGH });
+  edges.forEach(([from, to, thing], name) => {
+    if (there.has(from) && there.has(to)) graph.setEdge(String(from), String(to), { width: 14 + 6.6 * thing.length, height: 20, labelpos: "c" }, String(name));
+  });
+  layout(graph);
+  const size = graph.graph() as { width: number; height: number };
+  const lines = graph.edges().map((edge) => {
+    const [from, to, thing] = edges[Number(edge.name)]!;
+    const { points, x, y, width: wide } = graph.edge(edge) as { points: { x: number; y: number }[]; x: number; y: number; width: number };
+    const ring = ringOf.has(from) && ringOf.get(from) === ringOf.get(to);
+    const path = points.map((point, at) => `${at === 0 ? "M" : "L"}${point.x.toFixed(1)} ${point.y.toFixed(1)}`).join(" ");
+    return svg(
+      "g",
+      { class: ring ? "edge ring" : "edge", "data-edge": edge.name ?? "" },
+      svg("path", { d: path, "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" }),
+      svg("rect", { x: x - wide / 2, y: y - 10, width: wide, height: 20, rx: 4 }),
+      svg("text", { x, y: y + 4, "text-anchor": "middle" }, thing),
+    );
+  });
+  const nodes = tasks.map((task) => {
+    const { x, y, width: wide } = graph.node(String(task)) as { x: number; y: number; width: number };
+    const ring = ringOf.get(task);
+    return svg(
+      "g",
+      { class: ring === undefined ? "node" : "node ring", "data-task": task },
+      svg("rect", { x: x - wide / 2, y: y - HIGH / 2, width: wide, height: HIGH, rx: 6 }),
+      svg("text", { x, y: y - 4, "text-anchor": "middle", class: "name" }, model.taskName(task) + (ring === undefined ? "" : ` (ring ${ring + 1})`)),
+      svg("text", { x, y: y + 14, "text-anchor": "middle", class: "code" }, code(model, task)),
+    );
+  });
+  const image = svg("svg", { class: "waits", role: "img", "aria-label": "graph of waits; the list below says the same", width: Math.ceil(size.width), height: Math.ceil(size.height) }, svg("defs", {}, end("wait-end"), end("wait-ring")), ...lines, ...nodes);
+  return scroller("Graph of waits", image);
+}
+
+function end(id: string): SVGElement {
+  return svg("marker", { id, viewBox: "0 0 10 10", refX: 10, refY: 5, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L10 5L0 10z" }));
+}
+
+function code(model: Model, task: number): string {
+  return model.function_(model.report.tasks.code[task] ?? -1);
+}
+
+function list(model: Model, rings: number[][], ringOf: Map<number, number>, goToTask: (task: number) => void): HTMLElement {
+  const { waits: told } = model.report;
+  const of = (task: number): Edge[] => told.edges.filter(([from]) => from === task);
+  const link = (task: number): HTMLElement => button(model.taskName(task), () => goToTask(task), { class: "link" });
+  const entry = (task: number): HTMLElement => {
+    const edges = of(task);
+    const what = told.waits_for[task];
+    const to = edges.flatMap(([, other, thing], at) => [at > 0 ? "; " : " waits for ", `${thing}, which `, link(other), " has to give"]);
+    const chain = told.chains[task] ?? [];
+    const parked = chain.at(-1);
+    return h(
+      "li",
+      { "data-waits": task },
+      link(task),
+      ...to,
+      edges.length === 0 ? ` waits${what === undefined ? "" : ` for ${what}`}` : null,
+      ...(parked === undefined ? [] : [", parked at ", place(model, parked)]),
+      chain.length > 1 ? h("details", {}, h("summary", {}, "await chain"), h("ol", {}, ...chain.map((site) => h("li", {}, place(model, site))))) : null,
+    );
+  };
+  const others = told.tasks.filter((task) => !ringOf.has(task));
+  let shown = LISTED;
+  const rest = h("ul", { class: "waits-list" });
+  const fill = (): void => {
+    rest.replaceChildren(...others.slice(0, shown).map(entry));
+    if (others.length > shown) rest.append(h("li", {}, button(`${count(others.length - shown)} more`, () => ((shown += 500), fill()))));
+  };
+  fill();
+  return h(
+    "div",
+    { class: "waits-text" },
+    ...rings.flatMap((ring, index) => [h("h3", { class: "ring-title" }, `Ring ${index + 1}: ${counted(ring.length, "task")}`), h("ul", { class: "waits-list ring" }, ...inOrder(ring, told.edges).map(entry))]),
+    others.length > 0 ? h("h3", {}, rings.length > 0 ? "Other tasks that wait" : "Tasks that wait") : null,
+    others.length > 0 ? rest : null,
+  );
+}
+
+/** A ring in the order in which its tasks wait for each other. */
+function inOrder(ring: number[], edges: Edge[]): number[] {
+  const left = new Set(ring);
+  const out: number[] = [];
+  let at: number | undefined = Math.min(...ring);
+  while (at !== undefined) {
+    out.push(at);
+    left.delete(at);
+    at = edges.find(([from, to]) => from === at && left.has(to))?.[1] ?? left.values().next().value;
+  }
+  return out;
+}
