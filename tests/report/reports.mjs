@@ -231,7 +231,13 @@ export function small(root) {
       at += 14_003;
     }
   }
-  for (let index = 0; index < 9; index++) writer.job(`load_${index + 1}.csv`, load, 300_000 + index * 200_000, 320_000 + index * 240_000, index === 8 ? -1 : 500_000 + index * 280_000 + writer.below(90_000), index % 2);
+  const free = [0, 0];
+  for (let index = 0; index < 9; index++) {
+    const submitted = 300_000 + index * 200_000;
+    const started = Math.max(submitted + 300, free[index % 2]);
+    free[index % 2] = started + 180_000 + index * 60_000;
+    writer.job(`load_${index + 1}.csv`, load, submitted, started, index === 8 ? -1 : free[index % 2], index % 2);
+  }
   const blocked = report.pauses.start.filter((_, row) => report.pauses.kind[row] === "blocked");
   const worst = report.pauses.took.reduce((most, took) => Math.max(most, took), 0);
   writer.finding({ name: "deadlock", site: settle, message: "`settle` and `refund` wait for each other", marks: [3_100_000], evidence: ["order 4 holds `accounts` and waits for `ledger` (shop/orders.py:33)", "refund 3 holds `ledger` and waits for `accounts` (shop/orders.py:58)", "10 tasks wait behind them"], help: "take the locks in the same order everywhere: first `accounts`, then `ledger`" });
@@ -242,7 +248,7 @@ export function small(root) {
   writer.excerpt("shop/orders.py", 30, ORDERS);
   writer.excerpt("shop/report.py", 11, REPORT);
   writer.excerpt("shop/server.py", 43, "        while True:\n            self.start(settle(await self.orders.get()))\n            self.served += 1");
-  const waiting = [workers[3], workers[20], ...workers.filter((_, index) => index % 3 === 2)];
+  const waiting = [workers[3], workers[20], ...workers.filter((_, index) => index % 3 === 2 && index !== 20)];
   report.waits = { t: 3_300_000, reason: "a deadlock was found", tasks: [...waiting, feed], edges: [[workers[3], workers[20], "the lock `ledger`"], [workers[20], workers[3], "the lock `accounts`"]], chains: {}, waits_for: {} };
   for (const task of waiting.slice(2)) report.waits.edges.push([task, writer.random() < 0.5 ? workers[3] : workers[20], "a lock"]);
   for (const task of waiting) {
@@ -342,7 +348,7 @@ export function large(root) {
       if (at + nap < duration) writer.polls.push({ loop: 0, start: Math.round(at), took: nap });
       at += nap;
     }
-    if (task > 1 && report.tasks.steps[task] > 6 && writer.random() < 0.5 && alive[spot] === task) {
+    if (task > 1 && report.tasks.steps[task] > 6 && alive.length > 900 && alive[spot] === task) {
       writer.end(task, Math.round(at), writer.random() < 0.03 ? 1 : writer.random() < 0.05 ? 2 : 0);
       alive[spot] = alive.at(-1);
       alive.pop();
@@ -366,10 +372,12 @@ export function large(root) {
     report.tasks.run[task] += took;
     report.tasks.longest[task] = Math.max(report.tasks.longest[task], took);
   }
+  const free = new Array(8).fill(0);
   for (let index = 0; index < 4_000; index++) {
-    const submitted = report.kept_from + writer.below(kept - 2_000_000);
-    const started = submitted + writer.length(4_000);
-    writer.job(`getaddrinfo ${index}`, codes[index % 40], submitted, started, started + writer.length(12_000), index % 8);
+    const submitted = report.kept_from + Math.floor((index / 4_001) * (kept - 2_000_000));
+    const started = Math.max(submitted, free[index % 8]) + writer.length(400);
+    free[index % 8] = started + writer.length(12_000);
+    writer.job(`getaddrinfo ${index}`, codes[index % 40], submitted, started, free[index % 8], index % 8);
   }
   let [blockedSum, tree] = [0, deep(writer, codes, 90)];
   for (const took of report.pauses.took.filter((_, row) => report.pauses.kind[row] === "blocked")) blockedSum += took;

@@ -80,7 +80,7 @@ function overviewOptions(width: number, view: View, second: Second): uPlot.Optio
   const values = (unit: string) => (_: uPlot, splits: number[]) => splits.map((value) => `${count(value)}${unit}`);
   return {
     width,
-    height: 150,
+    height: 140,
     legend: { show: true, live: true },
     cursor: { drag: { x: true, y: false, setScale: false } },
     hooks: {
@@ -92,7 +92,7 @@ function overviewOptions(width: number, view: View, second: Second): uPlot.Optio
       ],
     },
     scales: { x: { time: false, range: [0, view.end / 1e6] }, busy: { range: [0, 100] }, second: { range: (_, __, most) => [0, Math.max(1, most) * 1.05] } },
-    axes: [axis(values(" s")), { ...axis(values(" %")), scale: "busy", size: 54 }, { ...axis(values(second === "lag" ? " ms" : "")), scale: "second", side: 1, size: 70, grid: { show: false } }],
+    axes: [{ ...axis(values(" s")), size: 32 }, { ...axis(values(" %")), scale: "busy", size: 54 }, { ...axis(values(second === "lag" ? " ms" : "")), scale: "second", side: 1, size: 70, grid: { show: false } }],
     series: [
       { label: "time", value: (_, value) => (value === null ? "–" : `${count(value)} s`) },
       { label: "busy (area)", scale: "busy", fill: colour("area"), stroke: colour("hue0"), width: 1, points: { show: false }, value: (_, value) => (value === null ? "–" : `${Math.round(value)} %`) },
@@ -125,7 +125,8 @@ function redrawn(box: HTMLElement, make: () => void): void {
 }
 
 /** A histogram with both axes logarithmic, the words that matter, and its numbers as a table. */
-export function histogram(title: string, { edges, counts, max }: Histogram): HTMLElement {
+export function histogram(title: string, told: Histogram): HTMLElement {
+  const { edges, counts, max } = filledPart(told);
   const total = counts.reduce((sum, value) => sum + value, 0);
   if (total === 0) return h("div", {}, h("h3", {}, title), h("p", { class: "soft" }, "Nothing was measured."));
   const words = `${counted(total, "measurement")}: half of them ${below(edges, counts, total, 0.5)}, 99 % ${below(edges, counts, total, 0.99)}; the longest took ${duration(max)}.`;
@@ -145,6 +146,13 @@ export function histogram(title: string, { edges, counts, max }: Histogram): HTM
   return h("div", { class: "histogram" }, h("h3", {}, title), h("p", {}, words), box, h("div", { class: "controls" }, reset), numbers);
 }
 
+/** Without the empty ends. */
+function filledPart({ edges, counts, max }: Histogram): Histogram {
+  const first = counts.findIndex((value) => value > 0);
+  const last = counts.findLastIndex((value) => value > 0);
+  return { edges: edges.slice(Math.max(0, first), last + 2), counts: counts.slice(Math.max(0, first), last + 1), max };
+}
+
 function below(edges: number[], counts: number[], total: number, part: number): string {
   let sum = 0;
   for (let row = 0; row < counts.length; row++) {
@@ -154,15 +162,24 @@ function below(edges: number[], counts: number[], total: number, part: number): 
   return "";
 }
 
+function power(value: number): boolean {
+  return value > 0 && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+}
+
 function histogramOptions(width: number, counts: number[]): uPlot.Options {
   const most = counts.reduce((one, other) => Math.max(one, other), 1);
-  const powers = (format: (value: number) => string) => (_: uPlot, splits: number[]) => splits.map((value) => (value > 0 && Number.isInteger(Math.log10(value)) ? format(value) : ""));
+  const powers = (format: (value: number) => string) => (_: uPlot, splits: number[]) => splits.map((value) => (power(value) ? format(value) : ""));
+  const lines = (_: uPlot, splits: number[]) => splits.map((value) => (power(value) ? value : null)) as number[];
+  const logarithmic = (format: (value: number) => string): uPlot.Axis => {
+    const plain = axis(powers(format));
+    return { ...plain, grid: { ...plain.grid, filter: lines }, ticks: { ...plain.ticks, filter: lines } };
+  };
   return {
     width,
-    height: 210,
+    height: 200,
     legend: { show: true, live: true },
     scales: { x: { time: false, distr: 3 }, y: { distr: 3, range: [0.5, most * 2] } },
-    axes: [axis(powers(duration)), { ...axis(powers(count)), size: 64 }],
+    axes: [{ ...logarithmic(duration), size: 32 }, { ...logarithmic(count), size: 64 }],
     series: [
       { label: "from", value: (_, value) => (value === null ? "–" : duration(value)) },
       {

@@ -61,7 +61,7 @@ function one(model: Model, finding: Finding, index: number, goToMoment: (t: numb
   return h(
     "li",
     { class: `finding ${finding.severity}`, id: `finding-${index + 1}`, tabindex: -1 },
-    h("h3", {}, h("span", { class: "badge" }, `${SIGNS[finding.severity]} ${finding.severity}`), " ", h("span", { class: "pitfall" }, finding.name), " ", finding.suspected ? h("span", { class: "suspected" }, "suspected: ") : null, message(finding.message)),
+    h("h3", {}, h("span", { class: "badge" }, `${SIGNS[finding.severity]} ${finding.severity}`), " ", h("span", { class: "pitfall" }, `${finding.name}:`), " ", finding.suspected ? h("span", { class: "suspected" }, "suspected: ") : null, message(finding.message)),
     h("p", { class: "where" }, place(model, finding.site), " · ", howBad(model, finding)),
     excerpt(model, finding.site),
     finding.evidence.length > 0 ? h("ul", { class: "evidence" }, ...finding.evidence.map((line) => h("li", {}, message(line)))) : null,

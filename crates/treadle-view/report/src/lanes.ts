@@ -1,6 +1,7 @@
 // The lanes of the timeline: findings, loops, executor threads, and tasks under the places where they were born.
 
-import type { Birth, Model } from "./model";
+import { firstSeen, type Birth, type Model } from "./model";
+import type { View } from "./view";
 
 export const LANE = 24;
 /** How many tasks of one birth place have a lane of their own until more are asked for. */
@@ -18,13 +19,18 @@ export type Lane =
 
 export class Lanes {
   rows: Lane[] = [];
-  /** Only tasks for which this holds have lanes, if it is there. */
+  /** Whether tasks without a step in the range that is looked at go without a lane. */
+  onlyBusy: boolean;
   private readonly open = new Set<number>();
   private readonly shown = new Map<number, number>();
   private readonly order: Birth[];
   private readonly threads: { thread: number; jobs: number[] }[];
 
-  constructor(private readonly model: Model) {
+  constructor(
+    private readonly model: Model,
+    private readonly view: View,
+  ) {
+    this.onlyBusy = model.report.tasks.name.length > FEW;
     this.order = [...model.births].sort((one, other) => other.run - one.run || one.key - other.key);
     if (model.report.tasks.name.length <= FEW) for (const birth of this.order) this.open.add(birth.key);
     const threads = new Map<number, number[]>();
@@ -52,7 +58,7 @@ export class Lanes {
     const birth = this.model.births[this.model.birthOf[task] ?? -1];
     if (birth === undefined) return -1;
     if (open && birth.tasks.length > 1) {
-      const index = birth.tasks.indexOf(task);
+      const index = this.listed(birth).indexOf(task);
       if (!this.open.has(birth.key) || index >= (this.shown.get(birth.key) ?? TASKS_AT_ONCE)) {
         this.open.add(birth.key);
         this.shown.set(birth.key, Math.max(this.shown.get(birth.key) ?? TASKS_AT_ONCE, index + 1));
@@ -67,7 +73,8 @@ export class Lanes {
     return this.rows.findIndex((lane) => lane.kind === "loop" && lane.loop === loop);
   }
 
-  private build(): void {
+  /** Makes the rows anew; those of tasks may depend on the range. */
+  build(): void {
     const { model } = this;
     const { report } = model;
     const rows: Lane[] = [];
@@ -91,15 +98,30 @@ export class Lanes {
 
   private buildBirth(birth: Birth, rows: Lane[]): void {
     const open = this.open.has(birth.key);
-    const code = this.model.function_(this.model.report.tasks.code[birth.tasks[0]!]!);
+    const codes = [...new Set(birth.tasks.map((task) => this.model.function_(this.model.report.tasks.code[task]!)))];
+    const code = codes.length > 2 ? `${codes[0]} …` : codes.join(", ");
     const detail = `${birth.tasks.length} tasks born at ${this.model.place(birth.site)}`;
     rows.push({ kind: "birth", name: `${code} × ${birth.tasks.length}`, detail, birth, open });
     if (!open) return;
     const shown = this.shown.get(birth.key) ?? TASKS_AT_ONCE;
-    for (const task of birth.tasks.slice(0, shown)) rows.push(this.task(task, true));
-    if (birth.tasks.length > shown) {
-      rows.push({ kind: "more", name: `${birth.tasks.length - shown} more`, detail: "tasks without a lane", birth });
+    const listed = this.listed(birth);
+    for (const task of listed.slice(0, shown)) rows.push(this.task(task, true));
+    if (listed.length > shown) {
+      rows.push({ kind: "more", name: `${listed.length - shown} more`, detail: "tasks without a lane", birth });
     }
+  }
+
+  private listed(birth: Birth): number[] {
+    if (!this.onlyBusy) return birth.tasks;
+    const { steps, stepsOfTask } = this.model;
+    const { from, to } = this.view;
+    return birth.tasks.filter((task) => {
+      const rows = stepsOfTask.at(task);
+      for (let at = firstSeen(steps, rows, from, 1); at < rows.length && steps.start[rows[at]!]! <= to; at++) {
+        if (steps.start[rows[at]!]! + steps.took[rows[at]!]! >= from) return true;
+      }
+      return false;
+    });
   }
 
   private task(task: number, nested: boolean): Lane {

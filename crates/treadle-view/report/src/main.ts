@@ -36,6 +36,7 @@ function show(model: Model): void {
   const { report } = model;
   const page = new Page();
   const view = new View(Math.max(1, report.duration));
+  view.set(report.kept_from, view.end, false);
   let timeline: Timeline | undefined;
   const shown = (): Timeline => {
     page.reach("timeline");

@@ -94,7 +94,7 @@ function grid(stage: Stage, scene: Scene, labels: boolean): void {
     context.fillStyle = colour("line");
     context.fillRect(x, labels ? RULER - 6 : 0, 1, labels ? 6 : height);
     if (!labels) continue;
-    const text = moment(t, apart * 4);
+    const text = moment(t, apart * 100);
     const wide = context.measureText(text).width;
     if (x + 4 + wide > width) continue;
     context.fillStyle = colour("soft");
@@ -322,13 +322,19 @@ function fate(stage: Stage, scene: Scene, task: number, y: number): void {
 function jobs(stage: Stage, scene: Scene, rows: number[], y: number): void {
   const { context } = stage;
   const { jobs: told, duration } = scene.model.report;
+  // A job waits while another runs in the same lane: that line lies under the boxes.
+  for (const job of rows) {
+    const start = told.started[job]! < 0 ? duration : told.started[job]!;
+    const [left, right] = [across(stage, scene, told.submitted[job]!), across(stage, scene, start)];
+    if (right < 0 || left > stage.width) continue;
+    context.fillStyle = colour("life");
+    context.fillRect(Math.max(-2, left), y + LANE / 2 - 1, Math.min(right, stage.width) - Math.max(-2, left), 2);
+  }
   for (const job of rows) {
     const end = told.ended[job]! < 0 ? duration : told.ended[job]!;
     const start = told.started[job]! < 0 ? duration : told.started[job]!;
-    const [wait, x0, x1] = [told.submitted[job]!, start, end].map((t) => across(stage, scene, t)) as [number, number, number];
-    if (x1 < 0 || wait > stage.width) continue;
-    context.fillStyle = colour("life");
-    context.fillRect(Math.max(-2, wait), y + LANE / 2 - 1, Math.max(0, Math.min(x0, stage.width) - Math.max(-2, wait)), 2);
+    const [x0, x1] = [across(stage, scene, start), across(stage, scene, end)];
+    if (x1 < 0 || x0 > stage.width) continue;
     const [left, right] = [Math.max(-2, x0), Math.min(stage.width + 2, Math.max(x1, x0 + 1))];
     if (right <= left) continue;
     context.fillStyle = colour("job");
@@ -372,7 +378,7 @@ export function marks(stage: Stage, scene: Scene): Mark[] {
     const x = across(stage, scene, one.t);
     const last = out.at(-1);
     const severity = scene.model.report.findings[one.finding]!.severity;
-    if (last !== undefined && x - last.x < 34) {
+    if (last !== undefined && x - last.x < 42) {
       last.findings.push(one);
       if (rank(severity) < rank(last.worst)) last.worst = severity;
     } else out.push({ x: Math.max(8, Math.min(x, stage.width - 30)), worst: severity, findings: [one] });

@@ -31,7 +31,7 @@ export class Timeline {
     private readonly model: Model,
     private readonly view: View,
   ) {
-    this.lanes = new Lanes(model);
+    this.lanes = new Lanes(model, view);
     this.stage = new Stage("timeline", "Timeline of loops, threads and tasks", HIGHEST, (stage) => this.draw(stage));
     this.scene = {
       model,
@@ -134,8 +134,19 @@ export class Timeline {
 
   private changed(): void {
     const { from, to, span } = this.view;
+    if (this.lanes.onlyBusy) this.rebuild();
     this.range.textContent = `shows ${moment(from, span)} to ${moment(to, span)} (${duration(span)})`;
     this.stage.repaint();
+  }
+
+  /** Rows come and go with the range; the lane that the keyboard is at stays the same one. */
+  private rebuild(): void {
+    const lane = this.lanes.rows[this.scene.current];
+    this.lanes.build();
+    const key = lane === undefined ? "" : keyOf(lane);
+    const row = this.lanes.rows.findIndex((candidate) => keyOf(candidate) === key);
+    this.scene.current = row >= 0 ? row : Math.min(this.scene.current, this.lanes.rows.length - 1);
+    this.relayout();
   }
 
   private relayout(): void {
@@ -146,6 +157,11 @@ export class Timeline {
 
   private controls(): HTMLElement {
     const { view } = this;
+    const only = h("input", { type: "checkbox", id: "only-busy", checked: this.lanes.onlyBusy });
+    only.addEventListener("change", () => {
+      this.lanes.onlyBusy = only.checked;
+      this.rebuild();
+    });
     return h(
       "div",
       { class: "controls", role: "group", "aria-label": "range of the timeline" },
@@ -155,6 +171,7 @@ export class Timeline {
       button("Later ▶", () => view.pan(0.5)),
       button("Whole run", () => view.set(0, view.end)),
       button("Range before", () => view.back()),
+      h("label", { class: "field", for: "only-busy" }, only, " only tasks that run in this range"),
       this.range,
     );
   }

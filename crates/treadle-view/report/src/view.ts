@@ -48,7 +48,7 @@ export class View {
     if (last !== undefined) this.set(last[0], last[1], false);
   }
 
-  /** Moves, and widens if it must, until this can be seen. */
+  /** Moves, and narrows or widens if it must, until this can be seen. */
   show(start: number, end: number): void {
     const length = Math.max(end - start, NARROWEST);
     if (start >= this.from && end <= this.to && length > this.span / 50) return;

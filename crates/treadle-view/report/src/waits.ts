@@ -2,7 +2,7 @@
 
 import { graphlib, layout } from "@dagrejs/dagre";
 
-import { button, h, place, scroller, svg } from "./dom";
+import { button, h, message, place, scroller, svg } from "./dom";
 import type { Model } from "./model";
 import { count, counted, moment } from "./words";
 
@@ -11,6 +11,10 @@ const DRAWN = 80;
 const LISTED = 100;
 const HIGH = 48;
 
+interface Point {
+  x: number;
+  y: number;
+}
 type Edge = [from: number, to: number, thing: string];
 
 export function waits(model: Model, goToTask: (task: number) => void): HTMLElement {
@@ -21,7 +25,7 @@ export function waits(model: Model, goToTask: (task: number) => void): HTMLEleme
   rings.forEach((ring, index) => ring.forEach((task) => ringOf.set(task, index)));
   const drawn = chosen(told.tasks, told.edges, ringOf);
   const words = `At ${moment(told.t, 1e6)}: ${told.reason}. ${counted(told.tasks.length, "task")}, ${counted(told.edges.length, "wait")} for another task, ${counted(rings.length, "ring")}.`;
-  const less = drawn.length < told.tasks.length ? h("p", { class: "soft" }, `The drawing has the ${drawn.length} that matter most of ${count(told.tasks.length)}.`) : null;
+  const less = drawn.length > 0 && drawn.length < told.tasks.length ? h("p", { class: "soft" }, `Drawn are ${drawn.length} that wait for another or are waited for, rings first; the list has all ${count(told.tasks.length)}.`) : null;
   const hint = rings.length > 0 && findings.length > 0 ? h("p", {}, "A ring cannot be left by itself: each of its tasks waits for the next.") : null;
   return h("div", {}, h("p", {}, words), hint, less, drawing(model, drawn, told.edges, ringOf), list(model, rings, ringOf, goToTask));
 }
@@ -85,24 +89,26 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
   const graph = new graphlib.Graph({ multigraph: true });
   graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 60, marginx: 14, marginy: 14 });
   graph.setDefaultEdgeLabel(() => ({}));
-  const width = (task: number): number => 26 + 7.4 * Math.max(model.taskName(task).length, Math.min(34, code(model, task).length), 8);
+  const title = (task: number): string => {
+    const ring = ringOf.get(task);
+    return model.taskName(task) + (ring === undefined ? "" : ` (ring ${ring + 1})`);
+  };
+  const width = (task: number): number => 26 + 7.8 * Math.max(title(task).length, code(model, task).length, 6);
   for (const task of tasks) graph.setNode(String(task), { width: width(task), height: HIGH });
   edges.forEach(([from, to, thing], name) => {
-    if (there.has(from) && there.has(to)) graph.setEdge(String(from), String(to), { width: 14 + 6.6 * thing.length, height: 20, labelpos: "c" }, String(name));
+    if (there.has(from) && there.has(to)) graph.setEdge(String(from), String(to), { width: 14 + 7.2 * plain(thing).length, height: 20, labelpos: "c" }, String(name));
   });
   layout(graph);
   const size = graph.graph() as { width: number; height: number };
   const lines = graph.edges().map((edge) => {
     const [from, to, thing] = edges[Number(edge.name)]!;
-    const { points, x, y, width: wide } = graph.edge(edge) as { points: { x: number; y: number }[]; x: number; y: number; width: number };
+    const { points, x, y } = graph.edge(edge) as { points: Point[]; x: number; y: number };
     const ring = ringOf.has(from) && ringOf.get(from) === ringOf.get(to);
-    const path = points.map((point, at) => `${at === 0 ? "M" : "L"}${point.x.toFixed(1)} ${point.y.toFixed(1)}`).join(" ");
     return svg(
       "g",
       { class: ring ? "edge ring" : "edge", "data-edge": edge.name ?? "" },
-      svg("path", { d: path, "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" }),
-      svg("rect", { x: x - wide / 2, y: y - 10, width: wide, height: 20, rx: 4 }),
-      svg("text", { x, y: y + 4, "text-anchor": "middle" }, thing),
+      svg("path", { d: curve(points), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" }),
+      svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)),
     );
   });
   const nodes = tasks.map((task) => {
@@ -112,7 +118,7 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
       "g",
       { class: ring === undefined ? "node" : "node ring", "data-task": task },
       svg("rect", { x: x - wide / 2, y: y - HIGH / 2, width: wide, height: HIGH, rx: 6 }),
-      svg("text", { x, y: y - 4, "text-anchor": "middle", class: "name" }, model.taskName(task) + (ring === undefined ? "" : ` (ring ${ring + 1})`)),
+      svg("text", { x, y: y - 4, "text-anchor": "middle", class: "name" }, title(task)),
       svg("text", { x, y: y + 14, "text-anchor": "middle", class: "code" }, code(model, task)),
     );
   });
@@ -122,6 +128,22 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
 
 function end(id: string): SVGElement {
   return svg("marker", { id, viewBox: "0 0 10 10", refX: 10, refY: 5, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L10 5L0 10z" }));
+}
+
+/** A line that rounds the corners at all points but its ends. */
+function curve(points: Point[]): string {
+  const at = ({ x, y }: Point): string => `${x.toFixed(1)} ${y.toFixed(1)}`;
+  const inner = points.slice(1, -1).map((point, index) => {
+    const next = points[index + 2]!;
+    const last = index === points.length - 3;
+    return `Q${at(point)} ${at(last ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 })}`;
+  });
+  return `M${at(points[0]!)}${inner.join("") || `L${at(points.at(-1)!)}`}`;
+}
+
+/** In a drawing there is no code. */
+function plain(text: string): string {
+  return text.replaceAll("`", "");
 }
 
 function code(model: Model, task: number): string {
@@ -135,7 +157,7 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
   const entry = (task: number): HTMLElement => {
     const edges = of(task);
     const what = told.waits_for[task];
-    const to = edges.flatMap(([, other, thing], at) => [at > 0 ? "; " : " waits for ", `${thing}, which `, link(other), " has to give"]);
+    const to = edges.flatMap(([, other, thing], at) => [at > 0 ? "; " : " waits for ", message(thing), ", which ", link(other), " has to give"]);
     const chain = told.chains[task] ?? [];
     const parked = chain.at(-1);
     return h(
@@ -143,7 +165,8 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
       { "data-waits": task },
       link(task),
       ...to,
-      edges.length === 0 ? ` waits${what === undefined ? "" : ` for ${what}`}` : null,
+      edges.length === 0 ? " waits" : null,
+      ...(edges.length === 0 && what !== undefined ? [" for ", message(what)] : []),
       ...(parked === undefined ? [] : [", parked at ", place(model, parked)]),
       chain.length > 1 ? h("details", {}, h("summary", {}, "await chain"), h("ol", {}, ...chain.map((site) => h("li", {}, place(model, site))))) : null,
     );
