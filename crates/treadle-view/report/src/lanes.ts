@@ -19,7 +19,7 @@ export type Lane =
 
 export class Lanes {
   rows: Lane[] = [];
-  /** Whether tasks without a step in the range that is looked at go without a lane. */
+  /** Whether tasks and birth places without a step in the range that is looked at go without a lane. */
   onlyBusy: boolean;
   private readonly open = new Set<number>();
   private readonly shown = new Map<number, number>();
@@ -90,6 +90,7 @@ export class Lanes {
       rows.push({ kind: "thread", name: `executor ${thread}`, detail: `jobs in executor thread ${thread}`, thread, jobs });
     }
     for (const birth of this.order) {
+      if (this.onlyBusy && !this.isBusy(this.model.stepsOfBirth.at(birth.key))) continue;
       if (birth.tasks.length === 1) rows.push(this.task(birth.tasks[0]!, false));
       else this.buildBirth(birth, rows);
     }
@@ -113,15 +114,19 @@ export class Lanes {
 
   private listed(birth: Birth): number[] {
     if (!this.onlyBusy) return birth.tasks;
-    const { steps, stepsOfTask } = this.model;
+    return birth.tasks.filter((task) => this.isBusy(this.model.stepsOfTask.at(task)));
+  }
+
+  /** Whether one of these steps is in the range. */
+  private isBusy(rows: Uint32Array): boolean {
+    const { start, took } = this.model.steps;
     const { from, to } = this.view;
-    return birth.tasks.filter((task) => {
-      const rows = stepsOfTask.at(task);
-      for (let at = firstSeen(steps, rows, from, 1); at < rows.length && steps.start[rows[at]!]! <= to; at++) {
-        if (steps.start[rows[at]!]! + steps.took[rows[at]!]! >= from) return true;
-      }
-      return false;
-    });
+    for (let at = firstSeen(this.model.steps, rows, from, this.model.loops.length); at < rows.length; at++) {
+      const row = rows[at]!;
+      if (start[row]! > to) return false;
+      if (start[row]! + took[row]! >= from) return true;
+    }
+    return false;
   }
 
   private task(task: number, nested: boolean): Lane {

@@ -11,6 +11,8 @@ import type { View } from "./view";
 import { duration, moment } from "./words";
 
 const HIGHEST = 520;
+/** How long the range stands still, in milliseconds, before lanes come and go. */
+const SETTLED = 150;
 const KEYS =
   "Keys in the drawing: + and − zoom, ← and → move, ↑ and ↓ choose a lane, n and p go to its next and previous step, w goes to " +
   "the waker of a step, Enter opens or closes a birth place or shows the lane, f fits the step, 0 shows the whole run, " +
@@ -24,6 +26,7 @@ export class Timeline {
   private readonly scene: Scene;
   private readonly gutter = new Map<string, HTMLElement>();
   private readonly panel = h("div", { class: "panel", role: "status", "aria-label": "details of the selection" });
+  private settling = 0;
   private readonly range = live();
   private readonly search: Search;
 
@@ -134,7 +137,11 @@ export class Timeline {
 
   private changed(): void {
     const { from, to, span } = this.view;
-    if (this.lanes.onlyBusy) this.rebuild();
+    if (this.lanes.onlyBusy) {
+      // Not while the range moves: lanes would come and go under the pointer.
+      clearTimeout(this.settling);
+      this.settling = setTimeout(() => this.rebuild(), SETTLED);
+    }
     this.range.textContent = `shows ${moment(from, span)} to ${moment(to, span)} (${duration(span)})`;
     this.stage.repaint();
   }
@@ -145,8 +152,11 @@ export class Timeline {
     this.lanes.build();
     const key = lane === undefined ? "" : keyOf(lane);
     const row = this.lanes.rows.findIndex((candidate) => keyOf(candidate) === key);
-    this.scene.current = row >= 0 ? row : Math.min(this.scene.current, this.lanes.rows.length - 1);
+    const moved = row >= 0 && this.scene.selected >= 0 ? row - this.scene.current : 0;
+    this.scene.current = row >= 0 ? row : Math.max(0, Math.min(this.scene.current, this.lanes.rows.length - 1));
+    const { top } = this.stage;
     this.relayout();
+    if (moved !== 0) this.stage.outer.scrollTop = top + moved * LANE;
   }
 
   private relayout(): void {

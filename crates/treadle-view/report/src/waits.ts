@@ -7,8 +7,10 @@ import type { Model } from "./model";
 import { count, counted, moment } from "./words";
 
 /** More would be a drawing in which nobody finds anything. */
-const DRAWN = 80;
-const LISTED = 100;
+const DRAWN = 400;
+/** So many tasks that wait alike are one box. */
+const MANY = 4;
+const LISTED = 30;
 const HIGH = 48;
 
 interface Point {
@@ -83,62 +85,98 @@ function chosen(tasks: number[], edges: Edge[], ringOf: Map<number, number>): nu
   return linked.sort((one, other) => weight.get(other)! - weight.get(one)! || one - other).slice(0, DRAWN);
 }
 
+/** A box of the drawing: a task, or several that wait for the same in the same code and that nobody waits for. */
+interface Box {
+  tasks: number[];
+  title: string;
+  ring: boolean;
+}
+
 function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<number, number>): HTMLElement | null {
   if (tasks.length === 0) return null;
   const there = new Set(tasks);
+  const seen = edges.filter(([from, to]) => there.has(from) && there.has(to));
+  const { boxes, boxOf } = boxed(model, tasks, seen, ringOf);
   const graph = new graphlib.Graph({ multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 60, marginx: 14, marginy: 14 });
+  graph.setGraph({ rankdir: "LR", nodesep: 18, edgesep: 26, ranksep: 50, marginx: 14, marginy: 14 });
   graph.setDefaultEdgeLabel(() => ({}));
-  const title = (task: number): string => {
-    const ring = ringOf.get(task);
-    return model.taskName(task) + (ring === undefined ? "" : ` (ring ${ring + 1})`);
-  };
-  const width = (task: number): number => 26 + 7.8 * Math.max(title(task).length, code(model, task).length, 6);
-  for (const task of tasks) graph.setNode(String(task), { width: width(task), height: HIGH });
-  edges.forEach(([from, to, thing], name) => {
-    if (there.has(from) && there.has(to)) graph.setEdge(String(from), String(to), { width: 14 + 7.2 * plain(thing).length, height: 20, labelpos: "c" }, String(name));
+  boxes.forEach(({ title, tasks: [task] }, box) => {
+    graph.setNode(String(box), { width: 26 + 7.8 * Math.max(title.length, code(model, task!).length, 6), height: HIGH });
   });
+  const drawn = new Map<string, Edge>();
+  for (const edge of seen) {
+    const [from, to, thing] = edge;
+    const name = `${boxOf.get(from)} ${boxOf.get(to)} ${thing}`;
+    if (drawn.has(name)) continue;
+    drawn.set(name, edge);
+    graph.setEdge(String(boxOf.get(from)), String(boxOf.get(to)), { width: 14 + 7.2 * plain(thing).length, height: 20, labelpos: "c" }, name);
+  }
   layout(graph);
-  const size = graph.graph() as { width: number; height: number };
   const lines = graph.edges().map((edge) => {
-    const [from, to, thing] = edges[Number(edge.name)]!;
+    const [from, to, thing] = drawn.get(edge.name ?? "")!;
     const { points, x, y } = graph.edge(edge) as { points: Point[]; x: number; y: number };
     const ring = ringOf.has(from) && ringOf.get(from) === ringOf.get(to);
+    const path = svg("path", { d: curve(points), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" });
+    return svg("g", { class: ring ? "edge ring" : "edge" }, path, svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)));
+  });
+  const nodes = boxes.map(({ tasks: inside, title, ring }, box) => {
+    const { x, y, width } = graph.node(String(box)) as { x: number; y: number; width: number };
     return svg(
       "g",
-      { class: ring ? "edge ring" : "edge", "data-edge": edge.name ?? "" },
-      svg("path", { d: curve(points), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" }),
-      svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)),
+      { class: ring ? "node ring" : "node", "data-tasks": inside.join(" ") },
+      svg("rect", { x: x - width / 2, y: y - HIGH / 2, width, height: HIGH, rx: 6 }),
+      svg("text", { x, y: y - 4, "text-anchor": "middle", class: "name" }, title),
+      svg("text", { x, y: y + 14, "text-anchor": "middle", class: "code" }, code(model, inside[0]!)),
     );
   });
-  const nodes = tasks.map((task) => {
-    const { x, y, width: wide } = graph.node(String(task)) as { x: number; y: number; width: number };
-    const ring = ringOf.get(task);
-    return svg(
-      "g",
-      { class: ring === undefined ? "node" : "node ring", "data-task": task },
-      svg("rect", { x: x - wide / 2, y: y - HIGH / 2, width: wide, height: HIGH, rx: 6 }),
-      svg("text", { x, y: y - 4, "text-anchor": "middle", class: "name" }, title(task)),
-      svg("text", { x, y: y + 14, "text-anchor": "middle", class: "code" }, code(model, task)),
-    );
-  });
-  const image = svg("svg", { class: "waits", role: "img", "aria-label": "graph of waits; the list below says the same", width: Math.ceil(size.width), height: Math.ceil(size.height) }, svg("defs", {}, end("wait-end"), end("wait-ring")), ...lines, ...nodes);
+  const { width, height } = graph.graph() as { width: number; height: number };
+  const size = { width: Math.ceil(width), height: Math.ceil(height) };
+  const image = svg("svg", { class: "waits", role: "img", "aria-label": "graph of waits; the list below says the same", ...size }, svg("defs", {}, end("wait-end"), end("wait-ring")), ...lines, ...nodes);
   return scroller("Graph of waits", image);
+}
+
+function boxed(model: Model, tasks: number[], edges: Edge[], ringOf: Map<number, number>): { boxes: Box[]; boxOf: Map<number, number> } {
+  const awaited = new Set(edges.map(([, to]) => to));
+  const alike = new Map<string, number[]>();
+  for (const task of tasks) {
+    const own = edges.filter(([from]) => from === task);
+    const [, to, thing] = own[0] ?? [];
+    const key = own.length === 1 && !awaited.has(task) ? `${to} ${thing} ${code(model, task)}` : `task ${task}`;
+    alike.set(key, [...(alike.get(key) ?? []), task]);
+  }
+  const boxes: Box[] = [];
+  const boxOf = new Map<number, number>();
+  const add = (inside: number[], title: string, ring: boolean): void => {
+    for (const task of inside) boxOf.set(task, boxes.length);
+    boxes.push({ tasks: inside, title, ring });
+  };
+  for (const inside of alike.values()) {
+    if (inside.length >= MANY) add(inside, `${inside.length} tasks`, false);
+    else {
+      for (const task of inside) {
+        const ring = ringOf.get(task);
+        add([task], model.taskName(task) + (ring === undefined ? "" : ` (ring ${ring + 1})`), ring !== undefined);
+      }
+    }
+  }
+  return { boxes, boxOf };
 }
 
 function end(id: string): SVGElement {
   return svg("marker", { id, viewBox: "0 0 10 10", refX: 10, refY: 5, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L10 5L0 10z" }));
 }
 
-/** A line that rounds the corners at all points but its ends. */
+/** A smooth line through all points, among which is that of the label; level at each, so that it never swings beyond them. */
 function curve(points: Point[]): string {
-  const at = ({ x, y }: Point): string => `${x.toFixed(1)} ${y.toFixed(1)}`;
-  const inner = points.slice(1, -1).map((point, index) => {
-    const next = points[index + 2]!;
-    const last = index === points.length - 3;
-    return `Q${at(point)} ${at(last ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 })}`;
-  });
-  return `M${at(points[0]!)}${inner.join("") || `L${at(points.at(-1)!)}`}`;
+  const [first, ...rest] = points as [Point, ...Point[]];
+  let path = `M${first.x.toFixed(1)} ${first.y.toFixed(1)}`;
+  let last = first;
+  for (const point of rest) {
+    const middle = ((last.x + point.x) / 2).toFixed(1);
+    path += `C${middle} ${last.y.toFixed(1)} ${middle} ${point.y.toFixed(1)} ${point.x.toFixed(1)} ${point.y.toFixed(1)}`;
+    last = point;
+  }
+  return path;
 }
 
 /** In a drawing there is no code. */
@@ -171,7 +209,8 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
       chain.length > 1 ? h("details", {}, h("summary", {}, "await chain"), h("ol", {}, ...chain.map((site) => h("li", {}, place(model, site))))) : null,
     );
   };
-  const others = told.tasks.filter((task) => !ringOf.has(task));
+  const linked = new Set(told.edges.map(([from]) => from));
+  const others = told.tasks.filter((task) => !ringOf.has(task)).sort((one, other) => Number(linked.has(other)) - Number(linked.has(one)));
   let shown = LISTED;
   const rest = h("ul", { class: "waits-list" });
   const fill = (): void => {
