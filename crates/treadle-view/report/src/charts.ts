@@ -30,16 +30,22 @@ export function overview(model: Model, view: View): HTMLElement {
   const [from, to] = [edge(view, "from"), edge(view, "to")];
   const range = h(
     "form",
-    { class: "controls", "aria-label": "range by numbers" },
+    { class: "controls", "aria-label": "range by numbers", novalidate: true },
     h("label", { class: "field" }, "From second ", from),
     h("label", { class: "field" }, "to second ", to),
     h("button", { type: "submit" }, "Show"),
     h("label", { class: "field", for: "overview-second" }, "Line: ", select),
   );
+  /** What the fields say is what is shown, also where less was possible than asked for. */
+  const numbers = (): void => {
+    [from.value, to.value] = [String(view.from / 1e6), String(view.to / 1e6)];
+  };
+  view.onChange(numbers);
   range.addEventListener("submit", (event) => {
     event.preventDefault();
     const [start, end] = [Number(from.value) * 1e6, Number(to.value) * 1e6];
     if (end > start) view.set(start, end);
+    numbers();
   });
   if (seconds.t.length === 0) return h("div", {}, h("p", { class: "soft" }, "The run was too short for an overview."), range);
   let plot: uPlot | null = null;
@@ -64,10 +70,7 @@ export function overview(model: Model, view: View): HTMLElement {
   const idle = seconds.idle.reduce((sum, value) => sum + value, 0);
   box.setAttribute("aria-label", `How busy the loops were over the run: ${percent(busy, busy + idle)} of the time altogether; longest queueing delay ${duration(worst)}`);
   select.addEventListener("change", make);
-  view.onChange(() => {
-    brush();
-    [from.value, to.value] = [String(view.from / 1e6), String(view.to / 1e6)];
-  });
+  view.onChange(brush);
   redrawn(box, make);
   return h("div", {}, box, range);
 }

@@ -62,7 +62,7 @@ function show(model: Model): void {
   page.add("histograms", "Histograms", () => [
     h("div", { class: "side-by-side" }, histogram("Step time", report.histograms.step), histogram("Queueing delay", report.histograms.delay)),
   ]);
-  page.add("environment", "Environment", () => [table("Environment", ["what", "value"], report.environment.map(([what, value]) => [what, value]))]);
+  page.add("environment", "Environment", () => [table("The process and what it ran on", ["what", "value"], report.environment.map(([what, value]) => [what, value]))]);
   page.open(report.title, `watched for ${duration(report.duration)} from ${new Date(report.began).toLocaleString("en-GB", { timeZoneName: "short" })}`);
 }
 

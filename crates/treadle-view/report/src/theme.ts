@@ -26,7 +26,7 @@ export function themeSwitch(): HTMLElement {
   const select = h(
     "select",
     { id: "colours", onchange: () => choose(select.value) },
-    h("option", { value: "" }, "as the system"),
+    h("option", { value: "system" }, "as the system"),
     h("option", { value: "light" }, "light"),
     h("option", { value: "dark" }, "dark"),
   );
@@ -37,7 +37,7 @@ export function themeSwitch(): HTMLElement {
 }
 
 function choose(chosen: string): void {
-  document.documentElement.dataset.theme = chosen || (system.matches ? "dark" : "light");
+  document.documentElement.dataset.theme = chosen !== "system" ? chosen : system.matches ? "dark" : "light";
   try {
     localStorage.setItem(KEY, chosen);
   } catch {
@@ -50,8 +50,8 @@ function choose(chosen: string): void {
 function stored(): string {
   try {
     const value = localStorage.getItem(KEY);
-    return value === "light" || value === "dark" ? value : "";
+    return value === "light" || value === "dark" ? value : "system";
   } catch {
-    return "";
+    return "system";
   }
 }

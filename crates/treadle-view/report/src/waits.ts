@@ -116,8 +116,10 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
     const [from, to, thing] = drawn.get(edge.name ?? "")!;
     const { points, x, y } = graph.edge(edge) as { points: Point[]; x: number; y: number };
     const ring = ringOf.has(from) && ringOf.get(from) === ringOf.get(to);
-    const path = svg("path", { d: curve(points), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" });
-    return svg("g", { class: ring ? "edge ring" : "edge" }, path, svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)));
+    const path = svg("path", { d: curve(sideways(graph, edge, points)), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" });
+    const wide = 8 + 6.2 * plain(thing).length;
+    const back = svg("rect", { x: x - wide / 2, y: y - 8, width: wide, height: 16 });
+    return svg("g", { class: ring ? "edge ring" : "edge" }, path, back, svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)));
   });
   const nodes = boxes.map(({ tasks: inside, title, ring }, box) => {
     const { x, y, width } = graph.node(String(box)) as { x: number; y: number; width: number };
@@ -164,6 +166,18 @@ function boxed(model: Model, tasks: number[], edges: Edge[], ringOf: Map<number,
 
 function end(id: string): SVGElement {
   return svg("marker", { id, viewBox: "0 0 10 10", refX: 10, refY: 5, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L10 5L0 10z" }));
+}
+
+/** The points of a line that leaves and enters its boxes at their sides, so that its arrow can be seen. */
+function sideways(graph: graphlib.Graph, edge: { v: string; w: string }, points: Point[]): Point[] {
+  const at = (name: string, point: Point, next: Point): Point => {
+    const { x, y, width } = graph.node(name) as { x: number; y: number; width: number };
+    const room = HIGH / 2 - 10;
+    return { x: next.x < x ? x - width / 2 : x + width / 2, y: Math.max(y - room, Math.min(point.y, y + room)) };
+  };
+  const inner = points.slice(1, -1);
+  if (inner.length === 0) return points;
+  return [at(edge.v, points[0]!, inner[0]!), ...inner, at(edge.w, points.at(-1)!, inner.at(-1)!)];
 }
 
 /** A smooth line through all points, among which is that of the label; level at each, so that it never swings beyond them. */
