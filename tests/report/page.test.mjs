@@ -478,7 +478,7 @@ test("reader's choice of colours stays, whatever the system says", async () => {
   await page.getByLabel("Colours").selectOption("as the system");
   assert.equal(await back(), light);
   await page.emulateMedia({ colorScheme: "dark" });
-  assert.equal(await back(), dark);
+  await page.waitForFunction((wanted) => getComputedStyle(document.documentElement).backgroundColor === wanted, dark);
   await page.getByLabel("Colours").selectOption("light");
   assert.equal(await back(), light);
   await closed(page);
@@ -506,6 +506,31 @@ test("names and pages with markup in them stay text", async () => {
   assert.equal(await page.locator("img, a[href^=javascript]").count(), 0);
   assert.ok((await page.locator("#verdict").innerText()).includes(evil));
   assert.ok((await page.locator(".page-text").first().innerText()).includes(evil));
+  await closed(page);
+});
+
+test("what a recording does not know is left out, and much of the same is summed up", async () => {
+  const report = structuredClone(SMALL);
+  const { tasks, waits, histograms, jobs } = report;
+  tasks.name.fill("");
+  const orders = tasks.birth.flatMap((birth, task) => (birth === tasks.birth[3] ? [task] : [])).slice(0, 12);
+  Object.assign(waits, { tasks: [0, ...orders], edges: orders.map((task) => [0, task, ""]), chains: {}, waits_for: { 0: "all of 12 tasks" } });
+  histograms.step = { edges: [0, 1, 1, 2, 4], counts: [5, 7, 3, 1], max: 3 };
+  Object.assign(report.findings[0], { site: -1, help: null, evidence: [], marks: [] });
+  for (const column of ["started", "ended"]) jobs[column].fill(-1);
+  report.pages = {};
+  const page = await reader.open(report, LOOKS[0]);
+  assert.deepEqual(await texts(page.locator(".node .name")), ["main #0", "12 tasks"]);
+  const list = (await page.locator("#waits .waits-list").innerText()).replace(/\s+/g, " ");
+  assert.match(list, /^main #0 waits for settle #\d+; .* and 4 more 12 tasks of which it is not known what they wait for$/);
+  await page.locator(".histogram summary").first().click();
+  assert.deepEqual((await rows(page.locator(".histogram table").first())).map((row) => row.slice(0, 3)), [["0 µs", "1 µs", "5"], ["1 µs", "2 µs", "10"], ["2 µs", "4 µs", "1"]]);
+  const first = await page.locator(".finding").first().innerText();
+  assert.ok(first.includes("an unknown place") && !first.includes("Help") && !first.includes("Show in"), first);
+  assert.equal(await page.locator(".finding details").count(), 0);
+  assert.equal(await page.locator(".lane", { hasText: "executor queue" }).count() > 0, true);
+  await page.fill("#timeline-search", "refund #");
+  assert.equal(await page.locator(".hits li button").count(), 8);
   await closed(page);
 });
 

@@ -9,21 +9,25 @@ const [directory] = process.argv.slice(2);
 const report = small(ROOT);
 const reader = await Reader.start();
 try {
-  const [light, dark] = LOOKS.map((look) => ({ ...look, viewport: { width: 1000, height: 900 } }));
+  const [light, dark] = LOOKS.map((look) => ({ ...look, viewport: { width: 820, height: 900 } }));
   await picture(light, "report-findings", async (page) => {
-    const [top, bottom] = [await page.locator("#verdict").boundingBox(), await page.locator("#finding-2").boundingBox()];
-    return { x: top.x, y: top.y, width: top.width, height: bottom.y + bottom.height - top.y };
+    const [top, bottom] = [await page.locator("#verdict").boundingBox(), await page.locator("#finding-1").boundingBox()];
+    return { ...top, height: bottom.y + bottom.height - top.y };
   });
   await picture(dark, "report-timeline", async (page) => {
-    await page.locator("#finding-2").getByRole("button", { name: /timeline/ }).click();
     const timeline = new Timeline(page, report);
-    await timeline.show(1_000_000, 3_200_000);
-    const all = [await timeline.part.boundingBox(), await timeline.panel.boundingBox()];
-    return { ...all[0], height: all[1].y + all[1].height - all[0].y + 12 };
+    await page.locator("#finding-2").getByRole("button", { name: /timeline/ }).click();
+    const { start, took } = report.pauses;
+    const blocked = report.pauses.kind.indexOf("blocked");
+    await timeline.show(start[blocked] - 120_000, start[blocked] + took[blocked] + 900_000);
+    await page.mouse.move(0, 0);
+    await timeline.settled();
+    const [part, drawing] = [await timeline.part.boundingBox(), await timeline.part.locator(".stage.timeline").boundingBox()];
+    return { ...part, height: drawing.y + drawing.height - part.y + 8 };
   });
   await picture(light, "report-waits", async (page) => {
     const [part, rest] = [await page.locator("#waits").boundingBox(), await page.locator(".waits-list:not(.ring)").boundingBox()];
-    return { ...part, height: rest.y - part.y + 90 };
+    return { ...part, height: rest.y - part.y - 40 };
   });
 } finally {
   await reader.stop();

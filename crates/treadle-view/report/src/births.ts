@@ -85,8 +85,8 @@ export class Births {
   private matches(birth: Birth): boolean {
     if (this.wanted === "") return true;
     if (this.model.site(birth.site).toLowerCase().includes(this.wanted)) return true;
-    const { name, code } = this.model.report.tasks;
-    return birth.tasks.some((task) => `${name[task]} ${this.model.function_(code[task]!)}`.toLowerCase().includes(this.wanted));
+    const { code } = this.model.report.tasks;
+    return birth.tasks.some((task) => `${this.model.taskName(task)} ${this.model.function_(code[task]!)}`.toLowerCase().includes(this.wanted));
   }
 
   /** Births in the order of the table, each with how deep it stands. */

@@ -149,8 +149,19 @@ export function histogram(title: string, told: Histogram): HTMLElement {
   return h("div", { class: "histogram" }, h("h3", {}, title), h("p", {}, words), box, h("div", { class: "controls" }, reset), numbers);
 }
 
-/** Without the empty ends. */
-function filledPart({ edges, counts, max }: Histogram): Histogram {
+/** Without the empty ends, and without classes that are narrower than the clock: those go into the next. */
+function filledPart(told: Histogram): Histogram {
+  const { max } = told;
+  const [edges, counts] = [[told.edges[0] ?? 0], [] as number[]];
+  let held = 0;
+  told.counts.forEach((value, row) => {
+    held += value;
+    const edge = told.edges[row + 1]!;
+    if (edge <= edges.at(-1)!) return;
+    edges.push(edge);
+    counts.push(held);
+    held = 0;
+  });
   const first = counts.findIndex((value) => value > 0);
   const last = counts.findLastIndex((value) => value > 0);
   return { edges: edges.slice(Math.max(0, first), last + 2), counts: counts.slice(Math.max(0, first), last + 1), max };
@@ -182,7 +193,7 @@ function histogramOptions(width: number, counts: number[]): uPlot.Options {
     height: 200,
     legend: { show: true, live: true },
     scales: { x: { time: false, distr: 3 }, y: { distr: 3, range: [0.5, most * 2] } },
-    axes: [{ ...logarithmic(duration), size: 32 }, { ...logarithmic(count), size: 64 }],
+    axes: [{ ...logarithmic(duration), size: 32 }, { ...logarithmic(count), size: 24 + 8 * count(most).length }],
     series: [
       { label: "from", value: (_, value) => (value === null ? "–" : duration(value)) },
       {

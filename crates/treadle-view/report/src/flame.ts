@@ -193,7 +193,7 @@ export class FlameGraph {
       const word = sign(box.data);
       return colour(word === "+" ? "more" : word === "−" ? "less" : "callback");
     }
-    return box.data.site < 0 ? colour("callback") : colour(`hue${(this.model.report.sites[box.data.site]?.[0] ?? 0) % 6}`);
+    return box.data.site < 0 ? colour("callback") : colour(`hue${box.data.site % 6}`);
   }
 
   private heaviest(): HTMLElement {

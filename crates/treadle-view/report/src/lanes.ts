@@ -87,7 +87,10 @@ export class Lanes {
       rows.push({ kind: "loop", name: model.loopName(loop), detail, loop });
     }
     for (const { thread, jobs } of this.threads) {
-      rows.push({ kind: "thread", name: `executor ${thread}`, detail: `jobs in executor thread ${thread}`, thread, jobs });
+      const started = jobs.some((job) => report.jobs.started[job]! >= 0);
+      const name = started ? `executor ${thread}` : "executor queue";
+      const detail = started ? `jobs in executor thread ${thread}` : "jobs that no thread had begun";
+      rows.push({ kind: "thread", name, detail, thread, jobs });
     }
     for (const birth of this.order) {
       if (this.onlyBusy && !this.isBusy(this.model.stepsOfBirth.at(birth.key))) continue;

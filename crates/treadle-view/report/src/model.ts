@@ -135,7 +135,9 @@ export class Model {
   }
 
   taskName(task: number): string {
-    return task < 0 ? "a callback" : (this.report.tasks.name[task] ?? "?");
+    if (task < 0) return "a callback";
+    // Not every name was seen.
+    return this.report.tasks.name[task] || `${this.function_(this.report.tasks.code[task] ?? -1)} #${task}`;
   }
 
   /** What has become of a task, in a word. */

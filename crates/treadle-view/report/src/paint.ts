@@ -296,8 +296,10 @@ function life(stage: Stage, scene: Scene, task: number, y: number): void {
 function fate(stage: Stage, scene: Scene, task: number, y: number): void {
   const { ended, outcome } = scene.model.report.tasks;
   if (ended[task]! < 0) return;
-  const x = across(stage, scene, ended[task]!);
-  if (x < -8 || x > stage.width + 8) return;
+  const end = across(stage, scene, ended[task]!);
+  if (end < -8 || end > stage.width + 8) return;
+  // At the very end there is room for it too.
+  const x = Math.min(end, stage.width - 9);
   const { context } = stage;
   const middle = y + LANE / 2;
   context.strokeStyle = colour(outcome[task] === 1 ? "blocked" : "text");

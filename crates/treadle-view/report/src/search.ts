@@ -70,7 +70,7 @@ export class Search {
     const { name, code, birth } = report.tasks;
     const hits = new Uint8Array(name.length);
     for (let task = 0; task < name.length; task++) {
-      if (sites[code[task]!] || sites[birth[task]!] || name[task]!.toLowerCase().includes(wanted)) hits[task] = 1;
+      if (sites[code[task]!] || sites[birth[task]!] || this.model.taskName(task).toLowerCase().includes(wanted)) hits[task] = 1;
     }
     for (let step = 0; step < steps.count; step++) {
       if (!sites[steps.site[step]!]) continue;

@@ -11,6 +11,8 @@ const DRAWN = 400;
 /** So many tasks that wait alike are one box. */
 const MANY = 4;
 const LISTED = 30;
+/** So many of the tasks that one waits for are named. */
+const NAMED = 8;
 const HIGH = 48;
 
 interface Point {
@@ -36,8 +38,8 @@ export function waits(model: Model, goToTask: (task: number) => void): HTMLEleme
 export function ringsOf(edges: Edge[]): number[][] {
   const next = new Map<number, number[]>();
   for (const [from, to] of edges) {
-    next.set(from, [...(next.get(from) ?? []), to]);
-    if (!next.has(to)) next.set(to, []);
+    for (const task of [from, to]) if (!next.has(task)) next.set(task, []);
+    next.get(from)!.push(to);
   }
   const [index, low] = [new Map<number, number>(), new Map<number, number>()];
   const stack: number[] = [];
@@ -85,7 +87,7 @@ function chosen(tasks: number[], edges: Edge[], ringOf: Map<number, number>): nu
   return linked.sort((one, other) => weight.get(other)! - weight.get(one)! || one - other).slice(0, DRAWN);
 }
 
-/** A box of the drawing: a task, or several that wait for the same in the same code and that nobody waits for. */
+/** A box of the drawing: a task, or several of the same code that have nothing but the same other end of their wait. */
 interface Box {
   tasks: number[];
   title: string;
@@ -119,7 +121,8 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
     const path = svg("path", { d: curve(sideways(graph, edge, points)), "marker-end": ring ? "url(#wait-ring)" : "url(#wait-end)" });
     const wide = 8 + 6.2 * plain(thing).length;
     const back = svg("rect", { x: x - wide / 2, y: y - 8, width: wide, height: 16 });
-    return svg("g", { class: ring ? "edge ring" : "edge" }, path, back, svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing)));
+    const label = thing === "" ? [] : [back, svg("text", { x, y: y + 4, "text-anchor": "middle" }, plain(thing))];
+    return svg("g", { class: ring ? "edge ring" : "edge" }, path, ...label);
   });
   const nodes = boxes.map(({ tasks: inside, title, ring }, box) => {
     const { x, y, width } = graph.node(String(box)) as { x: number; y: number; width: number };
@@ -138,12 +141,19 @@ function drawing(model: Model, tasks: number[], edges: Edge[], ringOf: Map<numbe
 }
 
 function boxed(model: Model, tasks: number[], edges: Edge[], ringOf: Map<number, number>): { boxes: Box[]; boxOf: Map<number, number> } {
-  const awaited = new Set(edges.map(([, to]) => to));
+  const waiters = new Map<number, Edge[]>();
+  for (const edge of edges) {
+    const known = waiters.get(edge[1]);
+    if (known === undefined) waiters.set(edge[1], [edge]);
+    else known.push(edge);
+  }
   const alike = new Map<string, number[]>();
   for (const task of tasks) {
-    const own = edges.filter(([from]) => from === task);
-    const [, to, thing] = own[0] ?? [];
-    const key = own.length === 1 && !awaited.has(task) ? `${to} ${thing} ${code(model, task)}` : `task ${task}`;
+    const mine = edges.filter(([from]) => from === task);
+    const theirs = waiters.get(task) ?? [];
+    let key = `task ${task}`;
+    if (mine.length === 1 && theirs.length === 0) key = `for ${mine[0]![1]} ${mine[0]![2]} ${code(model, task)}`;
+    else if (mine.length === 0 && theirs.length === 1) key = `of ${theirs[0]![0]} ${theirs[0]![2]} ${code(model, task)}`;
     alike.set(key, [...(alike.get(key) ?? []), task]);
   }
   const boxes: Box[] = [];
@@ -209,7 +219,11 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
   const entry = (task: number): HTMLElement => {
     const edges = of(task);
     const what = told.waits_for[task];
-    const to = edges.flatMap(([, other, thing], at) => [at > 0 ? "; " : " waits for ", message(thing), ", which ", link(other), " has to give"]);
+    const to = edges.slice(0, NAMED).flatMap(([, other, thing], at) => {
+      const before = at > 0 ? "; " : " waits for ";
+      return thing === "" ? [before, link(other)] : [before, message(thing), ", which ", link(other), " has to give"];
+    });
+    if (edges.length > NAMED) to.push(` and ${edges.length - NAMED} more`);
     const chain = told.chains[task] ?? [];
     const parked = chain.at(-1);
     return h(
@@ -224,20 +238,24 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
     );
   };
   const linked = new Set(told.edges.map(([from]) => from));
-  const others = told.tasks.filter((task) => !ringOf.has(task)).sort((one, other) => Number(linked.has(other)) - Number(linked.has(one)));
+  const outside = told.tasks.filter((task) => !ringOf.has(task));
+  const others = outside.filter((task) => linked.has(task) || told.waits_for[task] !== undefined || (told.chains[task] ?? []).length > 0);
+  others.sort((one, other) => Number(linked.has(other)) - Number(linked.has(one)));
+  const silent = outside.length - others.length;
   let shown = LISTED;
   const rest = h("ul", { class: "waits-list" });
   const fill = (): void => {
     rest.replaceChildren(...others.slice(0, shown).map(entry));
     if (others.length > shown) rest.append(h("li", {}, button(`${count(others.length - shown)} more`, () => ((shown += 500), fill()))));
+    if (silent > 0) rest.append(h("li", { class: "soft" }, `${counted(silent, "task")} of which it is not known what they wait for`));
   };
   fill();
   return h(
     "div",
     { class: "waits-text" },
     ...rings.flatMap((ring, index) => [h("h3", { class: "ring-title" }, `Ring ${index + 1}: ${counted(ring.length, "task")}`), h("ul", { class: "waits-list ring" }, ...inOrder(ring, told.edges).map(entry))]),
-    others.length > 0 ? h("h3", {}, rings.length > 0 ? "Other tasks that wait" : "Tasks that wait") : null,
-    others.length > 0 ? rest : null,
+    outside.length > 0 ? h("h3", {}, rings.length > 0 ? "Other tasks that wait" : "Tasks that wait") : null,
+    outside.length > 0 ? rest : null,
   );
 }
 
