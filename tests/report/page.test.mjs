@@ -409,8 +409,10 @@ for (const look of LOOKS) {
       difference.rows.forEach(([what, was, is, unit], row) => {
         assert.equal(figures[row][0], what);
         for (const [cell, value] of [[1, was], [2, is]]) {
-          if (unit === "µs") assertDuration(figures[row][cell], value);
-          else assert.equal(Number.parseFloat(figures[row][cell].replaceAll(",", "")), value);
+          const time = { µs: 1, ms: 1e3 }[unit];
+          const told = figures[row][cell];
+          if (time !== undefined) assertDuration(told, value * time);
+          else assert.ok(Math.abs(number(told.split(" ")[0]) - value) <= value / 2000 && told.endsWith(unit), `${told} is not ${value} ${unit}`);
         }
         assert.equal(figures[row][3][0], is > was ? "+" : is < was ? "−" : "=");
       });
@@ -420,6 +422,25 @@ for (const look of LOOKS) {
         const [, time, rest] = text.split(" · ");
         assertDuration(time.split(", ")[0], node.value);
         assertDuration(rest.split(" before")[0], node.before);
+      });
+      const own = new Map();
+      const visit = (node) => {
+        const [was, is] = own.get(node.site) ?? [0, 0];
+        const inner = (key) => node.children.reduce((sum, child) => sum + child[key], 0);
+        own.set(node.site, [was + node.before - inner("before"), is + node.value - inner("value")]);
+        node.children.forEach(visit);
+      };
+      visit(difference.flame);
+      own.delete(-1);
+      const changed = [...own].filter(([, [was, is]]) => was !== is).sort(([, one], [, other]) => Math.abs(other[1] - other[0]) - Math.abs(one[1] - one[0]));
+      const told = await rows(flame.locator("details table"));
+      assert.equal(told.length, Math.min(12, changed.length));
+      told.forEach(([place, was, is, change], row) => {
+        const [site, [before_, after_]] = changed[row];
+        assert.ok(place.startsWith(placeOf(report, site)), place);
+        assertDuration(was, before_);
+        assertDuration(is, after_);
+        assert.equal(change[0], after_ > before_ ? "+" : "−");
       });
     });
 
@@ -524,7 +545,7 @@ test("what a recording does not know is left out, and much of the same is summed
   const list = (await page.locator("#waits .waits-list").innerText()).replace(/\s+/g, " ");
   assert.match(list, /^main #0 waits for settle #\d+; .* and 4 more 12 tasks of which it is not known what they wait for$/);
   await page.locator(".histogram summary").first().click();
-  assert.deepEqual((await rows(page.locator(".histogram table").first())).map((row) => row.slice(0, 3)), [["0 µs", "1 µs", "5"], ["1 µs", "2 µs", "10"], ["2 µs", "4 µs", "1"]]);
+  assert.deepEqual((await rows(page.locator(".histogram details table").first())).map((row) => row.slice(0, 3)), [["0 µs", "1 µs", "5"], ["1 µs", "2 µs", "10"], ["2 µs", "4 µs", "1"]]);
   const first = await page.locator(".finding").first().innerText();
   assert.ok(first.includes("an unknown place") && !first.includes("Help") && !first.includes("Show in"), first);
   assert.equal(await page.locator(".finding details").count(), 0);

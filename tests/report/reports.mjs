@@ -457,8 +457,13 @@ export function compared(root) {
       { name: "task-flood", site: "shop/server.py:49", change: "gone", before: 3, after: 0 },
       { name: "lost-exception", site: "shop/server.py:44", change: "same", before: 1, after: 1 },
     ],
-    rows: [["busy", 31.5, 62.25, "%"], ["longest step", 84_000, 391_000, "µs"], ["longest queueing delay", 92_000, 402_500, "µs"], ["callbacks", 4_420, 4_211, ""], ["tasks", 30, 30, ""]],
+    rows: [["busy", 31.5, 62.25, "%"], ["longest step", 84_000, 391_000, "µs"], ["longest queueing delay", 92_000, 402_500, "µs"], ["callbacks", 297_035.125, 4_211, "/s"], ["blocked", 8_766.5, 12.25, "ms"], ["tasks", 30, 30, ""]],
     flame: before(report.flame.all, 0.8),
   };
+  // Something that is gone: it has no width.
+  const [gone] = report.difference.flame.children[0].children.splice(-1, 1);
+  report.difference.flame.value -= gone.value;
+  report.difference.flame.children[0].value -= gone.value;
+  report.difference.flame.children[0].children.push({ ...gone, value: 0, children: [] });
   return report;
 }

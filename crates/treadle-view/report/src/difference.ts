@@ -32,9 +32,12 @@ export function difference(model: Model, told: Difference): HTMLElement {
   );
 }
 
+const MICROSECONDS: Record<string, number> = { µs: 1, ms: 1e3, s: 1e6 };
+
 function amount(value: number, unit: string): string {
-  if (unit === "µs") return duration(value);
-  const digits = Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(4)));
+  const time = MICROSECONDS[unit];
+  if (time !== undefined) return duration(value * time);
+  const digits = Number.isInteger(value) ? count(value) : value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
   return unit === "" ? digits : `${digits} ${unit}`;
 }
 

@@ -66,7 +66,7 @@ export class FlameGraph {
       this.stage.outer,
       this.path,
       h("p", { class: "soft" }, "Click or Enter zooms; arrows go up, down and to the neighbours; Escape shows all of it."),
-      compares ? null : this.heaviest(),
+      compares ? this.mostChanged() : this.heaviest(),
     );
     this.tell(this.root);
   }
@@ -196,6 +196,23 @@ export class FlameGraph {
     return box.data.site < 0 ? colour("callback") : colour(`hue${box.data.site % 6}`);
   }
 
+  /** Of the time that places took themselves; what is gone has no width above, and stands here. */
+  private mostChanged(): HTMLElement {
+    const own = new Map<number, [before: number, after: number]>();
+    this.root.each(({ data }) => {
+      const sums = own.get(data.site) ?? [0, 0];
+      own.set(data.site, sums);
+      sums[0] += (data.before ?? 0) - data.children.reduce((sum, child) => sum + (child.before ?? 0), 0);
+      sums[1] += data.value - data.children.reduce((sum, child) => sum + child.value, 0);
+    });
+    const size = ([before, after]: [number, number]): number => Math.abs(after - before);
+    const rows = [...own].filter(([site, sums]) => site >= 0 && size(sums) > 0).sort((one, other) => size(other[1]) - size(one[1])).slice(0, HEAVIEST);
+    const cells = rows.map(([site, [before, after]]) => {
+      return [h("span", {}, place(this.model, site)), duration(before), duration(after), `${after > before ? "+" : "−"}${duration(Math.abs(after - before))}`];
+    });
+    return h("details", { open: rows.length > 0 }, h("summary", {}, "The places that changed most"), table("Places that changed most", ["place itself", "before", "after", "change"], cells, [1, 2, 3]));
+  }
+
   private heaviest(): HTMLElement {
     const own = new Map<number, number>();
     const all = new Map<number, number>();
@@ -226,7 +243,7 @@ function sign({ value, before }: Flame): "+" | "−" | "=" {
 
 function change(data: Flame): string {
   const difference = data.value - (data.before ?? 0);
-  return `${difference > 0 ? "+" : ""}${duration(difference)}`;
+  return `${difference > 0 ? "+" : difference < 0 ? "−" : ""}${duration(Math.abs(difference))}`;
 }
 
 function layout(flame: Flame): Box {
