@@ -78,6 +78,11 @@ function files(directory) {
 /** The licences of all packages of which something is in the bundle. */
 function licences(inputs) {
   const names = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.slice(1, 2) ?? []));
+  // What a package needs may already be inside of its own bundle.
+  for (const name of names) {
+    const { dependencies } = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
+    for (const needed of Object.keys(dependencies ?? {})) names.add(needed);
+  }
   const texts = [...names].sort().map((name) => {
     const directory = join(here, "node_modules", name);
     const file = readdirSync(directory).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
