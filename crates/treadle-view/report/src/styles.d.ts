@@ -1,0 +1,2 @@
+// esbuild gathers what is imported for its rules alone.
+declare module "*.css";
