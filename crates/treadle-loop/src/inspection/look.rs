@@ -111,6 +111,8 @@ impl Met {
     fn stacked(&mut self, desk: &Desk, referent: &Object) {
         let stacked = |role, receiver| Stacked { mark: referent.address(), role, receiver, place: PlaceId::UNKNOWN };
         if let Some(role) = self.leaves.take() {
+            // A variable may refer to it too, which was counted already.
+            self.refers.push((referent.address() as u64, None));
             self.stacked.push(stacked(role, referent.clone()));
             return;
         }
