@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 WATCHED = """
 import asyncio, os, sys, threading, time
 import treadle, treadle.doctor
@@ -440,3 +442,142 @@ def test_a_snapshot_shows_where_tasks_stand_what_they_wait_for_and_who_has_it(tm
         """,
     )
     assert "deadlock" not in found
+
+
+# What ends a program that waits for ever, from outside.
+INTERRUPTED = """
+import os, signal, threading
+
+threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
+"""
+
+BATCH = """
+class Batch:
+    def __init__(self):
+        self.done = asyncio.Event()
+        self.left = 3
+
+    async def part(self, number):
+        await asyncio.sleep(0.01)
+        if number != 1:
+            self.left -= 1
+        if not self.left:
+            self.done.set()
+
+async def main():
+    batch = Batch()
+    tasks = [asyncio.create_task(batch.part(number)) for number in range(3)]
+    await batch.done.wait()
+"""
+
+REQUEST = """
+class Client:
+    def __init__(self):
+        self.waiting = {}
+
+    async def request(self, number):
+        answer = self.waiting[number] = asyncio.get_running_loop().create_future()
+        return await answer
+
+async def main():
+    client = Client()
+    print(await client.request(7))
+"""
+
+# The waiter has left the condition, and keeps another lock that whoever would notify needs.
+GATE = """
+class Gate:
+    def __init__(self):
+        self.condition, self.lock, self.open = asyncio.Condition(), asyncio.Lock(), False
+
+    async def enter(self):
+        async with self.lock, self.condition:
+            while not self.open:
+                await self.condition.wait()
+
+    async def unlock(self):
+        await asyncio.sleep(0.1)
+        async with self.lock, self.condition:
+            self.open = True
+            self.condition.notify_all()
+
+async def main():
+    gate = Gate()
+    await asyncio.gather(gate.enter(), gate.unlock())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "message"),
+    [
+        (BATCH, "stuck-wait", ("`main` waits for an event for ever", True)),
+        (REQUEST, "stuck-wait", ("`Client.request` waits for a future for ever", True)),
+        (GATE, "deadlock", ("`Gate.enter`, `main` and others wait for each other", False)),
+    ],
+)
+def test_what_nothing_in_the_loop_can_end_any_more_is_told_of(
+    tmp_path: Path, program: str, name: str, message: tuple[str, bool]
+) -> None:
+    found = run(tmp_path, program + INTERRUPTED.format(seconds=2.8))
+    assert messages(found[name]) == [message]
+
+
+# Somebody is left who has the work: another task, a server, a signal, a thread's job, whoever has the object.
+KEPT = {
+    "task": """
+async def beat():
+    while True:
+        await asyncio.sleep(0.1)
+
+async def main():
+    stop = asyncio.Event()
+    task = asyncio.create_task(beat())
+    await stop.wait()
+""",
+    "server": """
+async def main():
+    stop = asyncio.Event()
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    await stop.wait()
+""",
+    "signal": """
+import signal
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+""",
+    "job": """
+import time
+
+async def main():
+    stop = asyncio.Event()
+    job = asyncio.get_running_loop().run_in_executor(None, time.sleep, 3)
+    await stop.wait()
+""",
+    "object": """
+class App:
+    def __init__(self):
+        self.stop = asyncio.Event()
+
+app = App()
+
+async def main():
+    await app.stop.wait()
+""",
+    "no name": """
+async def main():
+    await asyncio.Event().wait()
+""",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_main_task_that_waits_while_somebody_has_the_work_is_left_alone(tmp_path: Path, name: str) -> None:
+    found = run(tmp_path, KEPT[name] + INTERRUPTED.format(seconds=2.5))
+    assert {name: messages(sightings) for name, sightings in found.items()} == {}

@@ -40,6 +40,8 @@ pub enum What {
     GeneratorLeft,
     /// A coroutine was thrown away before it ran.
     NeverAwaited,
+    /// An exception has left a function that had taken a lock and did not give it back. `address`: the task.
+    PermitLost,
     /// Something that is to be closed was thrown away open.
     ResourceUnclosed,
     /// The program's end has ended a task that nobody held in the middle of its work.
@@ -54,7 +56,7 @@ pub enum What {
 
 impl What {
     /// All, with the words in which the process tells of them.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("cancel-answered", Self::CancelAnswered),
         ("cancel-swallowed", Self::CancelSwallowed),
         ("exception-in-gather", Self::ExceptionInGather),
@@ -63,6 +65,7 @@ impl What {
         ("exception-unseen", Self::ExceptionUnseen),
         ("generator-left", Self::GeneratorLeft),
         ("never-awaited", Self::NeverAwaited),
+        ("permit-lost", Self::PermitLost),
         ("resource-unclosed", Self::ResourceUnclosed),
         ("task-cut-off", Self::TaskCutOff),
         ("queue-put", Self::QueuePut),

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from treadle import _native
-from treadle.doctor import bytecode, chains, ends, places
+from treadle.doctor import bytecode, chains, ends, owners, places
 
 # Things that are to be looked at again; more than these are forgotten.
 _WAITING = 1000
@@ -93,7 +93,12 @@ class Ear:
     # Of exceptions.
 
     def task_failed(self, event_loop: asyncio.AbstractEventLoop, task: _Task) -> None:
-        """Look later whether anybody has seen the exception of a task."""
+        """Look later whether anybody has seen the exception of a task, and now at what it has left behind."""
+        exception = getattr(task, "_exception", None)
+        kept = None if exception is None else owners.lost(exception)
+        if kept is not None:
+            self._tell_task("permit-lost", task, kept, [places.class_name(exception)])
+        del exception
         if len(self._later.get(id(event_loop), ())) < _WAITING:
             self._look_later(event_loop, partial(self._look_at_failed, event_loop, weakref.ref(task)))
 
