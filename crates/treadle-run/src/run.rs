@@ -132,7 +132,7 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
-            Kind::JobSubmitted => self.jobs.submit(event),
+            Kind::JobSubmitted => self.submit(event),
             Kind::JobStarted => self.jobs.start(event, self.scale.ticks(self.thresholds.queue)),
             Kind::JobEnded => self.jobs.end(event),
             Kind::CalledAgain => self.spins.take(event, self.scale.ticks(100_000_000)),
@@ -153,6 +153,16 @@ impl Run {
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             Kind::BufferOverfull | Kind::BufferDrained => self.buffer(event),
         }
+    }
+
+    /// Where a task does nothing but `to_thread`, no line of the program's hands over: the one that has started the task stands for it.
+    fn submit(&mut self, event: &Event) {
+        let task = match self.event_loop(event.event_loop).activity {
+            Activity::Running { task: Some(task), .. } if event.place == PlaceId::UNKNOWN => self.tasks.get(&task),
+            _ => None,
+        };
+        let place = task.map_or(event.place, |task| task.birth);
+        self.jobs.submit(&Event { place, ..*event });
     }
 
     fn buffer(&mut self, event: &Event) {
