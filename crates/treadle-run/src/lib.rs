@@ -45,6 +45,6 @@ pub use snapshot::{Edge, LoopRow, Snapshot, State, TaskRow};
 pub use spins::{Spin, Spins};
 pub use tasks::Task;
 pub use thresholds::Thresholds;
-pub use timers::Timers;
+pub use timers::{Spread, Timers};
 pub use transports::{Seen, Transports};
 pub use waits::{Member, Parked, Seized, Waits};

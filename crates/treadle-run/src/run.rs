@@ -19,7 +19,7 @@ use crate::queues::Queues;
 use crate::spins::Spins;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
-use crate::timers::Timers;
+use crate::timers::{SLOT, Timers};
 use crate::transports::{Seen, Transports};
 use crate::waits::Waits;
 
@@ -148,7 +148,7 @@ impl Run {
                 self.transports.end(event);
                 self.buffer(event);
             }
-            Kind::TimerSet => self.timers.set(event),
+            Kind::TimerSet => self.timers.set(event, self.scale.ticks(SLOT)),
             Kind::TimerGone => self.timers.end(event),
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             Kind::BufferOverfull | Kind::BufferDrained => self.buffer(event),
