@@ -255,7 +255,8 @@ impl Run {
                 is_child: row.parent.is_some(),
             });
         }
-        let is_end = tasks.first().and_then(|task| self.tasks().get(task)).is_some_and(|row| self.is_at_end(row.event_loop));
+        let is_end =
+            tasks.first().and_then(|task| self.tasks().get(task)).is_some_and(|row| self.is_at_end(row.event_loop));
         Some(Seized { members, is_ring, is_end, since, last: self.now() })
     }
 

@@ -26,7 +26,7 @@ class Path(NamedTuple):
     """How a function comes to a lock: a variable, and attributes of what that is."""
 
     kind: int
-    index: int
+    place: int
     name: str
     attributes: tuple[str, ...]
 
@@ -113,7 +113,7 @@ def _attribute(thing: object, name: str) -> object:
             if not isinstance(found, types.MemberDescriptorType):
                 return None if hasattr(type(found), "__get__") else found
             try:
-                return found.__get__(thing)  # type: ignore[no-any-return]
+                return found.__get__(thing)
             except AttributeError:
                 return None
     try:

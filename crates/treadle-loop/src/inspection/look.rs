@@ -519,7 +519,8 @@ fn holds(desk: &Desk, way: &Way, things: &mut FxHashMap<u64, Thing>) -> Result<V
         left.push(lock_of(desk, condition)?.address());
     }
     let mut holds = Vec::new();
-    let entered = way.stacked.iter().filter(|(_, one)| one.role == Role::Leave).map(|(_, one)| (&one.receiver, one.place));
+    let entered =
+        way.stacked.iter().filter(|(_, one)| one.role == Role::Leave).map(|(_, one)| (&one.receiver, one.place));
     let taken = way.taken.iter().map(|(object, place)| (object, *place));
     for (object, place) in entered.chain(taken) {
         let lock = lock_of(desk, object)?;

@@ -46,7 +46,10 @@ fn check_callbacks(run: &Run, sightings: &mut Sightings) {
         let (does, help) = if writes {
             ("writes nothing", "when all is written, `loop.remove_writer(…)`; `add_writer` again when there is more")
         } else {
-            ("reads nothing", "read what is there: `sock.recv(…)`; or, also once it is at its end, `loop.remove_reader(…)`")
+            (
+                "reads nothing",
+                "read what is there: `sock.recv(…)`; or, also once it is at its end, `loop.remove_reader(…)`",
+            )
         };
         let message = format!("`{}` is called again and again and {does}", site.function);
         let sighting = Sighting::new(&BUSY_POLL.about, site, scale.time(spin.since), message)

@@ -26,7 +26,7 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         if holder == waits || holder.place == waits.place {
             let is_many = starved.queue >= MANY * usize::from(starved.workers.max(1));
             if is_many && scale.duration(starved.worst) >= LONG && handed.line > 0 {
-                sightings.push(piled_up(run, holder, starved));
+                sightings.push(piled_up(run, *holder, starved));
             }
             continue;
         }
@@ -52,7 +52,7 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
 }
 
 /// More is handed over than can be done.
-fn piled_up(run: &Run, kind: &JobKind, starved: &Starved) -> Sighting {
+fn piled_up(run: &Run, kind: JobKind, starved: &Starved) -> Sighting {
     let (scale, function) = (run.scale(), name(&run.site(kind.function).function));
     let message = format!("calls of `{function}` wait long for a thread of their executor");
     Sighting::new(&EXECUTOR_STARVED.about, run.site(kind.place), scale.time(starved.first), message)
