@@ -135,7 +135,7 @@ impl Run {
             Kind::JobSubmitted => self.submit(event),
             Kind::JobStarted => self.jobs.start(event, self.scale.ticks(self.thresholds.queue)),
             Kind::JobEnded => self.jobs.end(event),
-            Kind::CalledAgain => self.spins.take(event, self.scale.ticks(100_000_000)),
+            Kind::CalledAgain => self.spins.take(event, self.scale.ticks(300_000_000)),
             Kind::SelfWoken => {
                 let mean = self.tasks.get(&event.subject).map_or(0, |task| task.run / task.steps.max(1));
                 self.polls.take(event, mean <= self.scale.ticks(SHORT), self.scale.ticks(100_000_000));

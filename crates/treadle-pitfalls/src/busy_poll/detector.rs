@@ -9,8 +9,9 @@ use super::BUSY_POLL;
 const LONG: u64 = 1_000_000_000;
 const OFTEN: u64 = 1_000;
 
-/// So many calls must have been looked at.
-const LOOKS: u64 = 16;
+/// Callbacks that move nothing need not be called so often, and so many calls must have been looked at.
+const CALLS: u64 = 300;
+const LOOKS: u64 = 12;
 
 pub(super) fn check(run: &Run, sightings: &mut Sightings) {
     check_tasks(run, sightings);
@@ -40,7 +41,7 @@ fn check_callbacks(run: &Run, sightings: &mut Sightings) {
     let scale = run.scale();
     for (place, writes, spin) in run.spins().rows() {
         let (site, seconds) = (run.site(place), scale.duration(spin.longest) / LONG);
-        if site.line == 0 || seconds == 0 || spin.calls < OFTEN * seconds || spin.looks < LOOKS {
+        if site.line == 0 || seconds == 0 || spin.calls < CALLS * seconds || spin.looks < LOOKS {
             continue;
         }
         let (does, help) = if writes {
