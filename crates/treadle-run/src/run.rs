@@ -1,4 +1,4 @@
-//! Events and notes, put where they belong.
+//! Events and notes, put where they belong. The file is long because all kinds of events have their place in one list, and tests stand below.
 
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
