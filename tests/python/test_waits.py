@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 WATCHED = """
 import asyncio, os, sys, threading, time
 import treadle, treadle.doctor
@@ -440,3 +442,338 @@ def test_a_snapshot_shows_where_tasks_stand_what_they_wait_for_and_who_has_it(tm
         """,
     )
     assert "deadlock" not in found
+
+
+# What ends a program that waits for ever, from outside.
+INTERRUPTED = """
+import os, signal, threading
+
+threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
+"""
+
+BATCH = """
+class Batch:
+    def __init__(self):
+        self.done = asyncio.Event()
+        self.left = 3
+
+    async def part(self, number):
+        await asyncio.sleep(0.01)
+        if number != 1:
+            self.left -= 1
+        if not self.left:
+            self.done.set()
+
+async def main():
+    batch = Batch()
+    tasks = [asyncio.create_task(batch.part(number)) for number in range(3)]
+    await batch.done.wait()
+"""
+
+REQUEST = """
+class Client:
+    def __init__(self):
+        self.waiting = {}
+
+    async def request(self, number):
+        answer = self.waiting[number] = asyncio.get_running_loop().create_future()
+        return await answer
+
+async def main():
+    client = Client()
+    print(await client.request(7))
+"""
+
+# The waiter has left the condition, and keeps another lock that whoever would notify needs.
+GATE = """
+class Gate:
+    def __init__(self):
+        self.condition, self.lock, self.open = asyncio.Condition(), asyncio.Lock(), False
+
+    async def enter(self):
+        async with self.lock, self.condition:
+            while not self.open:
+                await self.condition.wait()
+
+    async def unlock(self):
+        await asyncio.sleep(0.1)
+        async with self.lock, self.condition:
+            self.open = True
+            self.condition.notify_all()
+
+async def main():
+    gate = Gate()
+    await asyncio.gather(gate.enter(), gate.unlock())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "message"),
+    [
+        (BATCH, "stuck-wait", ("`main` waits for an event for ever", True)),
+        (REQUEST, "stuck-wait", ("`Client.request` waits for a future for ever", True)),
+        (GATE, "deadlock", ("`Gate.enter`, `main` and others wait for each other", False)),
+    ],
+)
+def test_what_nothing_in_the_loop_can_end_any_more_is_told_of(
+    tmp_path: Path, program: str, name: str, message: tuple[str, bool]
+) -> None:
+    found = run(tmp_path, program + INTERRUPTED.format(seconds=2.8))
+    assert messages(found[name]) == [message]
+
+
+# Somebody is left who has the work: another task, a server, a signal, a thread's job, whoever has the object.
+KEPT = {
+    "task": """
+async def beat():
+    while True:
+        await asyncio.sleep(0.1)
+
+async def main():
+    stop = asyncio.Event()
+    task = asyncio.create_task(beat())
+    await stop.wait()
+""",
+    "server": """
+async def main():
+    stop = asyncio.Event()
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    await stop.wait()
+""",
+    "signal": """
+import signal
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+""",
+    "job": """
+import time
+
+async def main():
+    stop = asyncio.Event()
+    job = asyncio.get_running_loop().run_in_executor(None, time.sleep, 3)
+    await stop.wait()
+""",
+    "object": """
+class App:
+    def __init__(self):
+        self.stop = asyncio.Event()
+
+app = App()
+
+async def main():
+    await app.stop.wait()
+""",
+    "no name": """
+async def main():
+    await asyncio.Event().wait()
+""",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_main_task_that_waits_while_somebody_has_the_work_is_left_alone(tmp_path: Path, name: str) -> None:
+    found = run(tmp_path, KEPT[name] + INTERRUPTED.format(seconds=2.5))
+    assert {name: messages(sightings) for name, sightings in found.items()} == {}
+
+
+# Taken by `await lock.acquire()`, and given back in the same function.
+TAKEN = """
+lock = asyncio.Lock()
+
+class Pair:
+    def __init__(self):
+        self.first, self.second = asyncio.Lock(), asyncio.BoundedSemaphore(1)
+
+    async def there(self):
+        await self.first.acquire()
+        try:
+            await asyncio.sleep(0.01)
+            async with self.second:
+                pass
+        finally:
+            self.first.release()
+
+    async def back(self):
+        await self.second.acquire()
+        await asyncio.sleep(0.01)
+        await self.first.acquire()
+        self.first.release()
+        self.second.release()
+
+async def inner():
+    async with lock:
+        pass
+
+async def outer():
+    await lock.acquire()
+    await inner()
+    lock.release()
+
+async def enclosing():
+    condition = asyncio.Condition()
+
+    async def notified():
+        await condition.acquire()
+        try:
+            await helper()
+        finally:
+            condition.release()
+
+    async def helper():
+        async with condition:
+            condition.notify_all()
+
+    await notified()
+
+async def main():
+    pair = Pair()
+    await together(pair.there(), pair.back(), outer(), enclosing(), seconds=2.8)
+
+asyncio.run(main())
+"""
+
+
+def test_rings_of_what_was_taken_without_a_with_are_told_of(tmp_path: Path) -> None:
+    found = run(tmp_path, TAKEN)
+    assert {name: messages(sightings) for name, sightings in found.items()} == {
+        "deadlock": [
+            ("`Pair.there` and `Pair.back` wait for each other", False),
+            ("`enclosing.<locals>.helper` waits for a lock that it holds itself", False),
+            ("`inner` waits for a lock that it holds itself", False),
+        ]
+    }
+
+
+KEPT_BACK = """
+class Pool:
+    def __init__(self):
+        self.lock, self.permits = asyncio.Lock(), asyncio.Semaphore(2)
+
+    async def check_out(self, number):
+        await self.lock.acquire()
+        if number == 1:
+            return None
+        await asyncio.sleep(0.01)
+        self.lock.release()
+        return number
+
+    async def call(self, number):
+        await self.permits.acquire()
+        await asyncio.sleep(0.01)
+        if number == 1:
+            raise ValueError(number)
+        self.permits.release()
+
+async def main():
+    pool = Pool()
+    results = await asyncio.gather(*(pool.call(number) for number in range(3)), return_exceptions=True)
+    print(results)
+    await together(*(pool.check_out(number) for number in range(4)), seconds=3.2)
+    print(pool)
+
+asyncio.run(main())
+"""
+
+
+def test_what_one_way_out_of_a_function_keeps_is_told_of(tmp_path: Path) -> None:
+    found = run(tmp_path, KEPT_BACK)
+    assert {name: messages(sightings) for name, sightings in found.items()} == {
+        "permit-leak": [
+            ("`Pool.call` does not release what it has acquired when it raises", True),
+            ("`Pool.check_out` waits for a lock that it does not always release", True),
+        ]
+    }
+
+
+# Locks that are taken in one place and given back in another one on purpose, and those whose owner is only slow.
+HANDED_ON = """
+class Turn:
+    def __init__(self):
+        self.lock = asyncio.Lock()
+
+    async def first(self):
+        await self.lock.acquire()
+        await asyncio.sleep(0.01)
+
+    async def second(self):
+        await asyncio.sleep(2.6)
+        self.lock.release()
+
+    async def third(self):
+        await self.lock.acquire()
+        self.lock.release()
+
+class Pool:
+    def __init__(self):
+        self.permits = asyncio.Semaphore(1)
+
+    async def open(self, works):
+        await self.permits.acquire()
+        try:
+            await asyncio.sleep(0)
+            if not works:
+                raise OSError
+        except OSError:
+            self.permits.release()
+            raise
+        return self
+
+    def close(self):
+        self.permits.release()
+
+    async def use(self, seconds):
+        if seconds == 2.6:
+            try:
+                await self.open(False)
+            except OSError:
+                pass
+        one = await self.open(True)
+        await asyncio.sleep(seconds)
+        one.close()
+
+async def careful(lock, seconds):
+    await lock.acquire()
+    try:
+        if seconds == 0:
+            return None
+        await asyncio.sleep(seconds)
+    finally:
+        lock.release()
+
+async def maybe(lock, takes, other):
+    if takes:
+        await lock.acquire()
+    async with other:
+        await asyncio.sleep(2.6)
+    if takes:
+        lock.release()
+
+async def fails(lock):
+    await lock.acquire()
+    try:
+        raise KeyError
+    finally:
+        lock.release()
+
+async def main():
+    turn, pool, lock, other = Turn(), Pool(), asyncio.Lock(), asyncio.Lock()
+    await asyncio.gather(
+        turn.first(), turn.second(), turn.third(), pool.use(2.6), pool.use(0), careful(lock, 2.6), careful(lock, 0),
+        maybe(lock, False, other), maybe(asyncio.Lock(), True, other),
+    )
+    print(await asyncio.gather(fails(lock), return_exceptions=True))
+
+asyncio.run(main())
+"""
+
+
+def test_locks_that_are_handed_on_are_left_alone(tmp_path: Path) -> None:
+    found = run(tmp_path, HANDED_ON)
+    assert {name: messages(sightings) for name, sightings in found.items()} == {}

@@ -11,16 +11,18 @@ from typing import Any
 
 # The same without a doctor.
 PLAIN = """
-import runpy, sys, treadle
-treadle.install()
+import runpy, sys, treadle, warnings
+with warnings.catch_warnings(action="ignore"):
+    treadle.install()
 sys.argv[:] = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 # The doctor's words go to a file; what piles up does so within a second.
 WATCHED = """
-import runpy, sys, treadle.doctor
-treadle.install()
+import runpy, sys, treadle.doctor, warnings
+with warnings.catch_warnings(action="ignore"):
+    treadle.install()
 with open(sys.argv[1], "wb", 0) as words:
     treadle.doctor.watch(output="json", to=words.fileno(), thresholds={"window": "100ms"}, settings=False)
 sys.argv[:] = sys.argv[2:]

@@ -102,6 +102,9 @@ kinds! {
     /// A task that was looked at has, in its step, seen to it that it goes on at once. `subject`: the task. `place`: where it waits, now and then.
     /// `value`: for how many steps the look stands.
     SelfWoken = 30,
+    /// A callback of a descriptor that was looked at has run. `place`: of its code. `subject`: the descriptor, twice, and 1 more if it is called to
+    /// write. `small`: 0 if it has neither read nor written and would be called again, else 1. `value`: for how many calls the look stands.
+    CalledAgain = 31,
     /// A loop is used from another thread than the one it runs in. `place`: where. `value`: the system's number of that thread.
     CrossThread = 50,
     /// A transport that nobody has closed was collected, or its loop was closed. `subject`: the transport.

@@ -38,8 +38,12 @@ pub enum What {
     ExceptionUnseen,
     /// A generator with something left to do was left.
     GeneratorLeft,
+    /// All threads of an executor wait for futures, one of them for a job that waits for a thread of this executor.
+    JobsEntangled,
     /// A coroutine was thrown away before it ran.
     NeverAwaited,
+    /// An exception has left a function that had taken a lock and did not give it back. `address`: the task.
+    PermitLost,
     /// Something that is to be closed was thrown away open.
     ResourceUnclosed,
     /// The program's end has ended a task that nobody held in the middle of its work.
@@ -54,7 +58,7 @@ pub enum What {
 
 impl What {
     /// All, with the words in which the process tells of them.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("cancel-answered", Self::CancelAnswered),
         ("cancel-swallowed", Self::CancelSwallowed),
         ("exception-in-gather", Self::ExceptionInGather),
@@ -62,7 +66,9 @@ impl What {
         ("exception-never-retrieved", Self::ExceptionNeverRetrieved),
         ("exception-unseen", Self::ExceptionUnseen),
         ("generator-left", Self::GeneratorLeft),
+        ("jobs-entangled", Self::JobsEntangled),
         ("never-awaited", Self::NeverAwaited),
+        ("permit-lost", Self::PermitLost),
         ("resource-unclosed", Self::ResourceUnclosed),
         ("task-cut-off", Self::TaskCutOff),
         ("queue-put", Self::QueuePut),

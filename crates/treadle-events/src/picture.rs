@@ -52,7 +52,9 @@ pub struct Waiting {
     pub wait: Wait,
     /// Whether a timeout will end it.
     pub is_timed: bool,
-    /// What it has entered and not left.
+    /// Whether it waits for a lock in code that gives that back on some ways out and keeps it on others.
+    pub leaks: bool,
+    /// What it has entered and not left, or taken and not given back.
     pub holds: Vec<Hold>,
     /// Things that its frames refer to, with how often.
     pub refers: Vec<(u64, u32)>,
@@ -122,12 +124,12 @@ impl Manner {
     }
 }
 
-/// Something that a task has entered by `async with`.
+/// Something that a task has entered by `async with`, or taken by `await lock.acquire()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The lock or semaphore, by its address.
     pub thing: u64,
-    /// The line of the `async with`.
+    /// The line of that.
     pub place: PlaceId,
 }
 

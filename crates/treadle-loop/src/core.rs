@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
+use crate::again::Again;
 use crate::ffi::{Context, Instance, Kind, Object, Raised, Result, Slot, Visit, unpublish_all};
 use crate::handle::Handle;
 use crate::inspection::Inspector;
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     recorder: Cell<Option<&'static Recorder>>,
     /// What the doctor wants to know of this loop.
     pub(crate) inspector: Inspector,
+    pub(crate) again: Again,
     /// The number that events of this loop carry.
     pub(crate) number: Cell<u8>,
     /// It runs, and said so to whoever recorded it when it began.
@@ -107,6 +109,7 @@ impl Core {
             debug: Cell::new(false),
             recorder: Cell::new(None),
             inspector: Inspector::default(),
+            again: Again::default(),
             number: Cell::new(0),
             is_in_turns: Cell::new(false),
             is_watched: Cell::new(false),

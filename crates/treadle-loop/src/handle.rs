@@ -14,7 +14,7 @@ use crate::ffi::{
 };
 use crate::guard::Guard;
 use crate::known::{known, names};
-use crate::watch;
+use crate::{again, watch};
 
 /// What a handle is for, which its class says too.
 enum Role {
@@ -198,7 +198,11 @@ impl Handle {
             Manner::Repeating => {
                 // Readers and writers send and receive by themselves.
                 handle.core.want_poll();
-                Self::run_keeping(handle)
+                let ran = Self::run_keeping(handle);
+                if handle.core.is_watched() {
+                    again::end(&handle.core, handle);
+                }
+                ran
             }
             Manner::Guarded => handle.guarded(|| Self::run_once(handle)),
         }

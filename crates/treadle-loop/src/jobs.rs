@@ -10,6 +10,7 @@ use crate::event_loop::Loop;
 use crate::ffi::{Args, Class, Instance, Nothing, Object, Plain, Result, Slot, Spec, Type, Visit, system_thread};
 use crate::known::known;
 use crate::recorder::Recorder;
+use crate::teller::Teller;
 
 thread_local! {
     /// How many functions were handed over by this thread.
@@ -55,6 +56,9 @@ pub(crate) fn methods(spec: Spec<Loop>) -> Spec<Loop> {
 fn note(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     let [function, named, pool, workers] = arguments.exactly("_note_job")?;
     let Some(recorder) = this.core.recorder() else { return Ok(function.clone()) };
+    if recorder.teller().is_some() {
+        Teller::expect_inspection(&this.core);
+    }
     let count = JOBS.get() + 1;
     JOBS.set(count);
     // Loops in different threads count on their own.

@@ -11,6 +11,7 @@
 )]
 
 mod address;
+mod again;
 mod core;
 mod coroutine;
 mod datagram;

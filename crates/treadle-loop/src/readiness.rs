@@ -8,6 +8,7 @@
 
 use treadle_reactor::{Event, Interest, RawFd, Token};
 
+use crate::again;
 use crate::core::Core;
 use crate::event_loop::{Loop, descriptor};
 use crate::ffi::{Args, Instance, Kind, Object, Raised, Result, Spec};
@@ -260,7 +261,12 @@ pub(crate) fn on_ready(core: &Core, event: Event) -> Result<()> {
         };
         match watcher {
             Some(Watcher::Handle(handle)) if handle.is_cancelled() => {}
-            Some(Watcher::Handle(handle)) => core.push_ready(handle),
+            Some(Watcher::Handle(handle)) => {
+                if core.is_watched() {
+                    again::begin(core, event.token.fd(), interest, &handle);
+                }
+                core.push_ready(handle);
+            }
             Some(Watcher::Future(future)) => wake(&future)?,
             None => unheard = unheard | interest,
         }

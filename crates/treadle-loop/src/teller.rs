@@ -107,6 +107,11 @@ impl Teller {
         Ok(())
     }
 
+    /// The Python half has heard by itself of something that it wants to look at.
+    pub(crate) fn expect_inspection(core: &Core) {
+        await_inspection(core, PATIENCE);
+    }
+
     fn tell(&self, core: &Core, name: &Object, subject: &Object) -> Result<()> {
         let Some(event_loop) = core.event_loop() else { return Ok(()) };
         quiet(self.ear.method(name, [&event_loop, subject])).map(drop)?;

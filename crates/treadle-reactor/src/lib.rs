@@ -19,6 +19,7 @@ mod waker;
 
 mod address;
 pub mod io_calls;
+mod mark;
 mod outgoing;
 
 mod clock;
@@ -30,6 +31,7 @@ mod testing;
 pub use address::Address;
 pub use clock::{now, processor_time};
 pub use event::{Event, Interest, Token};
+pub use mark::Mark;
 pub use outgoing::{Kind, Outgoing};
 pub use poll::{Events, Poll};
 pub use registry::Registry;

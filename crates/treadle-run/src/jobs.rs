@@ -78,6 +78,11 @@ impl Jobs {
         self.living.remove(&event.subject);
     }
 
+    /// Whether all have ended.
+    pub fn is_empty(&self) -> bool {
+        self.living.is_empty()
+    }
+
     /// Looks for jobs that have waited long.
     pub(crate) fn look(&mut self, now: u64, threshold: u64) {
         let is_late = |job: &Job| !job.is_started && now.saturating_sub(job.submitted) >= threshold;

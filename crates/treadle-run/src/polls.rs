@@ -45,8 +45,8 @@ pub struct Polls {
 const TASKS: usize = 10_000;
 
 impl Polls {
-    /// `pause` is how long one must be, in ticks, so that what comes after it is another time.
-    pub(crate) fn take(&mut self, event: &Event, pause: u64) {
+    /// `is_short` says that the task does little in a step; `pause` is how long one must be, in ticks, so that what comes after it is another time.
+    pub(crate) fn take(&mut self, event: &Event, is_short: bool, pause: u64) {
         if event.place != PlaceId::UNKNOWN {
             if self.tasks.len() >= TASKS {
                 self.tasks.clear();
@@ -54,6 +54,9 @@ impl Polls {
             self.tasks.insert(event.subject, event.place);
         }
         let Some(place) = self.tasks.get(&event.subject) else { return };
+        if !is_short {
+            return;
+        }
         let row = self.places.entry(*place).or_default();
         if event.stamp.saturating_sub(row.last) > pause {
             (row.since, row.run) = (event.stamp, 0);

@@ -1,4 +1,4 @@
-//! Events and notes, put where they belong.
+//! Events and notes, put where they belong. The file is long because all kinds of events have their place in one list, and tests stand below.
 
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
@@ -16,9 +16,10 @@ use crate::loops::{Activity, EventLoop, Hot, Long};
 use crate::notes::Told;
 use crate::polls::{Around, Polls};
 use crate::queues::Queues;
+use crate::spins::Spins;
 use crate::tasks::Task;
 use crate::thresholds::Thresholds;
-use crate::timers::Timers;
+use crate::timers::{SLOT, Timers};
 use crate::transports::{Seen, Transports};
 use crate::waits::Waits;
 
@@ -30,6 +31,10 @@ const TOLD: usize = 1_000;
 
 /// Waits for the interpreter that are shorter are the ordinary price of it, in nanoseconds.
 const WAIT: u64 = 500_000;
+
+/// Steps that take longer on average do more than ask, in nanoseconds.
+const SHORT: u64 = 200_000;
+
 /// Tasks that have failed and are remembered, the last ones.
 const FAILED: usize = 1_000;
 
@@ -58,6 +63,7 @@ pub struct Run {
     collector: Collector,
     jobs: Jobs,
     polls: Polls,
+    spins: Spins,
     saturations: FxHashMap<u8, Saturation>,
     convoys: FxHashMap<u8, Convoy>,
     buffers: Buffers,
@@ -89,6 +95,7 @@ impl Run {
             collector: Collector::default(),
             jobs: Jobs::default(),
             polls: Polls::default(),
+            spins: Spins::default(),
             saturations: FxHashMap::default(),
             convoys: FxHashMap::default(),
             buffers: Buffers::default(),
@@ -125,10 +132,14 @@ impl Run {
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
             Kind::TaskDone => self.finish(event),
-            Kind::JobSubmitted => self.jobs.submit(event),
+            Kind::JobSubmitted => self.submit(event),
             Kind::JobStarted => self.jobs.start(event, self.scale.ticks(self.thresholds.queue)),
             Kind::JobEnded => self.jobs.end(event),
-            Kind::SelfWoken => self.polls.take(event, self.scale.ticks(100_000_000)),
+            Kind::CalledAgain => self.spins.take(event, self.scale.ticks(300_000_000)),
+            Kind::SelfWoken => {
+                let mean = self.tasks.get(&event.subject).map_or(0, |task| task.run / task.steps.max(1));
+                self.polls.take(event, mean <= self.scale.ticks(SHORT), self.scale.ticks(100_000_000));
+            }
             Kind::GcStarted => self.collector.start(event),
             Kind::GcEnded => self.collector.end(event, &self.scale, self.thresholds.collection),
             Kind::TransportMade => self.transports.open(event),
@@ -137,11 +148,21 @@ impl Run {
                 self.transports.end(event);
                 self.buffer(event);
             }
-            Kind::TimerSet => self.timers.set(event),
+            Kind::TimerSet => self.timers.set(event, self.scale.ticks(SLOT)),
             Kind::TimerGone => self.timers.end(event),
             Kind::CrossThread => self.crossings.entry(event.place).or_default().again(event.stamp),
             Kind::BufferOverfull | Kind::BufferDrained => self.buffer(event),
         }
+    }
+
+    /// Where a task does nothing but `to_thread`, no line of the program's hands over: the one that has started the task stands for it.
+    fn submit(&mut self, event: &Event) {
+        let task = match self.event_loop(event.event_loop).activity {
+            Activity::Running { task: Some(task), .. } if event.place == PlaceId::UNKNOWN => self.tasks.get(&task),
+            _ => None,
+        };
+        let place = task.map_or(event.place, |task| task.birth);
+        self.jobs.submit(&Event { place, ..*event });
     }
 
     fn buffer(&mut self, event: &Event) {
@@ -297,6 +318,11 @@ impl Run {
     /// Lines at which tasks wait by asking again and again.
     pub fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// Callbacks of descriptors that are called again and again.
+    pub fn spins(&self) -> &Spins {
+        &self.spins
     }
 
     /// Loops that had more to do than they could, by their numbers.

@@ -58,6 +58,8 @@ pub struct Seized {
     pub members: Vec<Member>,
     /// Whether they wait for each other.
     pub is_ring: bool,
+    /// Whether nothing else was left in the loop: no task that could go on, no timer, no descriptor, no job.
+    pub is_end: bool,
     /// Since when, in ticks.
     pub since: u64,
     /// When it was so for the last time, in ticks.
@@ -271,7 +273,18 @@ impl Run {
                 is_child: row.parent.is_some(),
             });
         }
-        Some(Seized { members, is_ring, since, last: self.now() })
+        let is_end =
+            tasks.first().and_then(|task| self.tasks().get(task)).is_some_and(|row| self.is_at_end(row.event_loop));
+        Some(Seized { members, is_ring, is_end, since, last: self.now() })
+    }
+
+    /// Whether nothing in a loop can go on any more.
+    fn is_at_end(&self, event_loop: u8) -> bool {
+        let is_empty = |around: Surroundings| (around.ready, around.timers, around.descriptors) == (0, 0, 0);
+        let mut tasks = self.tasks().iter().filter(|(_, task)| task.event_loop == event_loop);
+        self.waits.surroundings(event_loop).is_some_and(is_empty)
+            && self.jobs().is_empty()
+            && tasks.all(|(task, _)| self.waits.is_stuck(*task))
     }
 
     /// The line that a waiting task stands at: the innermost one of the program's own, else of a package's.

@@ -9,12 +9,13 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import CodeType
 from typing import Any
 
 from treadle import _native
-from treadle.doctor import bytecode, chains, ends, places
+from treadle.doctor import bytecode, chains, ends, owners, places, pools
 
 # Things that are to be looked at again; more than these are forgotten.
 _WAITING = 1000
@@ -42,6 +43,7 @@ class Ear:
         self._told: set[int] = set()
         self._gather: tuple[weakref.ref[Any] | None, bool] = None, False
         self._ends = ends.Ends()
+        self._pools = pools.Pools()
 
     # Of a task that was cancelled.
 
@@ -93,7 +95,12 @@ class Ear:
     # Of exceptions.
 
     def task_failed(self, event_loop: asyncio.AbstractEventLoop, task: _Task) -> None:
-        """Look later whether anybody has seen the exception of a task."""
+        """Look later whether anybody has seen the exception of a task, and now at what it has left behind."""
+        exception = getattr(task, "_exception", None)
+        kept = None if exception is None else owners.lost(exception)
+        if kept is not None:
+            self._tell_task("permit-lost", task, kept, [places.class_name(exception)])
+        del exception
         if len(self._later.get(id(event_loop), ())) < _WAITING:
             self._look_later(event_loop, partial(self._look_at_failed, event_loop, weakref.ref(task)))
 
@@ -155,6 +162,30 @@ class Ear:
         """Tell of a task that was thrown away before it had ended."""
         if event_loop_is_running(event_loop):
             self._tell_task("task-destroyed", task, None, [])
+
+    # Of executors.
+
+    def handed_over(self, event_loop: asyncio.AbstractEventLoop, executor: Any) -> None:
+        """Look later at an executor that has got a job."""
+        pool = executor if executor is not None else vars(event_loop).get("_default_executor")
+        if isinstance(pool, ThreadPoolExecutor) and self._pools.is_new(pool):
+            self._look_later(event_loop, partial(self._look_at_pool, weakref.ref(pool), {}))
+
+    def _look_at_pool(self, known: "weakref.ref[ThreadPoolExecutor]", before: dict[int, tuple[int, int]]) -> bool:
+        """Tell of an executor whose threads wait for its own jobs, as they did before; return whether to look again."""
+        pool = known()
+        if pool is None:
+            return False
+        if not pools.is_busy(pool):
+            self._pools.forget(pool)
+            return False
+        now, place = pools.stand(pool)
+        if now and now == before:
+            _native.tell("jobs-entangled", "", place, [], address=id(pool), size=0)
+            return False
+        before.clear()
+        before.update(now)
+        return True
 
     # Of loops.
 

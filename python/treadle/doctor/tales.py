@@ -247,7 +247,17 @@ def _tell_generator(agen: Any, place: places.Place | None) -> None:
     _native.tell("generator-left", agen.__qualname__, place, [], address=id(agen), size=0)
 
 
+def _noted(self: Any, executor: Any, func: Callable[..., Any]) -> Callable[..., Any]:
+    """Hear of a function that is handed to an executor, and go on as the loop would."""
+    with contextlib.suppress(Exception):
+        if ear is not None:
+            ear.handed_over(self, executor)
+    noted: Callable[..., Any] = super(_class, self)._noted(executor, func)
+    return noted
+
+
 _METHODS = {
+    "_noted": _noted,
     "_asyncgen_finalizer_hook": _asyncgen_finalizer_hook,
     "call_exception_handler": call_exception_handler,
     "shutdown_asyncgens": shutdown_asyncgens,

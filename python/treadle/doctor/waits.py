@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
 from typing import Any
 
-from treadle.doctor import puts
+from treadle.doctor import owners, puts
 
 _tasks: Any = asyncio.tasks
 
@@ -201,4 +201,6 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
         listed = getattr(_tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks", None)
     weak = getattr(listed, "data", None)
     count = weakref.getweakrefcount
-    return examples.all, list(_functions()), classes, asyncio.Task.get_name, weak, asyncio.all_tasks, puts.learn, count
+    learn, names = puts.learn, asyncio.Task.get_name
+    explicit = owners.explicit, owners.reach
+    return examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, count, *explicit

@@ -72,6 +72,10 @@ pub(crate) struct Knowledge {
     pub(super) learn_puts: Object,
     /// Counts the weak references to an object.
     pub(super) weak_references: Object,
+    /// Says what code has taken, by its own `await lock.acquire()`, at an instruction.
+    pub(super) explicit: Object,
+    /// Comes from a variable by attributes to what that is.
+    pub(super) reach: Object,
     /// Codes and classes that are compared by address.
     _kept: Vec<Object>,
 }
@@ -85,7 +89,7 @@ pub(super) enum Registry {
 impl Knowledge {
     /// From what Python's half has gathered: suspended examples `(object, code, offset, first argument)`, codes and classes with words for them,
     /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, what
-    /// begins to tell of puts, and `weakref.getweakrefcount`.
+    /// begins to tell of puts, `weakref.getweakrefcount`, and what says which locks code has taken and comes to them.
     pub(crate) fn new(given: &Object) -> Result<Self> {
         let [examples, functions, types, task_name, weak, all_tasks] =
             [given.item(0)?, given.item(1)?, given.item(2)?, given.item(3)?, given.item(4)?, given.item(5)?];
@@ -125,8 +129,21 @@ impl Knowledge {
             layouts.extend(FrameLayout::discover(group)?);
         }
         let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
-        let [learn_puts, weak_references] = [given.item(6)?, given.item(7)?];
-        Ok(Self { layouts, roles, classes, class_names, task_name, registry, learn_puts, weak_references, _kept: kept })
+        let [learn_puts, weak_references, explicit, reach] =
+            [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?];
+        Ok(Self {
+            layouts,
+            roles,
+            classes,
+            class_names,
+            task_name,
+            registry,
+            learn_puts,
+            weak_references,
+            explicit,
+            reach,
+            _kept: kept,
+        })
     }
 
     /// Whether suspended frames can be looked into.

@@ -8,6 +8,7 @@ use treadle_events::{Hold, Manner, PlaceId, Thing, Wait, Waiting};
 
 use super::Desk;
 use super::entered::{Handler, handlers};
+use super::explicit;
 use super::knowledge::{Class, Role};
 use super::owners::{Found, Owners};
 use crate::ffi::{FrameLayout, Object, Result, State, cell_content, code_of, method};
@@ -67,6 +68,10 @@ struct Way {
     stations: SmallVec<[Station; 4]>,
     /// For each frame, by its number in the chain.
     stacked: SmallVec<[(usize, Stacked); 4]>,
+    /// What frames have taken themselves.
+    taken: Vec<(Object, PlaceId)>,
+    /// One of them waits for what it does not give back on each way out.
+    leaks: bool,
     refers: SmallVec<[(u64, u32); 8]>,
     /// How many references there were to things when they were first met.
     references: SmallVec<[(u64, u32); 8]>,
@@ -111,6 +116,8 @@ impl Met {
     fn stacked(&mut self, desk: &Desk, referent: &Object) {
         let stacked = |role, receiver| Stacked { mark: referent.address(), role, receiver, place: PlaceId::UNKNOWN };
         if let Some(role) = self.leaves.take() {
+            // A variable may refer to it too, which was counted already.
+            self.refers.push((referent.address() as u64, None));
             self.stacked.push(stacked(role, referent.clone()));
             return;
         }
@@ -123,7 +130,9 @@ impl Met {
         };
         // The bound method refers to it too, and is nobody else's.
         if referent.reference_count() == 1 {
-            self.refers.push((receiver.address() as u64, None));
+            // It is kept from here on, so that it must be counted now; one of the references is ours.
+            let count = u32::try_from(receiver.reference_count() - 1).ok();
+            self.refers.push((receiver.address() as u64, count));
         }
         self.stacked.push(stacked(role, receiver));
     }
@@ -145,6 +154,7 @@ pub(super) fn look(
         waiting.wait = wait(recorder, desk, &way, task, things)?;
         waiting.is_timed = is_timed(&way)?;
         waiting.holds = holds(desk, &way, things)?;
+        waiting.leaks = way.leaks;
     }
     for (address, count) in &way.references {
         if let Some(thing) = things.get_mut(address) {
@@ -247,6 +257,9 @@ fn pass(
     if !stacked.is_empty() {
         find_lines(recorder, desk, layout, suspended, &code, offset, &mut stacked)?;
     }
+    let (taken, leaks) = explicit::taken(recorder, desk, layout, suspended, (&code, offset))?;
+    way.taken.extend(taken);
+    way.leaks = leaks || way.leaks && role.is_some();
     let frame = way.chain.len();
     way.stacked.extend(stacked.into_iter().map(|stacked| (frame, stacked)));
     // The frame after this one may be that which only enters.
@@ -506,8 +519,11 @@ fn holds(desk: &Desk, way: &Way, things: &mut FxHashMap<u64, Thing>) -> Result<V
         left.push(lock_of(desk, condition)?.address());
     }
     let mut holds = Vec::new();
-    for (_, one) in way.stacked.iter().filter(|(_, one)| one.role == Role::Leave) {
-        let lock = lock_of(desk, &one.receiver)?;
+    let entered =
+        way.stacked.iter().filter(|(_, one)| one.role == Role::Leave).map(|(_, one)| (&one.receiver, one.place));
+    let taken = way.taken.iter().map(|(object, place)| (object, *place));
+    for (object, place) in entered.chain(taken) {
+        let lock = lock_of(desk, object)?;
         if left.contains(&lock.address()) {
             continue;
         }
@@ -517,7 +533,7 @@ fn holds(desk: &Desk, way: &Way, things: &mut FxHashMap<u64, Thing>) -> Result<V
             if let Entry::Vacant(free) = things.entry(thing) {
                 free.insert(describe(desk, &lock, class)?);
             }
-            holds.push(Hold { thing, place: one.place });
+            holds.push(Hold { thing, place });
         }
     }
     Ok(holds)

@@ -4,6 +4,7 @@
 //! is not kept: between two slices there is a place in asyncio's set of weak references, up to Python 3.13, else a list of all tasks.
 
 mod entered;
+mod explicit;
 mod knowledge;
 mod look;
 mod owners;
@@ -40,6 +41,7 @@ pub(crate) struct Desk {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) knowledge: Knowledge,
     entered: RefCell<FxHashMap<usize, look::Entered>>,
+    explicit: explicit::Known,
 }
 
 /// What a loop is looking at.
@@ -92,7 +94,7 @@ impl Items {
 
 impl Desk {
     pub(crate) fn new(exchange: Arc<Exchange>, knowledge: Knowledge) -> Self {
-        Self { exchange, knowledge, entered: RefCell::default() }
+        Self { exchange, knowledge, entered: RefCell::default(), explicit: explicit::Known::default() }
     }
 }
 

@@ -17,9 +17,10 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         let Wait::Thing(manner, thing) = member.waiting.wait else { continue };
         let scale = run.scale();
         let lasted = scale.duration(seized.last.saturating_sub(seized.since));
-        // A program's main task may wait for an event for ever on purpose, hardly for a queue; locks are told of elsewhere.
+        // A program's main task may wait for an event for ever on purpose, while others do the work, hardly for a queue; locks are told of elsewhere.
         let is_queue = matches!(manner, Manner::Item | Manner::Room | Manner::Done);
-        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || !(member.is_child || is_queue);
+        let is_kept_open = !(member.is_child || is_queue);
+        let is_other = matches!(manner, Manner::Lock | Manner::Permit) || is_kept_open && !seized.is_end;
         let site = site(run, member);
         // Workers at a queue have nothing to do while somebody waits for their last work to be done.
         let is_worker = matches!(manner, Manner::Item)
@@ -41,7 +42,8 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
             .seen(1, scale.time(seized.last))
             .evidence(who_is_left(member))
             .help(help(manner));
-        found.push(sighting);
+        // Threads may have the work.
+        found.push(if is_kept_open { sighting.suspected() } else { sighting });
     }
     for sighting in found {
         sightings.push(sighting);

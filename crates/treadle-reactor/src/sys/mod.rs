@@ -55,6 +55,21 @@ impl AsFd for Descriptor {
     }
 }
 
+/// How many bytes were written to a socket or a terminal and not sent or, on a Unix socket, not read yet.
+#[cfg(target_os = "linux")]
+pub(crate) fn unsent(descriptor: Descriptor) -> Option<u64> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one integer, which outlives the call (R2), and the number is not kept (R1).
+    let answer = unsafe { libc::ioctl(descriptor.0, libc::TIOCOUTQ, &raw mut count) };
+    (answer == 0).then(|| u64::try_from(count).ok()).flatten()
+}
+
+/// Nobody has asked this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unsent(_descriptor: Descriptor) -> Option<u64> {
+    None
+}
+
 /// What the kernel filled in.
 pub(crate) struct EventBuffer {
     entries: Vec<Entry>,
