@@ -1,9 +1,10 @@
 //! What the loops of a process are doing, and what they have spent their time on.
 
-use hdrhistogram::Histogram;
 use treadle_events::PlaceId;
 
+use crate::histogram::Histogram;
 use crate::load::Load;
+use crate::tasks::Row;
 
 /// What a loop is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +45,14 @@ pub struct EventLoop {
     /// How long it has waited for the system, in ticks.
     pub idle: u64,
     /// How long callbacks took, in nanoseconds.
-    pub durations: Histogram<u64>,
+    pub durations: Histogram,
     /// How long it took from one look at the system to the next, in nanoseconds: what arrives meanwhile waits at most so long.
-    pub lags: Histogram<u64>,
+    pub lags: Histogram,
     /// When it had its last answer from the system.
     pub(crate) woke: u64,
     pub(crate) load: Load,
+    /// Where the task is of which it runs a step.
+    pub(crate) row: Row,
 }
 
 /// What a piece of code has cost.
@@ -63,21 +66,14 @@ pub struct Hot {
     pub longest: u64,
 }
 
-/// A callback that took longer than is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Long {
-    /// The loop.
-    pub event_loop: u8,
-    /// When it began, in ticks.
-    pub since: u64,
-    /// How long it took, in ticks; so far, if it has not ended.
-    pub took: u64,
-    /// Whether it has ended.
-    pub has_ended: bool,
-    /// The task, by its address, if it was the step of one.
-    pub task: Option<u64>,
-    /// Its code.
-    pub place: PlaceId,
+impl Hot {
+    /// More callbacks, that took so long together and the longest so long.
+    #[inline]
+    pub(crate) fn add(&mut self, count: u64, total: u64, longest: u64) {
+        self.count += count;
+        self.total += total;
+        self.longest = self.longest.max(longest);
+    }
 }
 
 impl EventLoop {
@@ -90,23 +86,18 @@ impl EventLoop {
             callbacks: 0,
             busy: 0,
             idle: 0,
-            durations: histogram(),
-            lags: histogram(),
+            durations: Histogram::default(),
+            lags: Histogram::default(),
             woke: 0,
             load: Load::default(),
+            row: Row::NONE,
         }
     }
-}
 
-/// From a nanosecond to a day, to two digits.
-fn histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(1, 86_400_000_000_000, 2).unwrap_or_else(|_| fallback());
-    histogram.auto(true);
-    histogram
-}
-
-/// One that takes everything.
-fn fallback() -> Histogram<u64> {
-    #[expect(clippy::expect_used, reason = "two digits are within what the library documents")]
-    Histogram::new(2).expect("two digits are allowed")
+    /// A callback begins.
+    #[inline]
+    pub(crate) fn begin(&mut self, since: u64, task: Option<u64>, place: PlaceId) {
+        self.callbacks += 1;
+        self.activity = Activity::Running { since, task, place };
+    }
 }
