@@ -19,6 +19,9 @@ const SAMPLES: usize = 128;
 /// How much longer than the threshold it takes until a mixture of things is told, in nanoseconds.
 const PATIENCE: u64 = 80_000_000;
 
+/// Who has asked the system for a shorter time is not asked whether it waits for the interpreter, in nanoseconds.
+const POLLED: u64 = 500_000;
+
 /// Where callbacks that nobody could look at are laid to: their own code.
 type Fallback = Option<Blame>;
 
@@ -135,7 +138,8 @@ impl Watched {
             // Who still sleeps has not run, and the file need not be read.
             let time = if polling.is_some() && polling == self.polling { self.before.0 } else { self.thread.time() };
             (self.before, self.polling) = ((time, late), polling);
-            if let (Activity::Polling { .. }, Some(witness)) = (event_loop.activity, witness) {
+            let has_polled = |since: u64| run.scale().duration(run.now().saturating_sub(since)) >= POLLED;
+            if let Some(witness) = witness.filter(|_| polling.is_some_and(has_polled)) {
                 found.holds.extend(hold(event_loop.number, &self.thread, witness));
             }
             return;
@@ -290,7 +294,7 @@ impl Long {
 
 /// What the thread executes that has the interpreter, if the loop waits for it.
 fn hold(event_loop: u8, thread: &Thread, witness: &mut dyn Witness) -> Option<(u8, Place)> {
-    if thread.doing(|address| witness.is_interpreter(address)) != Cause::Interpreter {
+    if !thread.waits_for_interpreter(|address| witness.is_interpreter(address)) {
         return None;
     }
     let (stack, _) = witness.holder(event_loop)?;

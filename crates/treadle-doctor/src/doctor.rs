@@ -26,8 +26,11 @@ use crate::still::Still;
 use crate::thread::Thread;
 use crate::witness::Witness;
 
-/// How often the tape is read, while something is written to it.
+/// How often the tape is read while a callback takes long.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How often while something is written to it and none does. Being woken, and asking the system how the threads of loops are, takes 25 to 50 µs.
+const STROLL: Duration = Duration::from_millis(20);
 
 /// How often it is read at least, as a part of the time from which on a callback takes long: before that nobody looks at its stack.
 const IDLE: u64 = 4;
@@ -224,7 +227,8 @@ impl Visit {
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    pause = if self.read() { TICK } else { self.pause_after(pause) };
+                    pause = if self.read() { STROLL } else { 2 * pause };
+                    pause = pause.min(self.longest_pause());
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         self.consultation.ask(&mut self.examination);
@@ -265,12 +269,19 @@ impl Visit {
         self.ask();
     }
 
-    /// How long to pause when nothing has happened after such a pause.
-    fn pause_after(&self, pause: Duration) -> Duration {
+    /// How long to pause at most, so that no callback takes long and is not looked at.
+    fn longest_pause(&self) -> Duration {
         let run = self.examination.run();
-        let is_idle = |event_loop: &EventLoop| !matches!(event_loop.activity, Activity::Running { .. });
-        let most = Duration::from_nanos(run.thresholds.blocked / IDLE).max(TICK);
-        if run.loops().iter().all(is_idle) { (2 * pause).min(most) } else { TICK }
+        let takes_long = |event_loop: &EventLoop| match event_loop.activity {
+            Activity::Running { since, .. } => {
+                run.scale().duration(run.now().saturating_sub(since)) >= TICK.as_nanos() as u64 / 2
+            }
+            _ => false,
+        };
+        if run.loops().iter().any(takes_long) {
+            return TICK;
+        }
+        Duration::from_nanos(run.thresholds.blocked / IDLE).max(TICK)
     }
 
     /// Takes in what is new; says whether there was something.

@@ -44,13 +44,19 @@ impl Examination {
         loop {
             let Self { reader, run, notes, .. } = self;
             run.learn_places(|places| reader.read_places(places));
-            let lost = reader.read(BATCH, |event| {
-                while !notes.is_empty()
-                    && let Some(note) = notes.pop_front_if(|note| note.stamp <= event.stamp)
-                {
-                    run.hear(note);
+            let lost = reader.read_blocks(BATCH, |mut records| {
+                while let Some(note) = notes.front() {
+                    // What was written before a note comes before it.
+                    let count = records.iter().position(|record| record.stamp >= note.stamp);
+                    let (before, after) = records.split_at(count.unwrap_or(records.len()));
+                    run.apply_all(before);
+                    records = after;
+                    if records.is_empty() {
+                        return;
+                    }
+                    notes.pop_front().into_iter().for_each(|note| run.hear(note));
                 }
-                run.apply(event);
+                run.apply_all(records);
             });
             if lost > 0 {
                 run.lose(lost);
@@ -69,7 +75,7 @@ impl Examination {
         let mut reader = Reader::new(tape);
         let mut run = Run::new(reader.tape().scale(), thresholds);
         run.learn_places(|places| reader.read_places(places));
-        let lost = reader.read(usize::MAX >> 1, |event| run.apply(event));
+        let lost = reader.read_blocks(usize::MAX >> 1, |records| run.apply_all(records));
         run.lose(lost);
         run
     }

@@ -62,6 +62,15 @@ impl Thread {
         waiting(number).unwrap_or_else(|| descriptor(first))
     }
 
+    /// Whether it waits for the interpreter, as far as that is known.
+    pub(crate) fn waits_for_interpreter(&self, is_interpreter: impl Fn(u64) -> bool) -> bool {
+        let Some(text) = self.call.as_ref().and_then(read) else { return false };
+        let mut words = text.split_whitespace();
+        let is_futex = words.next().and_then(|word| word.parse().ok()) == Some(libc::SYS_futex);
+        let address = words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        is_futex && address.is_some_and(is_interpreter)
+    }
+
     /// The letter that the system gives its state, where it says no more.
     fn state(&self) -> Cause {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.number)).unwrap_or_default();

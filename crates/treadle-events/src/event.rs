@@ -161,15 +161,33 @@ impl Event {
 }
 
 impl Record {
+    /// Whether it is of a kind.
+    #[inline]
+    pub fn is(&self, kind: Kind) -> bool {
+        self.head as u8 == kind as u8
+    }
+
+    /// The number of the loop.
+    #[inline]
+    pub fn event_loop(&self) -> u8 {
+        (self.head >> 8) as u8
+    }
+
+    /// Where in the program.
+    #[inline]
+    pub fn place(&self) -> PlaceId {
+        PlaceId((self.head >> 32) as u32)
+    }
+
     /// The event, unless it is of a kind that this version does not know.
     #[inline]
     pub fn event(&self) -> Option<Event> {
         Some(Event {
             stamp: self.stamp,
             kind: Kind::from_number(self.head as u8)?,
-            event_loop: (self.head >> 8) as u8,
+            event_loop: self.event_loop(),
             small: (self.head >> 16) as u16,
-            place: PlaceId((self.head >> 32) as u32),
+            place: self.place(),
             subject: self.subject,
             value: self.value,
         })
@@ -193,7 +211,9 @@ mod tests {
                 subject: 9,
                 value: 11,
             };
-            assert_eq!(event.record().event(), Some(event));
+            let record = event.record();
+            assert_eq!(record.event(), Some(event));
+            assert_eq!((record.is(kind), record.event_loop(), record.place()), (true, 200, PlaceId(u32::MAX)));
         }
         assert_eq!(Record::default().event(), None);
     }

@@ -84,18 +84,23 @@ pub struct Scale {
     /// Nanoseconds since 1970 at that moment.
     start_time: u64,
     nanoseconds_per_tick: f64,
+    /// The same in parts of 2⁻⁴⁰: floating point would be three times as long at each event.
+    fixed: u64,
 }
+
+/// Bits behind the point of a scale.
+const POINT: u32 = 40;
 
 impl Scale {
     /// A scale on which a tick is a nanosecond, for tests.
     pub fn nanoseconds() -> Self {
-        Self { start_ticks: 0, start_time: 0, nanoseconds_per_tick: 1.0 }
+        Self::new(0, 0, 1.0)
     }
 
     /// How many nanoseconds some ticks are.
     #[inline]
     pub fn duration(&self, ticks: u64) -> u64 {
-        (ticks as f64 * self.nanoseconds_per_tick) as u64
+        ((u128::from(ticks) * u128::from(self.fixed)) >> POINT) as u64
     }
 
     /// How many ticks some nanoseconds are.
@@ -112,6 +117,11 @@ impl Scale {
     /// Nanoseconds since 1970.
     pub fn time(&self, stamp: u64) -> u64 {
         self.start_time.saturating_add(self.since_start(stamp))
+    }
+
+    fn new(start_ticks: u64, start_time: u64, nanoseconds_per_tick: f64) -> Self {
+        let fixed = (nanoseconds_per_tick * (1_u64 << POINT) as f64) as u64;
+        Self { start_ticks, start_time, nanoseconds_per_tick, fixed }
     }
 }
 
@@ -136,7 +146,8 @@ impl Tape {
     pub fn anonymous(capacity: usize) -> io::Result<Arc<Self>> {
         let capacity = capacity.next_power_of_two().max(64);
         let length = words_needed(capacity, PLACES, WORDS) * size_of::<u64>();
-        let map = MmapOptions::new().len(length).map_anon()?;
+        // A page that comes when it is written to takes as long as a hundred events.
+        let map = MmapOptions::new().len(length).populate().map_anon()?;
         Ok(Self::begin(map.into(), capacity))
     }
 
@@ -150,7 +161,7 @@ impl Tape {
         let Some(power) = spare.checked_ilog2().filter(|power| *power >= 6) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is too short for a tape"));
         };
-        Ok(Self::begin(MmapOptions::new().len(length).map_raw(file)?, 1 << power))
+        Ok(Self::begin(MmapOptions::new().len(length).populate().map_raw(file)?, 1 << power))
     }
 
     /// A tape that another process has begun.
@@ -213,7 +224,7 @@ impl Tape {
             [at::START_TICKS, at::START_TIME, at::LATER_TICKS, at::LATER_NANOSECONDS].map(|word| self.get(word));
         let passed = later.saturating_sub(start_ticks);
         let nanoseconds_per_tick = if passed == 0 { 1.0 } else { nanoseconds as f64 / passed as f64 };
-        Scale { start_ticks, start_time, nanoseconds_per_tick }
+        Scale::new(start_ticks, start_time, nanoseconds_per_tick)
     }
 
     /// Compares both clocks once more, given the nanoseconds since the tape was made: the longer ago that was, the better is the [`scale`](Self::scale).
@@ -313,14 +324,12 @@ impl Tape {
         bytes
     }
 
-    /// An event as it lies there now.
+    /// The ring.
     #[inline]
-    fn record(&self, position: u64) -> Record {
-        let first = at::END + (position & (self.capacity - 1)) as usize * RECORD;
-        // The last word is within the mapping, so the ones before it are.
-        let last = self.get(first + 3);
-        let [stamp, head, subject] = [self.get(first), self.get(first + 1), self.get(first + 2)];
-        Record { stamp, head, subject, value: last }
+    fn slots(&self) -> &[[AtomicU64; RECORD]] {
+        let (first, capacity) = (std::ptr::from_ref(self.word(at::END)), self.capacity as usize);
+        // SAFETY: so many events are within the mapping (R1, R3), which everybody looks at as atomics (R2), as long as the tape lives.
+        unsafe { std::slice::from_raw_parts(first.cast(), capacity) }
     }
 
     #[inline]
@@ -350,8 +359,8 @@ fn foreign(message: &'static str) -> io::Error {
 /// Who writes. There is one for a tape, and one thread at a time uses it.
 pub struct Writer {
     tape: Arc<Tape>,
-    /// What the header says, without asking it.
-    head: std::cell::Cell<u64>,
+    /// The word of the header that says how many there are.
+    head: *const AtomicU64,
     mask: u64,
     slots: *const AtomicU64,
     places: std::cell::Cell<u32>,
@@ -361,7 +370,7 @@ impl Writer {
     /// The only writer of a tape.
     pub fn new(tape: Arc<Tape>) -> Self {
         let slots: *const AtomicU64 = tape.word(at::END);
-        let (head, mask) = (std::cell::Cell::new(tape.head()), tape.capacity - 1);
+        let (head, mask) = (std::ptr::from_ref(tape.word(at::HEAD)), tape.capacity - 1);
         let places = std::cell::Cell::new(tape.places().len() as u32);
         Self { tape, head, mask, slots, places }
     }
@@ -383,7 +392,9 @@ impl Writer {
     #[inline]
     pub fn write_at(&self, event: Event) {
         let record = event.record();
-        let head = self.head.get();
+        // SAFETY: a word of the mapping (R1), which everybody looks at as an atomic (R2).
+        let count = unsafe { &*self.head };
+        let head = count.load(Ordering::Relaxed);
         let first = (head & self.mask) as usize * RECORD;
         // SAFETY: the masked position is within the ring, which lies in the mapping (R1, R3).
         let slot = unsafe { self.slots.add(first).cast::<[AtomicU64; RECORD]>() };
@@ -394,8 +405,7 @@ impl Writer {
         for (word, value) in slot.iter().zip([record.stamp, record.head, record.subject, record.value]) {
             word.store(value, Ordering::Relaxed);
         }
-        self.head.set(head + 1);
-        self.tape.word(at::HEAD).store(head + 1, Ordering::Release);
+        count.store(head.wrapping_add(1), Ordering::Release);
     }
 
     /// Enters a place and returns its number, or [`PlaceId::UNKNOWN`] if the table is full.
@@ -440,6 +450,11 @@ impl Reader {
     /// Hands over what was written since the last time, at most `limit` events, and returns how many were lost before them.
     #[inline]
     pub fn read(&mut self, limit: usize, mut take: impl FnMut(&Event)) -> u64 {
+        self.read_blocks(limit, |block| block.iter().filter_map(Record::event).for_each(|event| take(&event)))
+    }
+
+    /// Does so as they lie in the ring, some at a time.
+    pub fn read_blocks(&mut self, limit: usize, mut take: impl FnMut(&[Record])) -> u64 {
         let head = self.tape.head();
         let oldest = head.saturating_sub(self.tape.capacity - MARGIN);
         let mut lost = oldest.saturating_sub(self.next);
@@ -447,19 +462,21 @@ impl Reader {
         let end = head.min(self.next + limit as u64);
         let mut block = [Record::default(); BLOCK];
         while self.next < end {
-            let count = (end - self.next).min(BLOCK as u64);
-            for (at, record) in (self.next..self.next + count).zip(&mut block) {
-                *record = self.tape.record(at);
+            // Up to the end of the ring, so that they lie side by side.
+            let first = (self.next & (self.tape.capacity - 1)) as usize;
+            let count = (end - self.next).min(BLOCK as u64).min(self.tape.capacity - first as u64);
+            let slots = self.tape.slots().get(first..first + count as usize).unwrap_or_default();
+            for (record, [stamp, head, subject, value]) in block.iter_mut().zip(slots) {
+                let word = |word: &AtomicU64| word.load(Ordering::Relaxed);
+                *record = Record { stamp: word(stamp), head: word(head), subject: word(subject), value: word(value) };
             }
             // Whatever was written over meanwhile is not taken. Looking at the count makes the writer fetch it again, so this is done once for many.
             std::sync::atomic::fence(Ordering::Acquire);
             let oldest = self.tape.get(at::HEAD).saturating_sub(self.tape.capacity - MARGIN).min(end);
             let spoilt = oldest.saturating_sub(self.next);
             lost += spoilt;
-            for record in block[..count as usize].iter().skip(spoilt as usize) {
-                if let Some(event) = record.event() {
-                    take(&event);
-                }
+            if spoilt < count {
+                take(&block[spoilt as usize..count as usize]);
             }
             self.next = oldest.max(self.next + count);
         }
@@ -477,7 +494,7 @@ impl Reader {
     }
 }
 
-// SAFETY: the pointer leads into the mapping that the `Arc` keeps (R1), which any thread may look at (R2). The cells are for one thread at
+// SAFETY: the pointers lead into the mapping that the `Arc` keeps (R1), which any thread may look at (R2). The cells are for one thread at
 // a time, which is what `Send` asks for.
 unsafe impl Send for Writer {}
 

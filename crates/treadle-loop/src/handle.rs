@@ -282,6 +282,12 @@ impl Handle {
         self.call.callable()
     }
 
+    /// Looks at what is to be called. `look` must not run Python.
+    #[inline]
+    pub(crate) fn look_at_callable<T>(&self, look: impl FnOnce(&Object) -> T) -> Option<T> {
+        self.call.look_at_callable(look)
+    }
+
     /// The first argument of what is to be called.
     pub(crate) fn first_argument(&self) -> Option<Object> {
         self.call()?.arguments().map_err(Raised::forget).ok()?.item(0).map_err(Raised::forget).ok()

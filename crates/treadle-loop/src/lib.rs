@@ -24,6 +24,7 @@ mod handle;
 mod inspection;
 mod jobs;
 mod known;
+mod libraries;
 mod line_table;
 mod outbox;
 mod pipe;

@@ -9,7 +9,8 @@ use treadle_events::{Exchange, Tape, Writer};
 use crate::core::Core;
 use crate::ffi::{CancelCount, Object, Raised, TaskLayout};
 use crate::inspection::{Desk, Knowledge};
-use crate::recorder::{Libraries, Recorder};
+use crate::libraries::Libraries;
+use crate::recorder::Recorder;
 use crate::stacks::Stacks;
 use crate::{known, streams};
 

@@ -13,12 +13,13 @@ use treadle_reactor::processor_time;
 
 use crate::core::Core;
 use crate::ffi::{
-    CancelCount, Frame, Instance, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of, finally, line,
-    loop_of_this_thread, system_thread,
+    CancelCount, Frame, Instance, NativeTask, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of,
+    finally, line, loop_of_this_thread, system_thread,
 };
 use crate::handle::Handle;
 use crate::inspection::Desk;
 use crate::known::names;
+use crate::libraries::{Kin, Libraries};
 use crate::teller::Teller;
 
 /// Frames that are looked at for a line of the program.
@@ -71,15 +72,6 @@ pub(crate) struct Recorder {
     desk: Option<Desk>,
 }
 
-/// Where code comes from that is not the program's.
-#[derive(Clone, Debug)]
-pub(crate) struct Libraries {
-    /// The directory of Python's own modules.
-    pub(crate) python: String,
-    /// Directories whose code only passes on what others ask for: asyncio's and ours.
-    pub(crate) inner: Vec<String>,
-}
-
 /// A code object that was met. It is kept, so that its address stays its own.
 struct Code {
     _kept: Object,
@@ -99,27 +91,6 @@ struct Recent {
 
 impl Recent {
     const NONE: Self = Self { owner: 0, offset: 0, place: PlaceId::UNKNOWN, kin: Kin::Inner };
-}
-
-/// Whose code it is, from the nearest to the program.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kin {
-    Program,
-    Package,
-    Python,
-    Inner,
-    /// Where a loop begins to run: whoever is above has nothing to do with what it runs.
-    Entry,
-}
-
-impl Kin {
-    fn owner(self, file: &str) -> Owner {
-        match self {
-            Self::Program => Owner::Program,
-            Self::Package => Owner::Package(package(file).unwrap_or_default().to_owned()),
-            Self::Python | Self::Inner | Self::Entry => Owner::Python,
-        }
-    }
 }
 
 impl Recorder {
@@ -216,36 +187,60 @@ impl Recorder {
         &self,
         core: &Core,
         handle: &Instance<Handle>,
-        callback: Option<Object>,
         run: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let task = callback.as_ref().and_then(|callback| self.tasks.task_of(callback));
-        let Some(task) = task else {
-            let place = callback.map_or(PlaceId::UNKNOWN, |callback| self.place_of(&callback));
-            let subject = handle.object().address() as u64;
-            self.write(core, Kind::Call, |event| Event { subject, place, ..event });
-            if let Some(teller) = self.teller().filter(|teller| teller.is_gathered(place)) {
-                teller.gathered(handle)?;
-            }
+        let Some(task) = handle.look_at_callable(|callback| self.tasks.task_of(callback)).flatten() else {
+            self.write_call(core, handle)?;
             return run();
         };
         let subject = task.address() as u64;
         self.write(core, Kind::Step, |event| Event { subject, ..event });
-        let is_cancelled = |teller: &&Teller| teller.is_cancelled(&task);
         let teller = self.teller();
-        if let Some(teller) = teller.filter(is_cancelled) {
+        if let Some(teller) = teller
+            && teller.is_cancelled(&task)
+        {
             teller.cancel_coming(&task)?;
         }
+        let ran = run();
+        let is_cancelled = teller.is_some_and(|teller| teller.is_cancelled(&task));
+        if ran.is_err() || is_cancelled {
+            return self.has_stepped(core, &task, ran);
+        }
+        match self.tasks.native_state(&task) {
+            Some(State::Pending) if self.is_to_be_looked_at() => self.look_at_wake(core, &task),
+            Some(State::Pending) => {}
+            state => return self.task_ran(core, &task, state),
+        }
+        Ok(())
+    }
+
+    /// Writes down that a callback begins that is no step of a task.
+    fn write_call(&self, core: &Core, handle: &Instance<Handle>) -> Result<()> {
+        let known = handle.look_at_callable(|callback| self.recent_place_of(callback)).flatten();
+        let look = || handle.callable().map_or(PlaceId::UNKNOWN, |callback| self.place_of(&callback));
+        let place = known.unwrap_or_else(look);
+        let subject = handle.object().address() as u64;
+        self.write(core, Kind::Call, |event| Event { subject, place, ..event });
+        match self.teller().filter(|teller| teller.is_gathered(place)) {
+            Some(teller) => teller.gathered(handle),
+            None => Ok(()),
+        }
+    }
+
+    /// What there is to do after a step of a task that was told to end, or one that went wrong.
+    #[cold]
+    fn has_stepped(&self, core: &Core, task: &NativeTask, ran: Result<()>) -> Result<()> {
         // What ends the program is set while the task is asked how it has ended, which nothing may be.
-        finally(run(), || {
-            let state = self.tasks.state(&task);
+        finally(ran, || {
+            let state = self.tasks.native_state(task);
             if state != Some(State::Pending) {
-                return self.task_ran(core, &task, state);
+                return self.task_ran(core, task, state);
             }
             if self.is_to_be_looked_at() {
-                self.look_at_wake(core, &task);
+                self.look_at_wake(core, task);
             }
-            teller.filter(is_cancelled).map_or(Ok(()), |teller| teller.cancel_stayed(core, &task))
+            let teller = self.teller().filter(|teller| teller.is_cancelled(task));
+            teller.map_or(Ok(()), |teller| teller.cancel_stayed(core, task))
         })
     }
 
@@ -260,9 +255,8 @@ impl Recorder {
     /// Writes down if a task has, in its step, seen to it that it goes on in the next turn.
     #[cold]
     fn look_at_wake(&self, core: &Core, task: &Object) {
-        let callback = core.ready.borrow().back().and_then(|handle| handle.callable());
-        let next = callback.and_then(|callback| self.tasks.task_of(&callback));
-        if !next.is_some_and(|next| next.is(task)) {
+        let is_it = |callback: &Object| self.tasks.task_of(callback).is_some_and(|next| next.is(task));
+        if core.ready.borrow().back().is_none_or(|handle| handle.look_at_callable(is_it) != Some(true)) {
             return;
         }
         let wakes = self.self_wakes.get().wrapping_add(1);
@@ -277,8 +271,10 @@ impl Recorder {
     fn place_of_wait(&self, task: &Object) -> PlaceId {
         let mut found: Option<(Kin, Object, i32)> = None;
         let mut next = task.attribute(&names()._coro).map_err(Raised::forget).ok();
+        let Some(class) = next.as_ref().map(Object::class) else { return PlaceId::UNKNOWN };
         for _ in 0..DEPTH {
-            let Some(coroutine) = next else { break };
+            // What else a coroutine waits for has no such attributes, and an exception takes longer than all the rest.
+            let Some(coroutine) = next.filter(|next| next.has_type(&class)) else { break };
             let frame = coroutine.attribute(&names().cr_frame).map_err(Raised::forget).ok();
             let Some(frame) = frame.as_ref().and_then(Frame::of) else { break };
             let Ok(code) = frame.code().map_err(Raised::forget) else { break };
@@ -324,7 +320,16 @@ impl Recorder {
         self.write(core, Kind::TaskBorn, |event| Event { subject, place, value, ..event });
         match self.tasks.state(task) {
             Some(State::Pending) => Ok(()),
-            state => self.task_ran(core, task, state),
+            state => self.born_ended(core, task, state),
+        }
+    }
+
+    /// Writes down that a new task has ended already, if it has.
+    #[cold]
+    fn born_ended(&self, core: &Core, task: &Object, state: Option<State>) -> Result<()> {
+        match self.tasks.native(task) {
+            Some(task) => self.task_ran(core, &task, state),
+            None => self.write_outcome(core, task, outcome(task)),
         }
     }
 
@@ -349,7 +354,7 @@ impl Recorder {
     }
 
     /// Writes down that a task has ended, if it has. Of `state` it is known that it is not pending, if anything.
-    fn task_ran(&self, core: &Core, task: &Object, state: Option<State>) -> Result<()> {
+    fn task_ran(&self, core: &Core, task: &NativeTask, state: Option<State>) -> Result<()> {
         let seen = match state {
             Some(State::Cancelled) => Some(Outcome::Cancelled),
             Some(State::Finished) => {
@@ -358,13 +363,24 @@ impl Recorder {
             }
             _ => None,
         };
-        let Some(outcome) = seen.or_else(|| outcome(task)) else { return Ok(()) };
+        let ended = seen.or_else(|| outcome(task));
+        self.write_outcome(core, task, ended)?;
+        match self.teller() {
+            Some(teller) if ended == Some(Outcome::Returned) && teller.is_cancelled(task) => {
+                teller.cancel_answered(task)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down how a task has ended, if it has.
+    fn write_outcome(&self, core: &Core, task: &Object, outcome: Option<Outcome>) -> Result<()> {
+        let Some(outcome) = outcome else { return Ok(()) };
         let subject = task.address() as u64;
         self.write(core, Kind::TaskDone, |event| Event { subject, small: outcome.number(), ..event });
-        match (outcome, self.teller()) {
-            (Outcome::Raised, Some(teller)) => teller.task_failed(core, task),
-            (Outcome::Returned, Some(teller)) if teller.is_cancelled(task) => teller.cancel_answered(task),
-            _ => Ok(()),
+        match self.teller().filter(|_| outcome == Outcome::Raised) {
+            Some(teller) => teller.task_failed(core, task),
+            None => Ok(()),
         }
     }
 
@@ -375,8 +391,7 @@ impl Recorder {
             Some(calls) => calls.visit(DEPTH, |code, offset| nearest.meet(self, code, offset)),
             None => nearest.meet_all(self),
         }
-        let Nearest { kin, place } = nearest;
-        if kin == Some(Kin::Inner) { PlaceId::UNKNOWN } else { place }
+        nearest.place
     }
 
     /// The place of the code that a callable runs.
@@ -384,21 +399,30 @@ impl Recorder {
     pub(crate) fn place_of(&self, callable: &Object) -> PlaceId {
         match code_of(callable) {
             Some(code) => self.place(&code, -1),
-            None => self.place_of_class(&callable.class(), None),
+            None => self.place_of_class(&callable.class()),
         }
+    }
+
+    /// As [`place_of`](Self::place_of), if it was met lately. Runs no Python.
+    #[inline]
+    fn recent_place_of(&self, callable: &Object) -> Option<PlaceId> {
+        let recent = match code_of(callable) {
+            Some(code) => self.recent(code.address(), -1).filter(|recent| recent.kin < Kin::Inner)?,
+            None => self.recent(callable.class_address(), CLASS)?,
+        };
+        Some(recent.place)
     }
 
     /// The place of the function that a protocol's class gets its bytes by.
     #[inline]
     pub(crate) fn place_of_protocol(&self, protocol: &Object) -> PlaceId {
-        self.place_of_class(&protocol.class(), Some(protocol))
+        let recent = self.recent(protocol.class_address(), CLASS);
+        recent.map_or_else(|| self.look_up_class(&protocol.class(), Some(protocol)), |recent| recent.place)
     }
 
-    fn place_of_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
-        match self.recent(class.address(), CLASS) {
-            Some(recent) => recent.place,
-            None => self.look_up_class(class, protocol),
-        }
+    fn place_of_class(&self, class: &Object) -> PlaceId {
+        let recent = self.recent(class.address(), CLASS);
+        recent.map_or_else(|| self.look_up_class(class, None), |recent| recent.place)
     }
 
     #[cold]
@@ -433,7 +457,7 @@ impl Recorder {
             return self.place(&layout.code_alone(coroutine), -1);
         }
         let code = coroutine.attribute(&names().cr_code).map_err(Raised::forget);
-        code.map_or_else(|()| self.place_of_class(&coroutine.class(), None), |code| self.place(&code, -1))
+        code.map_or_else(|()| self.place_of_class(&coroutine.class()), |code| self.place(&code, -1))
     }
 
     /// The number of an offset in some code.
@@ -531,26 +555,38 @@ impl Recorder {
 }
 
 /// The call nearest to the program's own code, of those from the innermost on.
-#[derive(Default)]
 struct Nearest {
-    kin: Option<Kin>,
+    kin: Kin,
+    /// Unknown if it is inner.
     place: PlaceId,
+}
+
+impl Default for Nearest {
+    fn default() -> Self {
+        Self { kin: Kin::Entry, place: PlaceId::UNKNOWN }
+    }
 }
 
 impl Nearest {
     #[inline]
     fn meet(&mut self, recorder: &Recorder, code: &Object, offset: i32) -> ControlFlow<()> {
-        let recent = recorder.recent(code.address(), offset);
-        let kin = recent.map_or_else(|| recorder.kin(code), |recent| recent.kin);
-        if kin == Kin::Entry {
-            return ControlFlow::Break(());
+        let recent = recorder.recent[Recorder::slot(code.address(), offset)].get();
+        let (kin, place) = if recent.owner == code.address() && recent.offset == offset {
+            (recent.kin, recent.place)
+        } else {
+            self.look_up(recorder, code, offset)
+        };
+        if kin < self.kin {
+            (self.kin, self.place) = (kin, place);
         }
-        if self.kin.is_none_or(|nearest| kin < nearest) {
-            // What is inner is never shown, and has no place here.
-            let place = recent.map_or_else(|| recorder.look_up(code, offset).1, |recent| recent.place);
-            (self.kin, self.place) = (Some(kin), place);
-        }
-        if kin == Kin::Program { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if matches!(kin, Kin::Program | Kin::Entry) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// What is not shown gets no number.
+    #[cold]
+    fn look_up(&self, recorder: &Recorder, code: &Object, offset: i32) -> (Kin, PlaceId) {
+        let kin = recorder.kin(code);
+        if kin < self.kin || kin >= Kin::Inner { recorder.look_up(code, offset) } else { (kin, PlaceId::UNKNOWN) }
     }
 
     fn meet_all(&mut self, recorder: &Recorder) {
@@ -566,42 +602,10 @@ impl Nearest {
     }
 }
 
-impl Libraries {
-    /// Whose code a file is, and whether it only passes on what others ask for.
-    pub(crate) fn owner(&self, file: &str) -> (Owner, bool) {
-        let kin = self.kin(file);
-        (kin.owner(file), kin == Kin::Inner)
-    }
-
-    fn kin(&self, file: &str) -> Kin {
-        if self.inner.iter().any(|directory| is_inside(file, directory)) {
-            return Kin::Inner;
-        }
-        if package(file).is_some() {
-            return Kin::Package;
-        }
-        if file.starts_with("<frozen ") || is_inside(file, &self.python) {
-            return Kin::Python;
-        }
-        Kin::Program
-    }
-}
-
-fn is_inside(file: &str, directory: &str) -> bool {
-    !directory.is_empty() && file.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// Whether code of asyncio or ours is that of a loop that runs.
 fn is_entry(code: &Object) -> bool {
     let name = code.member(c"co_name").and_then(|name| name.to_text()).map_err(Raised::forget);
     name.is_ok_and(|name| name == "run_forever")
-}
-
-/// The installed package that a file belongs to.
-fn package(file: &str) -> Option<&str> {
-    let (_, rest) = file.rsplit_once("/site-packages/").or_else(|| file.rsplit_once("/dist-packages/"))?;
-    let first = rest.split('/').next()?;
-    Some(first.strip_suffix(".py").unwrap_or(first))
 }
 
 /// How a task has ended, by its own words; nothing if it has not.
@@ -626,32 +630,4 @@ fn ask_for_outcome(task: &Object) -> Result<Option<Outcome>> {
 #[inline]
 pub(crate) fn stamp() -> u64 {
     ticks()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn code_is_told_apart_by_where_its_file_is() {
-        let libraries = Libraries {
-            python: "/usr/lib/python3.13".to_owned(),
-            inner: vec!["/usr/lib/python3.13/asyncio".to_owned(), "/env/site-packages/treadle".to_owned()],
-        };
-        for (file, kin) in [
-            ("/srv/app/main.py", Kin::Program),
-            ("<string>", Kin::Program),
-            ("/usr/lib/python3.13/json/decoder.py", Kin::Python),
-            ("/usr/lib/python3.13/asyncio/tasks.py", Kin::Inner),
-            ("/usr/lib/python3.13/asyncio_tools.py", Kin::Python),
-            ("/env/site-packages/treadle/loop/base.py", Kin::Inner),
-            ("/env/site-packages/treadle_extras/base.py", Kin::Package),
-            ("/usr/lib/python3.13/site-packages/six.py", Kin::Package),
-            ("<frozen importlib._bootstrap>", Kin::Python),
-        ] {
-            assert!(libraries.kin(file) == kin, "{file}");
-        }
-        assert_eq!(package("/env/site-packages/aiohttp/web.py"), Some("aiohttp"));
-        assert_eq!(package("/usr/lib/python3/dist-packages/six.py"), Some("six"));
-    }
 }

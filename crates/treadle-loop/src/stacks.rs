@@ -3,7 +3,7 @@
 use treadle_events::{Frame, Place, Stack};
 
 use crate::ffi::{DEPTH, OwnCalls, RawCall, Window, is_of_interpreter};
-use crate::recorder::Libraries;
+use crate::libraries::Libraries;
 
 /// Looks at the stacks of threads in which loops run, without the interpreter's knowledge.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use treadle_events::PlaceId;
 use treadle_reactor::now;
 
 use crate::core::Core;
-use crate::ffi::{CancelCount, Instance, Object, Raised, Result};
+use crate::ffi::{CancelCount, Instance, NativeTask, Object, Raised, Result};
 use crate::handle::Handle;
 use crate::known::names;
 
@@ -36,7 +36,7 @@ impl Teller {
 
     /// Whether a task was told to end, and has not said that it goes on.
     #[inline]
-    pub(crate) fn is_cancelled(&self, task: &Object) -> bool {
+    pub(crate) fn is_cancelled(&self, task: &NativeTask) -> bool {
         self.cancels.as_ref().is_some_and(|cancels| cancels.of(task) != 0)
     }
 

@@ -178,7 +178,7 @@ fn dispatch_all(core: &Rc<Core>, events: &Events, which: impl Fn(&Source) -> boo
         let source = core.sources.borrow().owner(event.token).cloned();
         let Some(source) = source.filter(&which) else { continue };
         if core.is_watched() {
-            watch::ready(core, &source.clone(), || dispatch(core, source, event))?;
+            watch::ready(core, source, |source| dispatch(core, source, event))?;
         } else {
             dispatch(core, source, event)?;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use treadle_events::{Event, Kind};
 
 use crate::core::Core;
-use crate::ffi::{Instance, Object, Raised, Result, publish, system_thread, thread_identifier, unpublish};
+use crate::ffi::{Instance, Object, Raised, Result, is_this_thread, publish, system_thread, unpublish};
 use crate::handle::Handle;
 use crate::known::names;
 use crate::recorder::stamp;
@@ -24,35 +24,41 @@ pub(crate) fn callback(core: &Core, handle: &Instance<Handle>) -> Result<()> {
         None => Handle::run(handle),
     };
     match core.recorder() {
-        Some(recorder) => recorder.callback(core, handle, handle.callable(), run),
+        Some(recorder) => recorder.callback(core, handle, run),
         None => run(),
     }
 }
 
 /// Calls a transport whose descriptor is ready.
-pub(crate) fn ready(core: &Core, source: &Source, call: impl FnOnce() -> Result<()>) -> Result<()> {
-    let Some((transport, endpoint)) = source.endpoint() else { return call() };
-    let transport = transport.clone();
+#[inline]
+pub(crate) fn ready(core: &Core, source: Source, call: impl FnOnce(Source) -> Result<()>) -> Result<()> {
+    let Some((transport, endpoint)) = source.endpoint() else { return call(source) };
     if let Some(recorder) = core.recorder() {
         let (subject, small) = (transport.address() as u64, endpoint.fd as u16);
         let place =
             endpoint.protocol.load().map_or_else(Default::default, |protocol| recorder.place_of_protocol(&protocol));
         recorder.write(core, Kind::Ready, |event| Event { subject, place, small, ..event });
     }
-    timed(core, &transport, call)
+    if !core.is_debug() {
+        return call(source);
+    }
+    let transport = transport.clone();
+    timed(core, &transport, || call(source))
 }
 
 /// Sends what a transport has gathered.
+#[inline]
 pub(crate) fn flush(core: &Core, source: &Source, call: impl FnOnce() -> Result<()>) -> Result<()> {
-    let Some(transport) = source.transport().cloned() else { return call() };
+    let Some(transport) = source.transport() else { return call() };
     if let Some(recorder) = core.recorder() {
         let subject = transport.address() as u64;
         recorder.write(core, Kind::Flush, |event| Event { subject, ..event });
     }
-    timed(core, &transport, call)
+    if core.is_debug() { timed(core, &transport.clone(), call) } else { call() }
 }
 
 /// Calls a transport, which has no handle that could be complained of.
+#[cold]
 fn timed(core: &Core, transport: &Object, call: impl FnOnce() -> Result<()>) -> Result<()> {
     let Some(event_loop) = debugged(core) else { return call() };
     // Afterwards it may have another one, or none.
@@ -160,7 +166,7 @@ pub(crate) fn inspect(core: &Core) -> Result<()> {
 #[inline]
 pub(crate) fn check_thread(core: &Core) {
     if let Some(recorder) = core.recorder()
-        && core.thread.get().is_some_and(|own| own != thread_identifier().get() as i64)
+        && core.thread.get().is_some_and(|own| !is_this_thread(own))
     {
         recorder.cross(core);
     }

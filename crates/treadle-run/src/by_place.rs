@@ -17,6 +17,11 @@ impl<T: Clone + Default> ByPlace<T> {
         if at < self.0.len() { &mut self.0[at] } else { self.add(at) }
     }
 
+    /// What there is for a place that was asked for before.
+    pub(crate) fn get(&self, place: PlaceId) -> Option<&T> {
+        self.0.get(place.0 as usize)
+    }
+
     #[cold]
     fn add(&mut self, at: usize) -> &mut T {
         let at = if at < MOST { at } else { 0 };

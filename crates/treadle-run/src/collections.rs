@@ -1,10 +1,9 @@
 //! Collections of garbage: where they happened and how long they took.
 
-use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 use treadle_events::{Event, PlaceId, Scale};
 
-use crate::loops::histogram;
+use crate::histogram::Histogram;
 use crate::vitals::Distribution;
 
 /// The collections in the thread of one loop.
@@ -80,16 +79,7 @@ pub struct Collector {
     /// By loop, 0 for threads without one.
     done: FxHashMap<u8, Collections>,
     /// How long they took, in nanoseconds.
-    durations: Durations,
-}
-
-#[derive(Clone, Debug)]
-struct Durations(Histogram<u64>);
-
-impl Default for Durations {
-    fn default() -> Self {
-        Self(histogram())
-    }
+    durations: Histogram,
 }
 
 impl Collector {
@@ -105,7 +95,7 @@ impl Collector {
         // What the machine kept from it is no fault of the program's.
         let processor = if event.value == 0 { u64::MAX } else { scale.ticks(event.value) };
         let took = event.stamp.saturating_sub(lasting.since).min(processor);
-        self.durations.0.saturating_record(scale.duration(took).max(1));
+        self.durations.record(scale.duration(took));
         let row = self.done.entry(event.event_loop).or_default();
         row.count += 1;
         row.total += took;
@@ -123,7 +113,7 @@ impl Collector {
 
     /// How long collections took.
     pub fn durations(&self) -> Distribution {
-        Distribution::of(&self.durations.0)
+        self.durations.distribution()
     }
 
     /// By loop, 0 for threads without one.

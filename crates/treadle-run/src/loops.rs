@@ -1,9 +1,10 @@
 //! What the loops of a process are doing, and what they have spent their time on.
 
-use hdrhistogram::Histogram;
 use treadle_events::PlaceId;
 
+use crate::histogram::Histogram;
 use crate::load::Load;
+use crate::tasks::Row;
 use crate::vitals::Distribution;
 
 /// What a loop is doing.
@@ -49,12 +50,14 @@ pub struct EventLoop {
     /// How long it has waited for the system, in ticks.
     pub idle: u64,
     /// How long callbacks took, in nanoseconds.
-    pub durations: Histogram<u64>,
+    pub durations: Histogram,
     /// How long it took from one look at the system to the next, in nanoseconds: what arrives meanwhile waits at most so long.
-    pub lags: Histogram<u64>,
+    pub lags: Histogram,
     /// When it had its last answer from the system.
     pub(crate) woke: u64,
     pub(crate) load: Load,
+    /// Where the task is of which it runs a step.
+    pub(crate) row: Row,
 }
 
 /// What a piece of code has cost.
@@ -68,27 +71,20 @@ pub struct Hot {
     pub longest: u64,
 }
 
-/// A callback that took longer than is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Long {
-    /// The loop.
-    pub event_loop: u8,
-    /// When it began, in ticks.
-    pub since: u64,
-    /// How long it took, in ticks; so far, if it has not ended.
-    pub took: u64,
-    /// Whether it has ended.
-    pub has_ended: bool,
-    /// The task, by its address, if it was the step of one.
-    pub task: Option<u64>,
-    /// Its code.
-    pub place: PlaceId,
+impl Hot {
+    /// More callbacks, that took so long together and the longest so long.
+    #[inline]
+    pub(crate) fn add(&mut self, count: u64, total: u64, longest: u64) {
+        self.count += count;
+        self.total += total;
+        self.longest = self.longest.max(longest);
+    }
 }
 
 impl EventLoop {
     /// How long callbacks took, and turns.
     pub(crate) fn distributions(&self) -> (Distribution, Distribution) {
-        (Distribution::of(&self.durations), Distribution::of(&self.lags))
+        (self.durations.distribution(), self.lags.distribution())
     }
 
     /// How long it is since it last had an answer from the system, in ticks; nothing while it asks.
@@ -107,36 +103,19 @@ impl EventLoop {
             ready: 0,
             busy: 0,
             idle: 0,
-            durations: histogram(),
-            lags: histogram(),
+            durations: Histogram::default(),
+            lags: Histogram::default(),
             woke: 0,
             load: Load::default(),
+            row: Row::NONE,
         }
     }
-}
 
-impl Distribution {
-    /// What is in a histogram of nanoseconds.
-    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
-        let points: Vec<(u64, u64)> = histogram
-            .iter_recorded()
-            .map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
-            .collect();
-        // The middle of what a point stands for, or sums would be too high by half a hundredth.
-        let sum = points.iter().map(|(value, count)| histogram.median_equivalent(*value) * count).sum();
-        Self { points, sum }
+    /// A callback begins.
+    #[inline]
+    pub(crate) fn begin(&mut self, since: u64, task: Option<u64>, place: PlaceId) {
+        self.callbacks += 1;
+        self.steps += u64::from(task.is_some());
+        self.activity = Activity::Running { since, task, place };
     }
-}
-
-/// From a nanosecond to a day, to two digits.
-pub(crate) fn histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(1, 86_400_000_000_000, 2).unwrap_or_else(|_| fallback());
-    histogram.auto(true);
-    histogram
-}
-
-/// One that takes everything.
-fn fallback() -> Histogram<u64> {
-    #[expect(clippy::expect_used, reason = "two digits are within what the library documents")]
-    Histogram::new(2).expect("two digits are allowed")
 }

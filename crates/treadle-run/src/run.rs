@@ -1,10 +1,10 @@
 //! Events and notes, put where they belong. The file is long because all kinds of events have their place in one list, and tests stand below.
 
 use rustc_hash::FxHashMap;
-use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Scale, What};
+use treadle_events::{Event, Kind, Note, Outcome, Place, PlaceId, Record, Scale, What};
 use treadle_finding::Site;
 
-use crate::births::Birth;
+use crate::births::{Birth, Births};
 use crate::blocked::{Blockage, Blocked, BlockedLines, Cause};
 use crate::buffers::{Buffers, Overfull};
 use crate::by_place::ByPlace;
@@ -12,19 +12,17 @@ use crate::collections::Collector;
 use crate::convoys::Convoy;
 use crate::jobs::Jobs;
 use crate::load::{Saturation, WINDOW};
-use crate::loops::{Activity, EventLoop, Hot, Long};
+use crate::long::{Long, note_long, running};
+use crate::loops::{Activity, EventLoop, Hot};
 use crate::notes::Told;
 use crate::polls::{Around, Polls};
 use crate::queues::Queues;
 use crate::spins::Spins;
-use crate::tasks::Task;
+use crate::tasks::{Task, Tasks};
 use crate::thresholds::Thresholds;
 use crate::timers::{SLOT, Timers};
 use crate::transports::{Seen, Transports};
 use crate::waits::Waits;
-
-/// Long callbacks that are remembered, the last ones.
-const LONG: usize = 1_000;
 
 /// Different notes that are remembered.
 const TOLD: usize = 1_000;
@@ -47,14 +45,15 @@ pub struct Run {
     now: u64,
     places: Vec<Place>,
     loops: Vec<EventLoop>,
-    tasks: FxHashMap<u64, Task>,
-    births: FxHashMap<PlaceId, Birth>,
+    tasks: Tasks,
+    births: Births,
     failed: FxHashMap<u64, PlaceId>,
     transports: Transports,
     timers: Timers,
     crossings: FxHashMap<PlaceId, Seen>,
     /// When this window ends, in ticks.
     turn: u64,
+    /// Without the steps of tasks that are alive, which have them themselves.
     hot: ByPlace<Hot>,
     long: Vec<Long>,
     told: FxHashMap<(What, Option<Place>, String), Told>,
@@ -80,8 +79,8 @@ impl Run {
             now: 0,
             places: Vec::new(),
             loops: Vec::new(),
-            tasks: FxHashMap::default(),
-            births: FxHashMap::default(),
+            tasks: Tasks::default(),
+            births: Births::default(),
             failed: FxHashMap::default(),
             transports: Transports::default(),
             timers: Timers::default(),
@@ -106,7 +105,29 @@ impl Run {
 
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
-        self.now = self.now.max(event.stamp);
+        self.apply_all(&[event.record()]);
+    }
+
+    /// Takes in events as they lie in the ring, but for those of a kind that this version does not know.
+    pub fn apply_all(&mut self, records: &[Record]) {
+        for record in records {
+            // What is most frequent is not taken apart any further.
+            if record.is(Kind::Step) {
+                let (row, code) = self.tasks.find(record.subject);
+                let event_loop = self.end_callback(record.event_loop(), record.stamp);
+                event_loop.begin(record.stamp, Some(record.subject), code);
+                event_loop.row = row;
+            } else if record.is(Kind::Call) || record.is(Kind::Ready) {
+                let event_loop = self.end_callback(record.event_loop(), record.stamp);
+                event_loop.begin(record.stamp, None, record.place());
+            } else if let Some(event) = record.event() {
+                self.take(&event);
+            }
+        }
+        self.now = self.now.max(records.last().map_or(0, |record| record.stamp));
+    }
+
+    fn take(&mut self, event: &Event) {
         match event.kind {
             Kind::LoopStarted => {
                 let event_loop = self.event_loop(event.event_loop);
@@ -114,7 +135,7 @@ impl Run {
                 (event_loop.activity, event_loop.woke) = (Activity::Outside, event.stamp);
             }
             Kind::LoopStopped | Kind::LoopClosed => {
-                self.end_callback(event);
+                self.end_callback(event.event_loop, event.stamp);
                 let event_loop = self.event_loop(event.event_loop);
                 (event_loop.is_running, event_loop.activity) = (false, Activity::Outside);
                 if event.kind == Kind::LoopClosed {
@@ -122,12 +143,8 @@ impl Run {
                     self.timers.forget_loop(event.event_loop);
                 }
             }
-            Kind::Step => {
-                let place = self.tasks.get(&event.subject).map_or(PlaceId::UNKNOWN, |task| task.code);
-                self.begin_callback(event, Some(event.subject), place);
-            }
-            Kind::Call | Kind::Ready => self.begin_callback(event, None, event.place),
-            Kind::Flush => drop(self.end_callback(event)),
+            Kind::Step | Kind::Call | Kind::Ready => {}
+            Kind::Flush => drop(self.end_callback(event.event_loop, event.stamp)),
             Kind::Poll => self.poll(event),
             Kind::Woke => self.wake(event),
             Kind::TaskBorn => self.bear(event),
@@ -209,7 +226,7 @@ impl Run {
         }
         let threshold = scale.ticks(self.thresholds.blocked);
         let running: Vec<Long> = self.loops.iter().filter_map(|event_loop| running(event_loop, self.now)).collect();
-        running.into_iter().filter(|long| long.took >= threshold).for_each(|long| self.note_long(long));
+        running.into_iter().filter(|long| long.took >= threshold).for_each(|long| note_long(&mut self.long, long));
         self.jobs.look(self.now, scale.ticks(self.thresholds.queue));
         self.look_at_loads();
     }
@@ -266,12 +283,12 @@ impl Run {
     }
 
     /// The living tasks, by their addresses.
-    pub fn tasks(&self) -> &FxHashMap<u64, Task> {
+    pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
     /// The tasks by where they were made.
-    pub fn births(&self) -> &FxHashMap<PlaceId, Birth> {
+    pub fn births(&self) -> &Births {
         &self.births
     }
 
@@ -291,8 +308,12 @@ impl Run {
     }
 
     /// What pieces of code have cost.
-    pub fn hot(&self) -> impl Iterator<Item = (PlaceId, &Hot)> {
-        self.hot.iter().filter(|(_, hot)| hot.count > 0)
+    pub fn hot(&self) -> Vec<(PlaceId, Hot)> {
+        let mut all = self.hot.clone();
+        for (_, task) in self.tasks.iter() {
+            all.of(task.code).add(task.steps, task.run, task.longest);
+        }
+        all.iter().filter(|(_, hot)| hot.count > 0).map(|(place, hot)| (place, hot.clone())).collect()
     }
 
     /// The last callbacks that took longer than the threshold, in the order of their beginning for each loop.
@@ -389,67 +410,40 @@ impl Run {
         self.loops.len() - 1
     }
 
-    #[inline]
-    fn begin_callback(&mut self, event: &Event, task: Option<u64>, place: PlaceId) {
-        let event_loop = self.end_callback(event);
-        event_loop.callbacks += 1;
-        event_loop.steps += u64::from(task.is_some());
-        event_loop.activity = Activity::Running { since: event.stamp, task, place };
-    }
-
     /// Whatever happens next in a loop ends the callback that it ran.
-    #[inline]
-    fn end_callback(&mut self, event: &Event) -> &mut EventLoop {
-        let at = self.loop_at(event.event_loop);
-        if let Activity::Running { since, task, place } = self.loops[at].activity {
-            self.count_callback(at, event, (since, task, place));
-        }
-        &mut self.loops[at]
-    }
-
-    #[inline]
-    fn count_callback(&mut self, at: usize, event: &Event, (since, task, place): (u64, Option<u64>, PlaceId)) {
-        let took = event.stamp.saturating_sub(since);
-        let nanoseconds = self.scale.duration(took);
-        let event_loop = &mut self.loops[at];
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of what an event takes")]
+    #[inline(always)]
+    fn end_callback(&mut self, number: u8, stamp: u64) -> &mut EventLoop {
+        let at = self.loop_at(number);
+        let Self { loops, tasks, hot, long, scale, thresholds, .. } = self;
+        let event_loop = &mut loops[at];
+        let Activity::Running { since, task, place } = event_loop.activity else { return event_loop };
+        let took = stamp.saturating_sub(since);
+        let nanoseconds = scale.duration(took);
         event_loop.activity = Activity::Outside;
         event_loop.busy += took;
-        event_loop.durations.saturating_record(nanoseconds.max(1));
+        event_loop.durations.record(nanoseconds);
         event_loop.load.ran(place, took);
-        let hot = self.hot.of(place);
-        hot.count += 1;
-        hot.total += took;
-        hot.longest = hot.longest.max(took);
-        if let Some(row) = task.and_then(|task| self.tasks.get_mut(&task)) {
+        if let Some(row) = task.and_then(|task| tasks.row(event_loop.row, task)) {
             row.steps += 1;
             row.run += took;
             row.longest = row.longest.max(took);
             row.last_step = since;
+        } else {
+            hot.of(place).add(1, took, took);
         }
-        if nanoseconds >= self.thresholds.blocked {
-            self.note_long(Long { event_loop: event.event_loop, since, took, has_ended: true, task, place });
+        if nanoseconds >= thresholds.blocked {
+            note_long(long, Long { event_loop: number, since, took, has_ended: true, task, place });
         }
-    }
-
-    /// Enters a long callback, or what has become of it.
-    fn note_long(&mut self, long: Long) {
-        let same = |known: &&mut Long| (known.event_loop, known.since) == (long.event_loop, long.since);
-        if let Some(known) = self.long.iter_mut().rev().find(same) {
-            *known = long;
-            return;
-        }
-        if self.long.len() >= LONG {
-            self.long.remove(0);
-        }
-        self.long.push(long);
+        event_loop
     }
 
     fn poll(&mut self, event: &Event) {
         let scale = self.scale;
-        let event_loop = self.end_callback(event);
+        let event_loop = self.end_callback(event.event_loop, event.stamp);
         if event_loop.woke > 0 {
             let turn = event.stamp.saturating_sub(event_loop.woke);
-            event_loop.lags.saturating_record(scale.duration(turn).max(1));
+            event_loop.lags.record(scale.duration(turn));
             event_loop.load.turned(turn);
         }
         event_loop.activity = Activity::Polling { since: event.stamp };
@@ -489,11 +483,10 @@ impl Run {
             last_step: 0,
         };
         // The address of one that was thrown away may be used again.
-        if let Some(gone) = self.tasks.insert(event.subject, task) {
-            self.uncount(&gone);
-        }
+        self.forget(event.subject);
+        self.tasks.insert(event.subject, task);
         let flood = self.thresholds.flood;
-        let birth = self.births.entry(event.place).or_default();
+        let birth = self.births.of(event.place);
         birth.born += 1;
         birth.alive += 1;
         birth.most = birth.most.max(birth.alive);
@@ -507,42 +500,34 @@ impl Run {
         task.or_else(|| self.failed.get(&note.address).copied()).or_else(|| self.transports.birth(note.address))
     }
 
-    /// A task is no more that has not ended.
+    /// A task is no more, and was not seen to end.
     fn forget(&mut self, task: u64) {
-        if let Some(gone) = self.tasks.remove(&task) {
-            self.uncount(&gone);
-        }
+        self.remove(task);
     }
 
-    fn uncount(&mut self, gone: &Task) {
-        if let Some(birth) = self.births.get_mut(&gone.birth) {
-            birth.alive = birth.alive.saturating_sub(1);
-            birth.pile.end();
-        }
+    /// Takes a task out, and returns the row of the line that has made it.
+    #[inline]
+    fn remove(&mut self, task: u64) -> Option<(PlaceId, &mut Birth)> {
+        let task = self.tasks.remove(task)?;
+        self.hot.of(task.code).add(task.steps, task.run, task.longest);
+        let birth = self.births.of(task.birth);
+        birth.alive = birth.alive.saturating_sub(1);
+        birth.pile.end();
+        Some((task.birth, birth))
     }
 
     fn finish(&mut self, event: &Event) {
         self.polls.forget(event.subject);
         self.waits.last_end = event.stamp;
-        let Some(task) = self.tasks.remove(&event.subject) else { return };
-        let Some(birth) = self.births.get_mut(&task.birth) else { return };
-        birth.alive = birth.alive.saturating_sub(1);
-        birth.pile.end();
+        let Some((place, birth)) = self.remove(event.subject) else { return };
         birth.ended[usize::from(Outcome::from_number(event.small).number())] += 1;
         if Outcome::from_number(event.small) == Outcome::Raised {
             if self.failed.len() >= FAILED {
                 self.failed.clear();
             }
-            self.failed.insert(event.subject, task.birth);
+            self.failed.insert(event.subject, place);
         }
     }
-}
-
-/// What a loop runs now, as if it ended now.
-fn running(event_loop: &EventLoop, now: u64) -> Option<Long> {
-    let Activity::Running { since, task, place } = event_loop.activity else { return None };
-    let took = now.saturating_sub(since);
-    Some(Long { event_loop: event_loop.number, since, took, has_ended: false, task, place })
 }
 
 /// A place as findings name it.
@@ -678,6 +663,27 @@ mod tests {
         // The address of a task that was thrown away is used again.
         run.apply(&Event { subject: 8, ..Event::new(Kind::TaskBorn, 1) });
         assert_eq!(run.births()[&PlaceId::UNKNOWN].alive, 1);
+    }
+
+    #[test]
+    fn what_code_has_cost_is_that_of_all_its_tasks_and_callbacks() {
+        let mut run = run(&[(0, Kind::LoopStarted, 0)]);
+        let event = |stamp, kind, subject| Event { stamp, subject, place: PlaceId(3), value: 3, ..Event::new(kind, 1) };
+        for (stamp, kind, subject) in [
+            (1, Kind::TaskBorn, 16),
+            (1, Kind::TaskBorn, 32),
+            (10, Kind::Step, 16),
+            (15, Kind::Step, 32),
+            (22, Kind::Step, 16),
+            // Its last step is no row's any more.
+            (24, Kind::TaskDone, 16),
+            (25, Kind::Call, 48),
+            (26, Kind::Poll, 0),
+        ] {
+            run.apply(&event(stamp, kind, subject));
+        }
+        assert_eq!(run.hot(), [(PlaceId(3), Hot { count: 4, total: 16, longest: 7 })]);
+        assert_eq!((run.tasks()[&32].steps, run.tasks()[&32].run), (1, 7));
     }
 
     #[test]

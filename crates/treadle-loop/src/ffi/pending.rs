@@ -1,6 +1,7 @@
 //! A call that waits: what to call, and with which arguments.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use super::error::Result;
 use super::object::{Object, Visit};
@@ -42,8 +43,17 @@ impl CallSlot {
     /// What is to be called. Taking it all out and putting it back would be five words each way.
     #[inline]
     pub(crate) fn callable(&self) -> Option<Object> {
-        // SAFETY: nothing runs between the two steps that could look into the cell; cloning runs no Python.
-        unsafe { (*self.0.as_ptr()).as_ref().map(|call| call.callable.clone()) }
+        self.look_at_callable(Object::clone)
+    }
+
+    /// Looks at what is to be called, without a reference of its own. `look` must not run Python.
+    #[inline]
+    pub(crate) fn look_at_callable<T>(&self, look: impl FnOnce(&Object) -> T) -> Option<T> {
+        // SAFETY: nothing runs between the two steps that could look into the cell.
+        let pointer = unsafe { (*self.0.as_ptr()).as_ref().map(|call| call.callable.pointer()) };
+        // SAFETY: not null, and kept by this call, which nobody takes out while no Python runs (L2).
+        let callable = pointer.map(|pointer| ManuallyDrop::new(unsafe { Object::from_visited(pointer) }));
+        callable.map(|callable| look(&callable))
     }
 }
 

@@ -28,6 +28,18 @@ pub(crate) enum State {
     Finished,
 }
 
+/// One of asyncio's native tasks, or of a class made of that: nobody who has one needs to look at its class again.
+pub(crate) struct NativeTask(Object);
+
+impl std::ops::Deref for NativeTask {
+    type Target = Object;
+
+    #[inline]
+    fn deref(&self) -> &Object {
+        &self.0
+    }
+}
+
 /// Right behind an object's head.
 const FIRST_WORD: usize = size_of::<ffi::PyObject>();
 
@@ -54,16 +66,22 @@ impl TaskLayout {
         Ok(Self { task: class, first_step: is_first_word.then(|| first_step.class()), state, result })
     }
 
-    /// The task whose step a callback is.
+    /// The task whose step a callback is. Runs no Python.
     #[inline]
-    pub(crate) fn task_of(&self, callback: &Object) -> Option<Object> {
+    pub(crate) fn task_of(&self, callback: &Object) -> Option<NativeTask> {
         if self.first_step.as_ref().is_some_and(|class| callback.has_type(class)) {
             let task = word(callback, FIRST_WORD) as *mut ffi::PyObject;
             // SAFETY: the callback, which is alive (L1), keeps the task that its first word points to, as was seen on an example.
-            return (!task.is_null()).then(|| unsafe { Object::from_borrowed(task) });
+            return (!task.is_null()).then(|| NativeTask(unsafe { Object::from_borrowed(task) }));
         }
         let receiver = builtin_receiver(callback)?;
-        (receiver.has_type(&self.task) || receiver.is_of(&self.task)).then_some(receiver)
+        self.is_task(&receiver).then_some(NativeTask(receiver))
+    }
+
+    /// The task, if it is one of asyncio's native ones.
+    #[inline]
+    pub(crate) fn native(&self, task: &Object) -> Option<NativeTask> {
+        self.is_task(task).then(|| NativeTask(task.clone()))
     }
 
     /// Whether this is one of asyncio's native tasks, or of a class made of that.
@@ -74,16 +92,24 @@ impl TaskLayout {
 
     /// Whether a task that has finished has a result, and not an exception; nothing if that cannot be seen.
     #[inline]
-    pub(crate) fn has_result(&self, task: &Object) -> Option<bool> {
-        self.result.filter(|_| self.is_task(task)).map(|place| word(task, place) != 0)
+    pub(crate) fn has_result(&self, task: &NativeTask) -> Option<bool> {
+        self.result.map(|place| word(task, place) != 0)
     }
 
     /// Whether a task is pending, without asking it; nothing if that cannot be seen.
     #[inline]
     pub(crate) fn state(&self, task: &Object) -> Option<State> {
-        if !self.is_task(task) {
-            return None;
-        }
+        if self.is_task(task) { self.state_at(task) } else { None }
+    }
+
+    /// As [`state`](Self::state), of a task that is known to be one.
+    #[inline]
+    pub(crate) fn native_state(&self, task: &NativeTask) -> Option<State> {
+        self.state_at(task)
+    }
+
+    #[inline]
+    fn state_at(&self, task: &Object) -> Option<State> {
         match number(task, self.state?) {
             0 => Some(State::Pending),
             1 => Some(State::Cancelled),
@@ -95,8 +121,6 @@ impl TaskLayout {
 
 /// Where tasks count how often they were cancelled.
 pub(crate) struct CancelCount {
-    /// The class of asyncio's native tasks.
-    task: Object,
     /// Where the number is, of four bytes.
     place: usize,
 }
@@ -113,13 +137,13 @@ impl CancelCount {
             .step_by(4)
             .filter(|place| tasks.map(|task| number(task, *place)) == [0, 1, 2])
             .collect();
-        Ok(if let [place] = *places.as_slice() { Some(Self { task: class, place }) } else { None })
+        Ok(if let [place] = *places.as_slice() { Some(Self { place }) } else { None })
     }
 
-    /// How often a task was cancelled, less how often it has said that it goes on; 0 if that cannot be seen.
+    /// How often a task was cancelled, less how often it has said that it goes on.
     #[inline]
-    pub(crate) fn of(&self, task: &Object) -> u32 {
-        if task.has_type(&self.task) || task.is_of(&self.task) { number(task, self.place) } else { 0 }
+    pub(crate) fn of(&self, task: &NativeTask) -> u32 {
+        number(task, self.place)
     }
 }
 
