@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
 use treadle_reactor::processor_time;
 
@@ -24,6 +25,9 @@ use crate::teller::Teller;
 
 /// Frames that are looked at for a line of the program.
 const DEPTH: usize = 16;
+
+/// Frames of a package that only waits for who has called it: `anyio.sleep` has two.
+const WAITING: usize = 2;
 
 /// Code objects and classes that are kept at most, so that a program that makes functions all the time does not grow by us.
 const KNOWN: usize = 16 * 1024;
@@ -267,9 +271,11 @@ impl Recorder {
         self.write(core, Kind::SelfWoken, |event| Event { subject, place, value: u64::from(SAMPLED), ..event });
     }
 
-    /// Where a task waits: the innermost line of the program's own code, else of a package's.
+    /// Where a task waits: the innermost line of the program's own code, unless that has called a package which does more than wait for it; then,
+    /// or if there is none, the innermost of the package's.
     fn place_of_wait(&self, task: &Object) -> PlaceId {
-        let mut found: Option<(Kin, Object, i32)> = None;
+        let mut found: Option<(Object, i32)> = None;
+        let mut below: SmallVec<[(Object, i32); 8]> = SmallVec::new();
         let mut next = task.attribute(&names()._coro).map_err(Raised::forget).ok();
         let Some(class) = next.as_ref().map(Object::class) else { return PlaceId::UNKNOWN };
         for _ in 0..DEPTH {
@@ -279,12 +285,20 @@ impl Recorder {
             let Some(frame) = frame.as_ref().and_then(Frame::of) else { break };
             let Ok(code) = frame.code().map_err(Raised::forget) else { break };
             let kin = self.kin(&code);
-            if kin <= Kin::Package && found.as_ref().is_none_or(|(outer, ..)| kin <= *outer) {
-                found = Some((kin, code, frame.offset()));
+            match kin {
+                Kin::Program => {
+                    found = Some((code, frame.offset()));
+                    below.clear();
+                }
+                Kin::Package => below.push((code, frame.offset())),
+                _ => {}
             }
             next = coroutine.attribute(&names().cr_await).map_err(Raised::forget).ok();
         }
-        found.map_or(PlaceId::UNKNOWN, |(_, code, offset)| self.place(&code, offset))
+        if below.len() > WAITING || found.is_none() {
+            found = below.pop();
+        }
+        found.map_or(PlaceId::UNKNOWN, |(code, offset)| self.place(&code, offset))
     }
 
     /// Whether the garbage collector is at work: what it throws away is not thrown away by the line that runs.
