@@ -3,11 +3,18 @@
 //! A [`Run`] takes events in the order in which they were written, and notes. It decides nothing: what is too long or too many, the
 //! detectors say, by the [`Thresholds`] that stand in it. Addresses are those of living objects only; what has ended is counted where it began.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "times of a process's life and counts of rows fit into the 53 bits of a float"
+)]
 
 mod births;
 mod blocked;
 mod buffers;
 mod by_place;
+mod chronicle;
 mod collections;
 mod convoys;
 mod jobs;
@@ -18,6 +25,7 @@ mod notes;
 mod piles;
 mod polls;
 mod queues;
+mod report;
 mod run;
 mod snapshot;
 mod tasks;
@@ -27,6 +35,10 @@ mod transports;
 
 pub use births::Birth;
 pub use blocked::{Blame, Blockage, Blocked, BlockedLines, Cause};
+pub use chronicle::{
+    Bars, Branch, Chronicle, Doings, Entry, Found, Kept, Line, Living, LoopName, Moment, Pause, PauseKind, Scribe,
+    Second, Seconds, Totals, Tree, WaitPicture,
+};
 pub use collections::{Collections, Collector, LongCollections};
 pub use convoys::Convoy;
 pub use jobs::{JobKind, Jobs, Starved};
@@ -39,6 +51,11 @@ mod waits;
 pub use buffers::Overfull;
 pub use knots::{Knots, Stuck};
 pub use queues::Growth;
+pub use report::{
+    Change, Difference, Flame, Flames, Histogram, Histograms, Index, JobColumns, Limits, PauseColumns, PollColumns,
+    Recorded, Report, ReportedFinding, ReportedLoop, ReportedWaits, SecondColumns, StepColumns, TaskColumns,
+    difference, report,
+};
 pub use run::{Run, site};
 pub use snapshot::{Edge, LoopRow, Snapshot, State, TaskRow};
 pub use tasks::Task;
