@@ -16,6 +16,7 @@ use crate::allowed::Allowed;
 use crate::blockage::{Blockages, Seen};
 use crate::consultation::Consultation;
 use crate::examination::Examination;
+use crate::recording::Clerk;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
@@ -88,6 +89,7 @@ impl Doctor {
             late: 0,
             still: Still::default(),
             sources: Sources::default(),
+            clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record)),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -155,6 +157,8 @@ struct Visit {
     late: u64,
     still: Still,
     sources: Sources,
+    /// Who records, if that is wanted.
+    clerk: Option<Clerk>,
 }
 
 impl Visit {
@@ -179,11 +183,13 @@ impl Visit {
                     let late = ticked.elapsed().saturating_sub(pause + SLACK);
                     self.late += late.as_nanos() as u64;
                     pause = if self.read() { TICK } else { self.pause_after(pause) };
+                    self.look_at_stacks();
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
+                    self.record();
                 }
             }
             // Whatever was done took its time, and is no lateness.
@@ -217,9 +223,26 @@ impl Visit {
     /// Takes in what is new; says whether there was something.
     fn read(&mut self) -> bool {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
-        let has_read = self.examination.read();
+        let has_read = match &mut self.clerk {
+            Some(clerk) => self.examination.read(|event| clerk.scribe.see(event)),
+            None => self.examination.read(|_| {}),
+        };
         self.consultation.hear(&mut self.examination);
         has_read
+    }
+
+    /// Notes for the recording what loops execute.
+    fn look_at_stacks(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.look(self.examination.run(), self.blockages.witness());
+        }
+    }
+
+    /// Writes down what has happened, if it is recorded.
+    fn record(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.pass(self.examination.run());
+        }
     }
 
     /// Looks at callbacks that take long; says whether there is something to ask for.
@@ -237,6 +260,9 @@ impl Visit {
             if let Some(words) = self.still.words(&blockage).filter(|_| self.output == Output::Text) {
                 self.write(&words);
             }
+            if let Some(clerk) = &mut self.clerk {
+                clerk.block(self.examination.run(), &blockage);
+            }
             self.examination.block(blockage);
         }
         is_new
@@ -247,6 +273,9 @@ impl Visit {
         let new = self.examination.ask();
         for sighting in &new {
             self.say(sighting);
+        }
+        if let Some(clerk) = &mut self.clerk {
+            clerk.find(self.examination.found(), !new.is_empty());
         }
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = self.examination.found().to_vec();
         self.keep_words();
@@ -301,6 +330,9 @@ impl Visit {
     }
 
     fn close(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.finish(self.examination.run());
+        }
         let summary = self.closing();
         let text = match self.output {
             // A process that another one has started is not worth a line if it is well.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use treadle_events::{Note, Picture, Place, PlaceId, Reader, Request, Tape, ticks};
+use treadle_events::{Event, Note, Picture, Place, PlaceId, Reader, Request, Tape, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Around, Blockage, Poll, Run, Thresholds};
@@ -38,8 +38,8 @@ impl Examination {
         Self { reader, run, notes, found: Vec::new(), known: HashMap::new(), allowed }
     }
 
-    /// Takes in what the process has written since the last time; says whether that was anything.
-    pub fn read(&mut self) -> bool {
+    /// Takes in what the process has written since the last time, and shows each event; says whether there was any.
+    pub fn read(&mut self, mut see: impl FnMut(&Event)) -> bool {
         let has_more = self.reader.is_behind();
         loop {
             let Self { reader, run, notes, .. } = self;
@@ -51,6 +51,7 @@ impl Examination {
                     run.hear(note);
                 }
                 run.apply(event);
+                see(event);
             });
             if lost > 0 {
                 run.lose(lost);

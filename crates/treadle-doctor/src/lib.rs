@@ -13,6 +13,8 @@ mod consultation;
 #[cfg(unix)]
 mod doctor;
 mod examination;
+#[cfg(unix)]
+mod recording;
 mod settings;
 mod source;
 #[cfg(unix)]
@@ -30,5 +32,7 @@ pub use allowed::{Allowed, write_baseline};
 #[cfg(unix)]
 pub use doctor::Doctor;
 pub use examination::Examination;
-pub use settings::{Output, Settings, To};
+#[cfg(unix)]
+pub use recording::{SIZE, SIZES, Unreadable, begin_tape, create_recording, read_recording, recorded_in, reserve};
+pub use settings::{Output, Record, Settings, To};
 pub use witness::Witness;
