@@ -3,6 +3,7 @@
 //! The doctor writes what happens into memory that this process shares, and leaves its findings there: when the program was killed, they are read from
 //! here. Signals that somebody sends go on to the program; those of the terminal it gets by itself.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
-use treadle_doctor::{Examination, Output, Settings, To};
+use treadle_doctor::{Examination, Output, Record, Settings, To};
 use treadle_events::Tape;
 use treadle_view::{closing_text, last_moments, snapshot_json};
 
@@ -29,6 +30,32 @@ const SETTINGS: &str = "TREADLE_WATCH";
 /// Events that are kept: 32 MiB.
 const CAPACITY: usize = 1 << 20;
 
+/// How findings are written, if the program is to be watched.
+pub(super) fn format(options: &Run) -> Option<&str> {
+    let is_recorded = options.record.is_some() || options.report.is_some();
+    options.watch.as_deref().or(is_recorded.then_some("text"))
+}
+
+/// What a recording says of the program: its name, and how it was started. What its own arguments are is nobody's business.
+pub(super) fn about(arguments: &[OsString], program: Option<usize>) -> (String, Vec<(String, String)>) {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let module = || words.iter().position(|word| word == "-m").filter(|at| at + 1 < words.len());
+    let (title, until) = match (program, module()) {
+        (Some(at), _) => (words[at].clone(), at),
+        (None, Some(at)) => (format!("-m {}", words[at + 1]), at + 1),
+        // Code is a text of the program's, and as long as it likes.
+        (None, None) => (words.first().map_or_else(String::new, |word| word.chars().take(2).collect()), 0),
+    };
+    let rest = if until + 1 < words.len() { " …" } else { "" };
+    let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+    let rows = [
+        ("command", format!("treadle run {title}{rest}")),
+        ("directory", directory),
+        ("platform", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+    ];
+    (title, rows.map(|(name, value)| (name.to_owned(), value)).to_vec())
+}
+
 /// What the command line and the project's settings say.
 pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> {
     let here = std::env::current_dir().context("the current directory")?;
@@ -37,6 +64,7 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
         thresholds: options.threshold.iter().cloned().collect(),
         fail_on: options.fail_on.clone(),
         baseline: options.baseline.as_deref().map(std::path::absolute).transpose()?,
+        record: (options.record.is_some() || options.report.is_some()).then(Record::default),
         ..Settings::default()
     };
     if let Some(to) = &options.watch_to {
@@ -47,6 +75,9 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
     }
     let settings = of_project(&here)?.under(settings);
     settings.check().map_err(anyhow::Error::msg)?;
+    if let Some(page) = options.report.as_deref().filter(|page| page.extension().is_none_or(|end| end != "html")) {
+        bail!("`{}` is no name of a page. Give `--report` one that ends in `.html`", page.display());
+    }
     // Now and not in the program, which is not to be disturbed by it.
     if let To::File(path) = &settings.to {
         File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;
@@ -69,7 +100,10 @@ pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
 
 /// Runs a program to its end.
 pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
-    let file = shared_file().context("memory for events")?;
+    let file = match &settings.record {
+        Some(_) => recording(options)?,
+        None => shared_file().context("memory for events")?,
+    };
     settings.tape = Some(file.as_raw_fd());
     settings.parent = Some(std::process::id());
     command.env(SETTINGS, serde_json::to_string(&settings)?);
@@ -92,6 +126,20 @@ pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run)
     let _ = passing.join();
     let end = End { status, file: &file, settings: &settings };
     end.tell(options)
+}
+
+/// The file that is recorded into: the one that is named, or one that goes when the page is written.
+fn recording(options: &Run) -> anyhow::Result<File> {
+    let size = options.record_size.unwrap_or(treadle_doctor::SIZE);
+    let file = if let Some(path) = &options.record {
+        treadle_doctor::create_recording(path, size).with_context(|| path.display().to_string())?
+    } else {
+        let file = tempfile::tempfile().context("a file for the recording")?;
+        treadle_doctor::reserve(&file, size).context("room for the recording")?;
+        file
+    };
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
+    Ok(file)
 }
 
 /// Memory that another process can have too, by the descriptor it inherits.
@@ -131,6 +179,11 @@ impl End<'_> {
         let findings = closing["findings"].as_array().unwrap_or(&empty);
         if let Some(baseline) = &options.write_baseline {
             treadle_doctor::write_baseline(baseline, findings).with_context(|| baseline.display().to_string())?;
+        }
+        if let Some(page) = options.report.as_deref().filter(|_| tape.is_some()) {
+            let recorded = treadle_doctor::recorded_in(self.file)?;
+            crate::report::write_page(&recorded, page)?;
+            self.say(&format!("treadle: wrote {}\n", page.display()))?;
         }
         let has_failed =
             findings.iter().filter_map(|found| found["name"].as_str()).any(|name| self.settings.fails_on(name));

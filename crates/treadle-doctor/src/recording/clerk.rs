@@ -70,7 +70,7 @@ impl Clerk {
 
     /// Takes in what blocks a loop, or has.
     pub(crate) fn block(&mut self, run: &Run, blockage: &Blockage) {
-        self.scribe.block(run, blockage);
+        self.scribe.block(blockage);
         if blockage.has_ended && self.scribe.wants_moment(blockage.took) {
             let mut events: Vec<Event> = Vec::new();
             Reader::of_last(Arc::clone(&self.tape), AROUND).read(AROUND as usize, |event| events.push(*event));

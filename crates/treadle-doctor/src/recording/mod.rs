@@ -29,9 +29,18 @@ const EVENT: u64 = 32;
 /// Makes an empty recording of a size in bytes, of which half or less is for events.
 ///
 /// # Errors
-/// The file cannot be made, or there is no room for it.
+/// The file cannot be made, is there and no recording, or there is no room for it.
 pub fn create_recording(path: &Path, size: u64) -> io::Result<File> {
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut head = [0; MARK.len()];
+    let is_empty = file.metadata()?.len() == 0;
+    let has_head = (&file).read_exact(&mut head).is_ok();
+    // A slip on the command line is not to cost a program's source.
+    if !is_empty && !(has_head && (head == MARK || head == [0; MARK.len()])) {
+        let words = "the file is there and is no recording. Name another one";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+    }
+    file.set_len(0)?;
     reserve(&file, size)?;
     Ok(file)
 }

@@ -53,6 +53,8 @@ pub struct Chronicle {
     pub waits: Option<WaitPicture>,
     /// The tasks that lived at some moments, with the ticks of the look.
     pub living: Vec<(u64, Vec<Living>)>,
+    /// The names of tasks, by address and birth in ticks.
+    pub names: Vec<(u64, u64, String)>,
     /// The events around the worst moments.
     pub moments: Vec<Moment>,
     /// What was counted up to the last entry.
@@ -80,6 +82,8 @@ pub enum Entry {
     Waits(WaitPicture),
     /// The tasks that live, with the ticks of the look.
     Living(u64, Vec<Living>),
+    /// Names of tasks, by address and birth in ticks.
+    Names(Vec<(u64, u64, String)>),
     /// The events around a moment.
     Moment(Moment),
     /// What was counted.
@@ -107,6 +111,7 @@ impl Chronicle {
                 }
                 self.living.push((at, tasks));
             }
+            Entry::Names(names) => self.names.extend(names),
             Entry::Moment(moment) => self.keep(moment),
             Entry::Totals(totals) => self.totals = totals,
         }
@@ -158,6 +163,7 @@ impl Chronicle {
             Entry::Seconds(self.seconds.clone()),
             Entry::Profile(self.profile.branch(), self.blocked.branch()),
             Entry::Pauses(self.pauses.clone()),
+            Entry::Names(self.names.clone()),
             Entry::Totals(self.totals.clone()),
         ];
         entries.extend(self.findings.iter().enumerate().map(|(at, found)| Entry::Found(at as u32, found.clone())));
@@ -210,6 +216,7 @@ mod tests {
             Entry::Pauses(vec![pause(1, 2), pause(5, 2), pause(1, 9)]),
             Entry::Waits(WaitPicture::default()),
             Entry::Living(7, vec![Living::default()]),
+            Entry::Names(vec![(1, 2, "worker".to_owned())]),
             Entry::Moment(Moment { took: 3, events: vec![(1, 2, 3, 4)], ..Moment::default() }),
             Entry::Totals(Totals { callbacks: 9, ..Totals::default() }),
         ] {

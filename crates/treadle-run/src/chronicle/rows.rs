@@ -68,7 +68,7 @@ pub struct Pause {
     pub kind: PauseKind,
     /// The loop, by its number.
     pub event_loop: u8,
-    /// When it began.
+    /// When it began, in ticks, which stay as they are while more becomes known of their length.
     pub start: u64,
     /// How long it was, in nanoseconds.
     pub took: u64,

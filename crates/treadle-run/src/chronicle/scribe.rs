@@ -20,6 +20,9 @@ const COLLECTION: u64 = 1_000_000;
 const PICTURED: usize = 2_000;
 const CROWD: usize = 50_000;
 
+/// Tasks whose names are kept.
+const NAMES: usize = 20_000;
+
 /// What a scribe notes of the doctor's own work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Doings {
@@ -48,6 +51,8 @@ pub struct Scribe {
     collecting: Option<u64>,
     collections: Vec<(u8, u64, u64)>,
     second: Option<Sums>,
+    /// Tasks whose names were written down, by address and birth.
+    named: FxHashSet<(u64, u64)>,
     /// Pauses that have not ended.
     open: Vec<Pause>,
 }
@@ -159,13 +164,13 @@ impl Scribe {
     }
 
     /// Takes in what blocks a loop, or has.
-    pub fn block(&mut self, run: &Run, blockage: &Blockage) {
+    pub fn block(&mut self, blockage: &Blockage) {
         let line = self.line(Line::of_place(&blockage.blame.place));
         let stack = self.numbers(blockage.blame.way.iter().map(Line::of_place));
         let pause = Pause {
             kind: PauseKind::Blocked,
             event_loop: blockage.event_loop,
-            start: run.scale().since_start(blockage.since),
+            start: blockage.since,
             took: blockage.took,
             cause: blockage.cause.words().map(str::to_owned),
             line,
@@ -217,7 +222,7 @@ impl Scribe {
         let scale = *run.scale();
         let collections: Vec<Pause> = std::mem::take(&mut self.collections)
             .into_iter()
-            .map(|(event_loop, start, took)| (event_loop, scale.since_start(start), scale.duration(took)))
+            .map(|(event_loop, start, took)| (event_loop, start, scale.duration(took)))
             .filter(|(_, _, took)| *took >= COLLECTION)
             .map(|(event_loop, start, took)| Pause {
                 kind: PauseKind::Collector,
@@ -235,6 +240,7 @@ impl Scribe {
         if all != super::Branch::default() || blocked != super::Branch::default() {
             self.add(Entry::Profile(all, blocked));
         }
+        self.name_tasks(run);
         self.picture(run);
         let totals = self.totals(run, doings, is_end);
         self.add(Entry::Totals(totals));
@@ -274,6 +280,24 @@ impl Scribe {
             timers: timers.max(waiting),
             transports: run.transports().count(),
         }));
+    }
+
+    /// Writes down the names of tasks that were seen for the first time, but for those that asyncio makes up.
+    fn name_tasks(&mut self, run: &Run) {
+        if run.tasks().len() > CROWD {
+            return;
+        }
+        let mut names = Vec::new();
+        for parked in run.all_parked() {
+            let (address, name) = (parked.waiting.task, &parked.waiting.name);
+            let Some(task) = run.tasks().get(&address).filter(|_| !name.starts_with("Task-")) else { continue };
+            if self.named.len() < NAMES && self.named.insert((address, task.born)) {
+                names.push((address, task.born, name.clone()));
+            }
+        }
+        if !names.is_empty() {
+            self.add(Entry::Names(names));
+        }
     }
 
     /// Keeps who waits for whom, if it is worse than all before.

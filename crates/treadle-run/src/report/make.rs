@@ -275,8 +275,10 @@ impl<'a> Maker<'a> {
 
     /// The names of tasks, as far as they were seen.
     fn names(&self) -> FxHashMap<(u64, u64), &'a str> {
-        let waits = self.recorded.chronicle.waits.iter().flat_map(|waits| &waits.tasks);
-        waits.map(|kept| ((kept.living.task, kept.living.born), kept.name.as_str())).collect()
+        let chronicle = &self.recorded.chronicle;
+        let seen = chronicle.names.iter().map(|(task, born, name)| ((*task, *born), name.as_str()));
+        let waits = chronicle.waits.iter().flat_map(|waits| &waits.tasks);
+        seen.chain(waits.map(|kept| ((kept.living.task, kept.living.born), kept.name.as_str()))).collect()
     }
 
     /// Steps, time and longest step of tasks, as they were at the last look.
@@ -334,10 +336,11 @@ impl<'a> Maker<'a> {
         for pause in pauses {
             let site = pause.line.map_or(-1, |line| self.numbered(line));
             let stack = pause.stack.iter().map(|line| self.numbered(*line)).collect();
+            let start = self.time(pause.start);
             let columns = &mut self.report.pauses;
             columns.kind.push(if pause.kind == PauseKind::Blocked { "blocked" } else { "gc" });
             columns.r#loop.push(i64::from(pause.event_loop));
-            columns.start.push(micros(pause.start));
+            columns.start.push(start);
             columns.took.push(micros(pause.took));
             columns.cause.push(pause.cause.clone());
             columns.site.push(site);
