@@ -63,6 +63,7 @@ test-python: .venv/tools
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/wheels-for-tests .
 	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13 3.15
 	tests/run-plugin target/wheels-for-tests/*.whl 3.11 3.13
+	tests/run-formats target/wheels-for-tests/*.whl 3.13
 
 # Everything a loop does, mixed and at once: memory must stay flat and no descriptor be left. `make soak SOAK=60` is shorter.
 SOAK ?= 600
