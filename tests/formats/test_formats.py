@@ -3,6 +3,7 @@
 ``tests/run-formats`` fetches the schemas and runs this.
 """
 
+import itertools
 import json
 import os
 import re
@@ -152,4 +153,4 @@ def test_trace_has_the_fields_that_its_readers_ask_for(recording: Path) -> None:
     # What overlaps in a lane has to be in one another, and here nothing is: one microsecond is lost by rounding.
     for spans in lanes.values():
         ordered = sorted(spans)
-        assert all(end <= begin + 1 for (_, end), (begin, _) in zip(ordered, ordered[1:], strict=False))
+        assert all(end <= begin + 1 for (_, end), (begin, _) in itertools.pairwise(ordered))

@@ -1,4 +1,4 @@
-"""``treadle run --record`` and ``treadle report``: what is kept, of whom it is told, and who may be killed meanwhile."""
+"""``treadle run --record`` and ``treadle report``: what is kept, and who may be killed meanwhile."""
 
 import base64
 import json

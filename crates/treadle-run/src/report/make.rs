@@ -187,12 +187,10 @@ impl<'a> Maker<'a> {
         let waits = self.recorded.chronicle.waits.as_ref();
         let waiting: Vec<u32> =
             waits.into_iter().flat_map(|waits| &waits.tasks).map(|kept| replay.meet(&kept.living)).collect();
-        let has_events = !replay.steps.is_empty();
         let (steps, since) = thinned(std::mem::take(&mut replay.steps), limits.steps);
         let first = self.recorded.events.first().map_or(self.now, |event| event.stamp);
-        let since = if has_events { since.max(if self.recorded.is_partial { first } else { 0 }) } else { first };
-        let is_whole = !self.recorded.is_partial && steps.len() < limits.steps;
-        self.report.kept_from = if is_whole { 0 } else { self.time(since) };
+        let since = since.or(self.recorded.is_partial.then_some(first));
+        self.report.kept_from = since.map_or(0, |since| self.time(since));
         let numbers = self.tasks(&replay, &steps, &waiting);
         let mut last = 0;
         for step in &steps {

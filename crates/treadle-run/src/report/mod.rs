@@ -6,6 +6,8 @@
 mod difference;
 mod make;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod thin;
 
 use std::collections::BTreeMap;
