@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Report) -> anyhow::Result<u8> {
         bail!("`{}` is a recording. Write the report to another file", to.display());
     }
     let text = match options.format {
-        ReportFormat::Html => page(&after, before.as_ref()),
+        ReportFormat::Html => page(&after, before.as_ref(), LARGEST_PAGE),
         format => written(&report(&after, before.as_ref(), Limits::default()), format),
     };
     match to {
@@ -40,19 +40,19 @@ pub(crate) fn run(options: &Report) -> anyhow::Result<u8> {
 
 /// Writes a page of what was recorded.
 pub(crate) fn write_page(recorded: &Recorded, to: &Path) -> anyhow::Result<()> {
-    write(to, &page(recorded, None))
+    write(to, &page(recorded, None, LARGEST_PAGE))
 }
 
 fn write(to: &Path, text: &str) -> anyhow::Result<()> {
     File::create(to).and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| to.display().to_string())
 }
 
-/// A page, with as much as goes into one.
-fn page(after: &Recorded, before: Option<&Recorded>) -> String {
+/// A page, with as much as goes into one that is so large at most.
+fn page(after: &Recorded, before: Option<&Recorded>, largest: usize) -> String {
     let mut limits = Limits::default();
     loop {
         let page = treadle_view::html(&report(after, before, limits));
-        if page.len() <= LARGEST_PAGE || limits.steps < 1_000 {
+        if page.len() <= largest || limits.steps < 1_000 {
             return page;
         }
         limits = limits.halved();
@@ -90,4 +90,38 @@ fn source(path: &Path) -> Option<String> {
     let is_source = std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= SIZE);
     let bytes = if is_source { std::fs::read(path).ok()? } else { return None };
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use treadle_events::{Event, Kind, PlaceId, Scale};
+    use treadle_run::Chronicle;
+
+    use super::*;
+
+    #[test]
+    fn page_stays_small_whatever_is_in_it() {
+        let mut seed = 1_u64;
+        let mut random = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed >> 40
+        };
+        let mut events = Vec::new();
+        let mut stamp = 0;
+        // Tasks of one step, of which nothing can be foreseen.
+        for subject in 0..15_000 {
+            stamp += random();
+            let place = PlaceId(random() as u32 % 9);
+            events.push(Event { stamp, subject, place, value: random() % 9, ..Event::new(Kind::TaskBorn, 1) });
+            stamp += random();
+            events.push(Event { stamp, subject, ..Event::new(Kind::Step, 1) });
+            stamp += random();
+            events.push(Event { stamp, subject, ..Event::new(Kind::TaskDone, 1) });
+        }
+        let (places, scale) = (Vec::new(), Scale::nanoseconds());
+        let recorded = Recorded { chronicle: Chronicle::default(), events, is_partial: true, places, scale };
+        let empty = treadle_view::html(&treadle_run::Report::default()).len();
+        let [most, page] = [usize::MAX, empty + 200_000].map(|largest| page(&recorded, None, largest).len() - empty);
+        assert!(most > 400_000 && page <= 200_000 && page > 50_000, "{most} {page}");
+    }
 }

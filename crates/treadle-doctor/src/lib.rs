@@ -33,6 +33,6 @@ pub use allowed::{Allowed, write_baseline};
 pub use doctor::Doctor;
 pub use examination::Examination;
 #[cfg(unix)]
-pub use recording::{SIZE, SIZES, Unreadable, begin_tape, create_recording, read_recording, recorded_in, reserve};
+pub use recording::{SIZE, SIZES, Unreadable, begin_tape, create_recording, read_recording, recorded_in};
 pub use settings::{Output, Record, Settings, To};
 pub use witness::Witness;

@@ -102,7 +102,7 @@ pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
 pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
     let file = match &settings.record {
         Some(_) => recording(options)?,
-        None => shared_file().context("memory for events")?,
+        None => shared_file(Tape::file_size(CAPACITY)).context("memory for events")?,
     };
     settings.tape = Some(file.as_raw_fd());
     settings.parent = Some(std::process::id());
@@ -128,22 +128,17 @@ pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run)
     end.tell(options)
 }
 
-/// The file that is recorded into: the one that is named, or one that goes when the page is written.
+/// The file that is recorded into: the one that is named, or memory if only the page is wanted.
 fn recording(options: &Run) -> anyhow::Result<File> {
     let size = options.record_size.unwrap_or(treadle_doctor::SIZE);
-    let file = if let Some(path) = &options.record {
-        treadle_doctor::create_recording(path, size).with_context(|| path.display().to_string())?
-    } else {
-        let file = tempfile::tempfile().context("a file for the recording")?;
-        treadle_doctor::reserve(&file, size).context("room for the recording")?;
-        file
-    };
+    let Some(path) = &options.record else { return shared_file(size).context("memory for the recording") };
+    let file = treadle_doctor::create_recording(path, size).with_context(|| path.display().to_string())?;
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
     Ok(file)
 }
 
 /// Memory that another process can have too, by the descriptor it inherits.
-fn shared_file() -> std::io::Result<File> {
+fn shared_file(size: u64) -> std::io::Result<File> {
     #[cfg(target_os = "linux")]
     let file = File::from(rustix::fs::memfd_create("treadle", rustix::fs::MemfdFlags::empty())?);
     #[cfg(not(target_os = "linux"))]
@@ -152,7 +147,7 @@ fn shared_file() -> std::io::Result<File> {
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
         file
     };
-    file.set_len(Tape::file_size(CAPACITY))?;
+    file.set_len(size)?;
     Ok(file)
 }
 

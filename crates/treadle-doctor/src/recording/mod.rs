@@ -49,7 +49,7 @@ pub fn create_recording(path: &Path, size: u64) -> io::Result<File> {
 ///
 /// # Errors
 /// There is no room for it.
-pub fn reserve(file: &File, size: u64) -> io::Result<()> {
+fn reserve(file: &File, size: u64) -> io::Result<()> {
     let size = size.clamp(*SIZES.start(), *SIZES.end());
     file.set_len(size)?;
     #[cfg(target_os = "linux")]

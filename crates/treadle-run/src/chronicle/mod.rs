@@ -27,6 +27,9 @@ const FINDINGS: usize = 2_000;
 /// Moments that are kept, the worst ones.
 const MOMENTS: usize = 12;
 
+/// Lines that are written in one piece.
+const PIECE: usize = 500;
+
 /// Looks at the living tasks that are kept: as many as there are while the ring is written over once, and one.
 const LOOKS: usize = 5;
 
@@ -66,8 +69,8 @@ pub struct Chronicle {
 pub enum Entry {
     /// What was run, and where.
     About(String, Vec<(String, String)>),
-    /// Further places.
-    Lines(Vec<Line>),
+    /// Further places, with the number of the first.
+    Lines(u32, Vec<Line>),
     /// What is known of a finding, by its number.
     Found(u32, Found),
     /// What happened in a second.
@@ -95,7 +98,9 @@ impl Chronicle {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::About(title, environment) => (self.title, self.environment) = (title, environment),
-            Entry::Lines(lines) => self.lines.extend(lines),
+            // Where some are missing, those after them would have other numbers.
+            Entry::Lines(first, lines) if first as usize == self.lines.len() => self.lines.extend(lines),
+            Entry::Lines(..) => {}
             Entry::Found(at, found) => self.find(at as usize, found),
             Entry::Second(second) => self.seconds.add(second),
             Entry::Seconds(seconds) => self.seconds = seconds,
@@ -120,7 +125,7 @@ impl Chronicle {
     fn find(&mut self, at: usize, found: Found) {
         if let Some(known) = self.findings.get_mut(at) {
             *known = found;
-        } else if self.findings.len() < FINDINGS {
+        } else if at == self.findings.len() && at < FINDINGS {
             self.findings.push(found);
         }
     }
@@ -159,13 +164,14 @@ impl Chronicle {
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = vec![
             Entry::About(self.title.clone(), self.environment.clone()),
-            Entry::Lines(self.lines.clone()),
             Entry::Seconds(self.seconds.clone()),
             Entry::Profile(self.profile.branch(), self.blocked.branch()),
             Entry::Pauses(self.pauses.clone()),
             Entry::Names(self.names.clone()),
             Entry::Totals(self.totals.clone()),
         ];
+        let lines = self.lines.chunks(PIECE).zip((0..).step_by(PIECE));
+        entries.extend(lines.map(|(lines, first)| Entry::Lines(first, lines.to_vec())));
         entries.extend(self.findings.iter().enumerate().map(|(at, found)| Entry::Found(at as u32, found.clone())));
         entries.extend(self.waits.clone().map(Entry::Waits));
         entries.extend(self.living.iter().map(|(at, tasks)| Entry::Living(*at, tasks.clone())));
@@ -207,7 +213,8 @@ mod tests {
         let found = |message: &str| Found { message: message.to_owned(), ..Found::default() };
         for entry in [
             Entry::About("app.py".to_owned(), vec![("Python".to_owned(), "3.13".to_owned())]),
-            Entry::Lines(vec![Line { file: "app.py".to_owned(), line: 3, ..Line::default() }]),
+            Entry::Lines(0, vec![Line { file: "app.py".to_owned(), line: 3, ..Line::default() }]),
+            Entry::Lines(1, vec![Line { line: 4, ..Line::default() }; 2 * PIECE]),
             Entry::Found(0, found("first")),
             Entry::Found(1, found("second")),
             Entry::Found(0, found("first, once more")),
@@ -226,9 +233,18 @@ mod tests {
         }
         assert_eq!(chronicle.pauses, [pause(1, 9), pause(5, 2)]);
         assert_eq!(chronicle.findings[0].message, "first, once more");
+        assert_eq!(chronicle.lines.len(), 1 + 2 * PIECE);
         let mut again = Chronicle::default();
         chronicle.entries().into_iter().for_each(|entry| again.add(entry));
         assert_eq!(again, chronicle);
+    }
+
+    #[test]
+    fn what_follows_something_that_is_missing_takes_nobody_elses_number() {
+        let mut chronicle = Chronicle::default();
+        chronicle.add(Entry::Lines(1, vec![Line::default()]));
+        chronicle.add(Entry::Found(1, Found::default()));
+        assert_eq!(chronicle, Chronicle::default());
     }
 
     #[test]
@@ -238,7 +254,7 @@ mod tests {
             chronicle.add(Entry::Pauses(vec![pause(took, took)]));
             chronicle.add(Entry::Moment(Moment { took, ..Moment::default() }));
             chronicle.add(Entry::Living(took, Vec::new()));
-            chronicle.add(Entry::Found(u32::MAX, Found::default()));
+            chronicle.add(Entry::Found(took as u32, Found::default()));
         }
         assert_eq!((chronicle.pauses.len(), chronicle.moments.len(), chronicle.living.len()), (PAUSES, MOMENTS, LOOKS));
         assert_eq!(chronicle.findings.len(), FINDINGS);

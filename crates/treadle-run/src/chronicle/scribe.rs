@@ -102,7 +102,7 @@ impl Scribe {
         }
         let number = self.lines.len() as u32;
         self.lines.insert(line.clone(), number);
-        self.add(Entry::Lines(vec![line]));
+        self.add(Entry::Lines(number, vec![line]));
         Some(number)
     }
 

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use treadle_events::{Event, PlaceId, Record, Scale};
+use treadle_events::{Event, Kind, PlaceId, Record, Scale};
 
-use super::replay::{NONE, Replay};
+use super::replay::{NONE, Replay, Step};
 use super::thin::thinned;
 use super::{Flame, Flames, Histogram, Histograms, Index, Limits, Recorded, Report, ReportedFinding, ReportedLoop};
 use crate::{Bars, Chronicle, Found, Line, Living, PauseKind, Tree};
@@ -174,12 +174,15 @@ impl<'a> Maker<'a> {
             };
             self.report.findings.push(finding);
         }
-        self.report.loops = chronicle
-            .totals
-            .loops
-            .iter()
-            .map(|one| ReportedLoop { number: one.number, thread: one.thread, name: format!("loop {}", one.number) })
-            .collect();
+        let mut loops: Vec<(u8, u64)> = chronicle.totals.loops.iter().map(|one| (one.number, one.thread)).collect();
+        // Those of which nothing is said beside the events.
+        for event in self.recorded.events.iter().filter(|event| event.kind == Kind::LoopStarted) {
+            if loops.iter().all(|(number, _)| *number != event.event_loop) {
+                loops.push((event.event_loop, event.value));
+            }
+        }
+        let named = |(number, thread)| ReportedLoop { number, thread, name: format!("loop {number}") };
+        self.report.loops = loops.into_iter().map(named).collect();
     }
 
     /// Steps, tasks, sleep and jobs.
@@ -191,7 +194,7 @@ impl<'a> Maker<'a> {
         let first = self.recorded.events.first().map_or(self.now, |event| event.stamp);
         let since = since.or(self.recorded.is_partial.then_some(first));
         self.report.kept_from = since.map_or(0, |since| self.time(since));
-        let numbers = self.tasks(&replay, &steps, &waiting);
+        let numbers = self.tasks(&replay, &steps, &waiting, limits);
         let mut last = 0;
         for step in &steps {
             let site = self.place(step.place);
@@ -227,17 +230,17 @@ impl<'a> Maker<'a> {
     }
 
     /// The tasks that have a step that is shown, or are alive, or were seen waiting, and those that made them.
-    fn tasks(&mut self, replay: &Replay, steps: &[super::replay::Step], waiting: &[u32]) -> FxHashMap<u32, Index> {
-        /// Tasks that live and are shown though none of their steps is.
-        const QUIET: usize = 5_000;
+    fn tasks(&mut self, replay: &Replay, steps: &[Step], waiting: &[u32], limits: Limits) -> FxHashMap<u32, Index> {
+        // Tasks that live and are shown though none of their steps is, and with those that made them.
+        let (quiet, most) = (limits.steps / 40, limits.steps);
         let mut wanted: FxHashSet<u32> = steps.iter().map(|step| step.task).chain(waiting.iter().copied()).collect();
         let alive = (0..replay.tasks.len() as u32).filter(|at| replay.tasks[*at as usize].ended == 0);
-        wanted.extend(alive.take(QUIET));
+        wanted.extend(alive.take(quiet));
         wanted.remove(&NONE);
         let mut open: Vec<u32> = wanted.iter().copied().collect();
         while let Some(at) = open.pop() {
             let parent = replay.tasks[at as usize].parent;
-            if parent != NONE && wanted.insert(parent) {
+            if parent != NONE && wanted.len() < most && wanted.insert(parent) {
                 open.push(parent);
             }
         }
