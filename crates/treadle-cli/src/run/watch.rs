@@ -39,12 +39,16 @@ pub(super) fn format(options: &Run) -> Option<&str> {
 /// What a recording says of the program: its name, and how it was started. What its own arguments are is nobody's business.
 pub(super) fn about(arguments: &[OsString], program: Option<usize>) -> (String, Vec<(String, String)>) {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let module = || words.iter().position(|word| word == "-m").filter(|at| at + 1 < words.len());
-    let (title, until) = match (program, module()) {
-        (Some(at), _) => (words[at].clone(), at),
-        (None, Some(at)) => (format!("-m {}", words[at + 1]), at + 1),
-        // Code is a text of the program's, and as long as it likes.
-        (None, None) => (words.first().map_or_else(String::new, |word| word.chars().take(2).collect()), 0),
+    // Code is a text of the program's, and as long as it likes.
+    let mut options = words.iter().enumerate().take_while(|(_, word)| !word.starts_with("-c"));
+    let module = options.find(|(_, word)| word.starts_with("-m"));
+    let (title, until) = match (program.map(|at| (at, words.get(at))), module) {
+        (Some((at, Some(script))), _) => (script.clone(), at),
+        (_, Some((at, word))) if word == "-m" => {
+            (format!("-m {}", words.get(at + 1).map_or("", String::as_str)), at + 1)
+        }
+        (_, Some((at, word))) => (format!("-m {}", &word[2..]), at),
+        _ => (words.first().map_or_else(String::new, |word| word.chars().take(2).collect()), 0),
     };
     let rest = if until + 1 < words.len() { " …" } else { "" };
     let directory = std::env::current_dir().unwrap_or_default().display().to_string();
@@ -240,5 +244,26 @@ impl End<'_> {
         }
         let code = u8::try_from(self.status.code().unwrap_or(1)).unwrap_or(1);
         Ok(if code == 0 && has_failed { 3 } else { code })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recording_has_the_name_of_the_program_and_none_of_its_arguments() {
+        for (line, program, title, command) in [
+            ("app.py", Some(0), "app.py", "treadle run app.py"),
+            ("-u app.py --token x", Some(1), "app.py", "treadle run app.py …"),
+            ("-m shop.service", None, "-m shop.service", "treadle run -m shop.service"),
+            ("-X dev -mshop 3", None, "-m shop", "treadle run -m shop …"),
+            ("-c print(1) -m x", None, "-c", "treadle run -c …"),
+            ("-", None, "-", "treadle run -"),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (shown, rows) = about(&words, program);
+            assert_eq!((shown.as_str(), rows[0].1.as_str()), (title, command));
+        }
     }
 }
