@@ -138,7 +138,8 @@ fn join(
         children.push(join(before, after, &old, &new, site, sites));
     }
     children.sort_by_key(|child| std::cmp::Reverse((child.value, child.before)));
-    Flame { site, value: sum(new), before: Some(sum(old)), label: None, children }
+    let label = new.iter().chain(old).find_map(|flame| flame.label.clone());
+    Flame { site, value: sum(new), before: Some(sum(old)), label, children }
 }
 
 /// The number of a line of the one report in the other, which gets it if it lacks it.

@@ -398,6 +398,11 @@ impl<'a> Maker<'a> {
             let above = (tree.nodes[at].0 as usize).checked_sub(1).and_then(|above| flames.get_mut(&above));
             above.unwrap_or(&mut root).children.push(flame);
         }
+        // Looks that saw nothing of Python's, and calls that are too short to be shown.
+        let other = root.value - root.children.iter().map(|child| child.value).sum::<i64>();
+        if other > 0 {
+            root.children.push(Flame { value: other, label: Some("(other)".to_owned()), ..Flame::default() });
+        }
         root.children.sort_by_key(|child| (Reverse(child.value), child.site));
         root
     }
