@@ -64,6 +64,7 @@ test-python: .venv/tools
 	tests/run-python target/wheels-for-tests/*.whl 3.11 3.13 3.15
 	tests/run-plugin target/wheels-for-tests/*.whl 3.11 3.13
 	tests/run-metrics target/wheels-for-tests/*.whl 3.13
+	tests/run-formats target/wheels-for-tests/*.whl 3.13
 
 # Metrics beside a real Prometheus, OpenTelemetry, the dashboard, the alerts: part of `make test` too.
 metrics: .venv/tools

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Finds asyncio's pitfalls in Python programs, and runs them on an event loop written in Rust.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Show what a program under `treadle run --watch` is doing: loops, tasks, waits, findings
     Snapshot(Snapshot),
+    /// Show what was recorded by `treadle run --record`: a page, a trace, a flame graph, findings
+    Report(Report),
     /// Measure a program, a server or a built-in load on several event loops
     Bench(Bench),
     /// Print the page of a pitfall
@@ -152,7 +154,7 @@ Exit codes: the program's own; 2 also when it could not be started, 3 by `--fail
 caught, 1 some are not, 2 could not work.";
 
 #[derive(Args, Debug)]
-#[command(override_usage = RUN_USAGE, after_help = RUN_NOTES)]
+#[command(override_usage = RUN_USAGE, after_help = RUN_NOTES, group = ArgGroup::new("watching").multiple(true))]
 pub(crate) struct Run {
     /// An interpreter, or its environment's directory [default: the one treadle is installed in,
     /// else the active environment's, else `python3`]
@@ -178,23 +180,35 @@ pub(crate) struct Run {
         default_missing_value = "text",
         value_parser = ["text", "json", "logging"],
         conflicts_with = "check",
+        group = "watching",
         help_heading = "The doctor"
     )]
     pub(crate) watch: Option<String>,
+    /// Keep what happens in a file for `treadle report`, also if the program is killed; implies
+    /// `--watch`
+    #[arg(long, value_name = "FILE", conflicts_with = "check", group = "watching", help_heading = "The doctor")]
+    pub(crate) record: Option<PathBuf>,
+    /// How large that file is, however long the program runs: half of it is for the last events, of
+    /// 32 bytes; at least 4M [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "watching", help_heading = "The doctor")]
+    pub(crate) record_size: Option<u64>,
+    /// Write a page that shows what has happened, at the end; implies `--watch`
+    #[arg(long, value_name = "HTML", conflicts_with = "check", group = "watching", help_heading = "The doctor")]
+    pub(crate) report: Option<PathBuf>,
     /// Write findings to the end of a file, or to a descriptor's number [default: 2]
-    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    #[arg(long, value_name = "FILE", requires = "watching", help_heading = "The doctor")]
     pub(crate) watch_to: Option<PathBuf>,
     /// End with 3 if one of these pitfalls was met and the program itself ends with 0; `any` is all
-    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "watch", help_heading = "The doctor")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "watching", help_heading = "The doctor")]
     pub(crate) fail_on: Vec<String>,
     /// From when on something is too much: `blocked-loop=50ms`
-    #[arg(long, value_name = "NAME=TIME", requires = "watch", value_parser = pair, help_heading = "The doctor")]
+    #[arg(long, value_name = "NAME=TIME", requires = "watching", value_parser = pair, help_heading = "The doctor")]
     pub(crate) threshold: Vec<(String, String)>,
     /// Do not report what stands in this file; `--write-baseline` makes it
-    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    #[arg(long, value_name = "FILE", requires = "watching", help_heading = "The doctor")]
     pub(crate) baseline: Option<PathBuf>,
     /// Write what is found to a file for `--baseline`, at the end
-    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "The doctor")]
+    #[arg(long, value_name = "FILE", requires = "watching", help_heading = "The doctor")]
     pub(crate) write_baseline: Option<PathBuf>,
     /// Watch, and serve metrics for Prometheus at this address, from a thread that a blocked loop does not
     /// keep: `127.0.0.1:9464`, or the port alone
@@ -218,7 +232,8 @@ pub(crate) struct Run {
 impl Run {
     /// How findings are written, if the program is to be watched.
     pub(crate) fn watches(&self) -> Option<&str> {
-        self.watch.as_deref().or_else(|| self.metrics.is_some().then_some("text"))
+        let is_wanted = self.metrics.is_some() || self.record.is_some() || self.report.is_some();
+        self.watch.as_deref().or(is_wanted.then_some("text"))
     }
 }
 
@@ -235,6 +250,51 @@ pub(crate) struct Snapshot {
     /// An object of JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const REPORT_NOTES: &str = "\
+A page opens from the disk, without a network. `perfetto` is the trace format of Chrome, which
+ui.perfetto.dev opens; `collapsed` are stacks for flame graph programs; `speedscope` is for
+speedscope.app; `sarif` are the findings for code hosts; `json` is all of it.
+
+Examples:
+  treadle run --record app.treadle app.py
+  treadle report app.treadle                       writes app.html
+  treadle report new.treadle --compare old.treadle -o both.html
+  treadle report app.treadle --format perfetto -o trace.json
+
+Exit codes: 0 written, 2 could not work.";
+
+#[derive(Args, Debug)]
+#[command(after_help = REPORT_NOTES)]
+pub(crate) struct Report {
+    /// What `treadle run --record` has written, also while it still does
+    pub(crate) recording: PathBuf,
+    /// Where to write [default: standard output; a page beside the recording]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// An earlier recording, to show what has changed since
+    #[arg(long, value_name = "RECORDING")]
+    pub(crate) compare: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// A page
+    Html,
+    /// All that a page shows
+    Json,
+    /// A trace of events
+    Perfetto,
+    /// Stacks, a line for each
+    Collapsed,
+    /// A profile
+    Speedscope,
+    /// The findings, SARIF 2.1.0
+    Sarif,
 }
 
 const BENCH_USAGE: &str = "\
@@ -290,6 +350,16 @@ pub(crate) struct Bench {
     /// `-c` and code, then arguments
     #[arg(required_unless_present = "workload", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// `64M`, `1G`.
+fn size(text: &str) -> Result<u64, String> {
+    let number = |suffix: char, shift: u32| {
+        let number: u64 = text.strip_suffix(suffix)?.parse().ok()?;
+        number.checked_shl(shift).filter(|size| size >> shift == number)
+    };
+    let size = number('K', 10).or_else(|| number('M', 20)).or_else(|| number('G', 30));
+    size.filter(|size| (4 << 20..=4 << 30).contains(size)).ok_or_else(|| "it is from `4M` to `4G`".to_owned())
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -10,6 +10,8 @@ mod check;
 mod explain;
 mod list;
 mod output;
+#[cfg(unix)]
+mod report;
 mod run;
 #[cfg(unix)]
 mod snapshot;
@@ -63,6 +65,10 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Snapshot(options) => snapshot::run(options),
         #[cfg(not(unix))]
         Command::Snapshot(_) => Err(anyhow::anyhow!("programs are watched on Linux and macOS only")),
+        #[cfg(unix)]
+        Command::Report(options) => report::run(options),
+        #[cfg(not(unix))]
+        Command::Report(_) => Err(anyhow::anyhow!("programs are recorded on Linux and macOS only")),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

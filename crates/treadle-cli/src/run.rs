@@ -23,7 +23,11 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<u8> {
     let mut arguments: Vec<OsString> = options.python_option.iter().chain(&options.command).cloned().collect();
     let program = program("treadle run", arguments.iter().map(OsString::as_os_str))?;
     #[cfg(unix)]
-    let settings = options.watches().map(|format| watch::settings(options, format)).transpose()?;
+    let mut settings = options.watches().map(|format| watch::settings(options, format)).transpose()?;
+    #[cfg(unix)]
+    if let Some(record) = settings.as_mut().and_then(|settings| settings.record.as_mut()) {
+        (record.title, record.environment) = watch::about(&arguments, program);
+    }
     let python = interpreter(options.python.as_deref())?;
     let words = [(options.keep_uvloop, "keep-uvloop"), (options.verbose, "verbose")];
     let words: Vec<_> = words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect();

@@ -93,6 +93,11 @@ impl Blockages {
         self.witness.is_some()
     }
 
+    /// Who sees stacks.
+    pub(crate) fn witness(&mut self) -> Option<&mut (dyn Witness + 'static)> {
+        self.witness.as_deref_mut()
+    }
+
     /// Looks, and returns what was seen. `late` is by how much the doctor has come too late altogether, in nanoseconds.
     pub(crate) fn look(&mut self, run: &Run, late: u64) -> Seen {
         let mut found = Seen::default();

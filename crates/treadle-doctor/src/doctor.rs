@@ -20,6 +20,7 @@ use crate::consultation::Consultation;
 use crate::examination::Examination;
 use crate::metrics::{self, Scraped};
 use crate::pace::Pace;
+use crate::recording::Clerk;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
@@ -104,6 +105,7 @@ impl Doctor {
             sources: Sources::default(),
             pace: Pace::default(),
             own: None,
+            clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record)),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -195,6 +197,8 @@ struct Visit {
     pace: Pace,
     /// What the system says of this thread.
     own: Option<Thread>,
+    /// Who records, if that is wanted.
+    clerk: Option<Clerk>,
 }
 
 impl Visit {
@@ -229,11 +233,13 @@ impl Visit {
                 Err(RecvTimeoutError::Timeout) => {
                     pause = if self.read() { STROLL } else { 2 * pause };
                     pause = pause.min(self.longest_pause());
+                    self.look_at_stacks();
                     if self.watch_blockages() || asked.elapsed() >= ROUND {
                         self.ask();
                         self.consultation.ask(&mut self.examination);
                         asked = Instant::now();
                     }
+                    self.record();
                     due = Instant::now() + pause;
                 }
             }
@@ -287,9 +293,26 @@ impl Visit {
     /// Takes in what is new; says whether there was something.
     fn read(&mut self) -> bool {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
-        let has_read = self.examination.read();
+        let has_read = match &mut self.clerk {
+            Some(clerk) => self.examination.read(|records| clerk.see(records)),
+            None => self.examination.read(|_| {}),
+        };
         self.consultation.hear(&mut self.examination);
         has_read
+    }
+
+    /// Notes for the recording what loops execute.
+    fn look_at_stacks(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.look(self.examination.run(), self.blockages.witness());
+        }
+    }
+
+    /// Writes down what has happened, if it is recorded.
+    fn record(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.pass(self.examination.run());
+        }
     }
 
     /// Looks at callbacks that take long; says whether there is something to ask for.
@@ -307,6 +330,9 @@ impl Visit {
             if let Some(words) = self.still.words(&blockage).filter(|_| self.output == Output::Text) {
                 self.write(&words);
             }
+            if let Some(clerk) = &mut self.clerk {
+                clerk.block(self.examination.run(), &blockage);
+            }
             self.examination.block(blockage);
         }
         is_new
@@ -320,6 +346,9 @@ impl Visit {
         let new = self.examination.ask();
         for sighting in &new {
             self.say(sighting);
+        }
+        if let Some(clerk) = &mut self.clerk {
+            clerk.find(self.examination.found(), !new.is_empty());
         }
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = self.examination.found().to_vec();
         self.keep_words();
@@ -387,6 +416,9 @@ impl Visit {
     }
 
     fn close(&mut self) {
+        if let Some(clerk) = &mut self.clerk {
+            clerk.finish(self.examination.run());
+        }
         let summary = self.closing();
         let text = match self.output {
             // A process that another one has started is not worth a line if it is well.

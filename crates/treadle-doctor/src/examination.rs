@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use treadle_events::{Note, Picture, Place, PlaceId, Reader, Request, Tape, ticks};
+use treadle_events::{Note, Picture, Place, PlaceId, Reader, Record, Request, Tape, ticks};
 use treadle_finding::{Sighting, Site};
 use treadle_pitfalls::watch;
 use treadle_run::{Around, Blockage, Poll, Run, Thresholds};
@@ -38,13 +38,14 @@ impl Examination {
         Self { reader, run, notes, found: Vec::new(), known: HashMap::new(), allowed }
     }
 
-    /// Takes in what the process has written since the last time; says whether that was anything.
-    pub fn read(&mut self) -> bool {
+    /// Takes in what the process has written since the last time, and shows all of it; says whether there was any.
+    pub fn read(&mut self, mut see: impl FnMut(&[Record])) -> bool {
         let has_more = self.reader.is_behind();
         loop {
             let Self { reader, run, notes, .. } = self;
             run.learn_places(|places| reader.read_places(places));
             let lost = reader.read_blocks(BATCH, |mut records| {
+                see(records);
                 while let Some(note) = notes.front() {
                     // What was written before a note comes before it.
                     let count = records.iter().position(|record| record.stamp >= note.stamp);

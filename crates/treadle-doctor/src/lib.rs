@@ -18,6 +18,8 @@ mod examination;
 mod metrics;
 #[cfg(unix)]
 mod pace;
+#[cfg(unix)]
+mod recording;
 mod settings;
 mod source;
 #[cfg(unix)]
@@ -37,5 +39,7 @@ pub use doctor::Doctor;
 pub use examination::Examination;
 #[cfg(unix)]
 pub use metrics::check_address;
-pub use settings::{Output, Settings, To};
+#[cfg(unix)]
+pub use recording::{SIZE, SIZES, Unreadable, begin_tape, create_recording, read_recording, recorded_in};
+pub use settings::{Output, Record, Settings, To};
 pub use witness::Witness;

@@ -26,10 +26,26 @@ pub struct Settings {
     pub metrics: Option<String>,
     /// The descriptor of the file in which the events are written, if somebody else reads them too.
     pub tape: Option<i32>,
+    /// What is recorded, if anything: the tape is then at the beginning of a recording.
+    pub record: Option<Record>,
     /// Another process that is watched has started this one.
     pub is_follower: bool,
     /// The process that waits for this one, and with which it ends.
     pub parent: Option<u32>,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Record {
+    /// The file, if the process is to make it itself.
+    pub path: Option<PathBuf>,
+    /// How large it is, in bytes; 0 for what is usual.
+    pub size: u64,
+    /// The program: `app.py`, `-m service`.
+    pub title: String,
+    /// What there is to know of the process, by names.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How findings are written.

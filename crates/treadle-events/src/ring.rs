@@ -1,4 +1,5 @@
-//! The tape: a piece of shared memory with a header, a ring of events, a table of places and the doctor's last words.
+//! The tape: a piece of shared memory with a header, a ring of events, a table of places and the doctor's last words, and room behind that
+//! for whoever made the file. It is long because the proofs of all accesses stand beside each other.
 //!
 //! One writer at a time puts events in, any number of readers take copies, in this process or in another, also after the writer
 //! was killed. The writer never waits: what readers have not taken when it comes round is lost to them, and they know how much it was.
@@ -108,6 +109,11 @@ impl Scale {
         (nanoseconds as f64 / self.nanoseconds_per_tick) as u64
     }
 
+    /// When the tape began, in ticks.
+    pub fn start(&self) -> u64 {
+        self.start_ticks
+    }
+
     /// Nanoseconds since the tape began.
     #[inline]
     pub fn since_start(&self, stamp: u64) -> u64 {
@@ -174,6 +180,31 @@ impl Tape {
             return Err(foreign("the file is too short for a tape"));
         }
         Self::adopt(MmapOptions::new().len(length).map_raw(file)?)
+    }
+
+    /// A new tape for so many events, a power of two, at the beginning of a file that is longer.
+    ///
+    /// # Errors
+    /// The file is too short for so many, or cannot be mapped.
+    pub fn create_with_room(file: &File, capacity: usize) -> io::Result<Arc<Self>> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        let is_right = capacity.is_power_of_two() && capacity >= 64;
+        if !is_right || length as u64 <= Self::file_size(capacity) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is too short for a tape"));
+        }
+        Ok(Self::begin(MmapOptions::new().len(length).map_raw(file)?, capacity))
+    }
+
+    /// A tape that was written to a file, which is not to be changed.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_to_read(file: &File) -> io::Result<Arc<Self>> {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        if length < at::END * size_of::<u64>() {
+            return Err(foreign("the file is too short for a tape"));
+        }
+        Self::adopt(MmapOptions::new().len(length).map_raw_read_only(file)?)
     }
 
     fn begin(map: MmapRaw, capacity: usize) -> Arc<Self> {
@@ -257,6 +288,39 @@ impl Tape {
         let page = (count & 1) as usize;
         let length = (self.get(at::WORDS_LENGTH + page) as usize).min(self.words * size_of::<u64>());
         self.load_bytes(self.words_at(page), length)
+    }
+
+    /// How many events the ring holds.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// How many bytes there are behind the tape.
+    pub fn room(&self) -> usize {
+        (self.map.len() / size_of::<u64>()).saturating_sub(self.room_at()) * size_of::<u64>()
+    }
+
+    /// Writes bytes there. `at` is a multiple of eight, and what is too long is cut.
+    pub fn store_in_room(&self, at: usize, bytes: &[u8]) {
+        let length = bytes.len().min(self.room().saturating_sub(at));
+        self.store_bytes(self.room_at() + at / size_of::<u64>(), &bytes[..length]);
+    }
+
+    /// Writes a word there, after all that was written before.
+    pub fn publish_in_room(&self, at: usize, value: u64) {
+        std::sync::atomic::fence(Ordering::Release);
+        self.word(self.room_at() + at / size_of::<u64>()).store(value, Ordering::Release);
+    }
+
+    /// The bytes there, as many as there are. `at` is a multiple of eight.
+    pub fn load_from_room(&self, at: usize, length: usize) -> Vec<u8> {
+        let length = length.min(self.room().saturating_sub(at));
+        std::sync::atomic::fence(Ordering::Acquire);
+        self.load_bytes(self.room_at() + at / size_of::<u64>(), length)
+    }
+
+    fn room_at(&self) -> usize {
+        self.words_at(2)
     }
 
     /// Says that the doctor in the process has said all there is to say.
@@ -442,6 +506,12 @@ impl Reader {
         Self { tape, next: 0, places_read: 0 }
     }
 
+    /// Reads the last events that a tape has, and what comes after them.
+    pub fn of_last(tape: Arc<Tape>, count: u64) -> Self {
+        let next = tape.head().saturating_sub(count);
+        Self { tape, next, places_read: 0 }
+    }
+
     /// The tape.
     pub fn tape(&self) -> &Arc<Tape> {
         &self.tape
@@ -585,6 +655,28 @@ mod tests {
         assert_eq!(numbers.last(), Some(&PlaceId::UNKNOWN));
         let known = numbers.iter().filter(|number| **number != PlaceId::UNKNOWN).count();
         assert_eq!(writer.tape().places().len(), known);
+    }
+
+    #[test]
+    fn room_behind_a_tape_is_apart_from_it() {
+        let path = std::env::temp_dir().join(format!("treadle-room-{}", std::process::id()));
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.unwrap_or_else(|error| panic!("no file for a test: {error}"));
+        let _ = std::fs::remove_file(&path);
+        assert!(file.set_len(Tape::file_size(64) + 100).is_ok());
+        assert!(Tape::create_with_room(&file, 128).is_err());
+        let tape = Tape::create_with_room(&file, 64).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(tape.room(), 96);
+        tape.keep_words(&vec![7; tape.words_size()]);
+        tape.keep_words(&vec![7; tape.words_size()]);
+        tape.store_in_room(8, b"behind all else");
+        tape.store_in_room(88, b"more than there is room for");
+        tape.publish_in_room(0, 5);
+        let other = Tape::open(&file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(other.load_from_room(0, 8), 5_u64.to_le_bytes());
+        assert_eq!(other.load_from_room(8, 15), b"behind all else");
+        assert_eq!(other.load_from_room(88, 100), b"more tha");
+        assert_eq!(other.words(), vec![7; tape.words_size()]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Output, Settings, To, Witness};
+use treadle_doctor::{Doctor, Output, Record, Settings, To, Witness};
 use treadle_events::{Exchange, Note, Owner, Place, Reader, Stack, Tape, What, ticks};
 use treadle_loop::Stacks;
 
@@ -87,11 +87,7 @@ pub(crate) fn watch(
         serde_json::from_str(settings).map_err(|error| PyValueError::new_err(error.to_string()))?;
     settings.check().map_err(PyValueError::new_err)?;
     end_with_parent(&settings)?;
-    let tape = match settings.tape {
-        // It is ours: whoever started this process has handed it over.
-        Some(fd) => Tape::create(&handed(fd)?)?,
-        None => Tape::anonymous(CAPACITY)?,
-    };
+    let tape = tape(&settings)?;
     let out = if settings.output == Output::Logging { to_be_logged() } else { out_of(&settings.to)? };
     let exchange = Exchange::new();
     let stacks =
@@ -101,6 +97,20 @@ pub(crate) fn watch(
         Doctor::start(tape, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
+}
+
+/// Where events are written.
+fn tape(settings: &Settings) -> io::Result<Arc<Tape>> {
+    match (settings.tape, &settings.record) {
+        // They are ours: whoever started this process has handed them over.
+        (Some(fd), Some(_)) => treadle_doctor::begin_tape(&handed(fd)?),
+        (Some(fd), None) => Tape::create(&handed(fd)?),
+        (None, Some(Record { path: Some(path), size, .. })) => {
+            let size = if *size == 0 { treadle_doctor::SIZE } else { *size };
+            treadle_doctor::begin_tape(&treadle_doctor::create_recording(path, size)?)
+        }
+        (None, _) => Tape::anonymous(CAPACITY),
+    }
 }
 
 /// Has this process be told to end when the one that waits for it is gone, where the system can do that.

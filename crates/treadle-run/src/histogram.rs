@@ -15,7 +15,7 @@ const PLACES: usize = (MOST - BITS + 1) as usize * STEPS;
 
 /// Numbers, such as nanoseconds, and how often each was seen.
 #[derive(Clone, Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     counts: Box<[u64]>,
 }
 
@@ -47,37 +47,6 @@ impl Histogram {
         }
         distribution
     }
-
-    /// How many numbers there were.
-    pub fn len(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// Whether there was none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The highest.
-    pub fn max(&self) -> u64 {
-        self.value_at_quantile(1.0)
-    }
-
-    /// The number that so large a part of them does not exceed, from 0 to 1, as the highest that is not told apart from it; 0 if there are none.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "two digits are wanted, and nothing is below zero"
-    )]
-    pub fn value_at_quantile(&self, quantile: f64) -> u64 {
-        let wanted = ((quantile.clamp(0.0, 1.0) * self.len() as f64).ceil() as u64).max(1);
-        let mut seen = 0;
-        let is_reached = |count: &u64| {
-            seen += count;
-            seen >= wanted
-        };
-        self.counts.iter().position(is_reached).map_or(0, highest)
-    }
 }
 
 /// The highest number that is counted at a place.
@@ -96,17 +65,18 @@ mod tests {
             let mut histogram = Histogram::default();
             histogram.record(value);
             histogram.record(u64::MAX);
-            let found = histogram.value_at_quantile(0.5);
+            let found = histogram.distribution().quantile(500);
             assert!(found >= value && found - value <= value / STEPS as u64, "{found} for {value}");
         }
     }
 
     #[test]
-    fn quantiles_are_in_the_order_of_the_numbers() {
+    fn numbers_are_in_order_and_sums_are_of_all() {
         let mut histogram = Histogram::default();
-        assert_eq!((histogram.value_at_quantile(0.5), histogram.is_empty()), (0, true));
+        assert_eq!(histogram.distribution(), Distribution::default());
         (1..=100).for_each(|value| histogram.record(value));
-        let found = [0.0, 0.01, 0.5, 0.99, 1.0].map(|quantile| histogram.value_at_quantile(quantile));
-        assert_eq!((found, histogram.len(), histogram.max()), ([1, 1, 50, 99, 100], 100, 100));
+        let seen = histogram.distribution();
+        let found = [0, 10, 500, 990, 1_000].map(|per_mille| seen.quantile(per_mille));
+        assert_eq!((found, seen.count(), seen.most(), seen.sum), ([1, 1, 50, 99, 100], 100, 100, 5_050));
     }
 }

@@ -50,9 +50,9 @@ pub struct EventLoop {
     /// How long it has waited for the system, in ticks.
     pub idle: u64,
     /// How long callbacks took, in nanoseconds.
-    pub durations: Histogram,
+    pub(crate) durations: Histogram,
     /// How long it took from one look at the system to the next, in nanoseconds: what arrives meanwhile waits at most so long.
-    pub lags: Histogram,
+    pub(crate) lags: Histogram,
     /// When it had its last answer from the system.
     pub(crate) woke: u64,
     pub(crate) load: Load,

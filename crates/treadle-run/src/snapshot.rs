@@ -171,7 +171,7 @@ impl Run {
     }
 
     /// Which tasks wait for which, as far as both are known.
-    fn edges(&self) -> Vec<Edge> {
+    pub(crate) fn edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         let mut holders: FxHashMap<u64, Vec<u64>> = FxHashMap::default();
         for parked in self.all_parked() {

@@ -122,7 +122,7 @@ fn region(location: &Location, texts: &mut Texts<'_>) -> Value {
 }
 
 /// A path as a URI: forward slashes, and what URIs reserve escaped.
-fn uri(path: &std::path::Path) -> String {
+pub(crate) fn uri(path: &std::path::Path) -> String {
     let mut escaped = String::new();
     for byte in path.display().to_string().replace('\\', "/").bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~') {

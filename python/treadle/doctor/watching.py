@@ -87,6 +87,7 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
     baseline: str | os.PathLike[str] | None = None,
     metrics: str | None = None,
     settings: bool = True,
+    record: str | os.PathLike[str] | None = None,
 ) -> None:
     """Begin to watch this process, until it ends.
 
@@ -106,6 +107,7 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         metrics: where metrics are served for Prometheus, ``"127.0.0.1:9464"`` or the port alone; children that
             are watched too take the next free ports.
         settings: whether the project's settings are read.
+        record: a file for ``treadle report``, of 64 MiB, which is readable also if the process is killed.
 
     Raises:
         RuntimeError: the process is watched already.
@@ -120,13 +122,27 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         "ignore": list(ignore),
         "baseline": None if baseline is None else os.fspath(baseline),
         "metrics": metrics,
+        "record": None if record is None else {"path": os.fspath(record), **_about()},
     }
     begin(_native.settings(json.dumps(said), project=settings))
+
+
+def _about() -> dict[str, Any]:
+    """Return what a recording says of this program: its name, and not its arguments."""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119
+    rest = " …" if len(sys.argv) > 1 else ""
+    platform = f"{sys.platform} {os.uname().machine}"
+    rows = {"command": f"python {program}{rest}", "directory": os.getcwd(), "platform": platform}  # noqa: PTH109
+    return {"title": program, "environment": list(rows.items())}
 
 
 def begin(settings: str) -> None:
     """Begin to watch, as settings in JSON say."""
     global _settings  # noqa: PLW0603 - there is one doctor in a process
+    said = json.loads(settings)
+    if said["record"] is not None:
+        said["record"]["environment"].append(("Python", sys.version.split(" ", 1)[0]))
+        settings = json.dumps(said)
     stage: Any = _Stage()
     suspended = waits.Examples()
     try:
@@ -135,7 +151,6 @@ def begin(settings: str) -> None:
     finally:
         suspended.close()
     _settings = settings
-    said = json.loads(settings)
     if said["output"] == "logging":
         log.start()
     if said["tape"] is not None:

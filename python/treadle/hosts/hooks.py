@@ -189,7 +189,7 @@ def follower(settings: str) -> str:
         return settings
     import json  # noqa: PLC0415 - only programs that are watched need it
 
-    return json.dumps({**json.loads(settings), "tape": None, "parent": None, "is-follower": True})
+    return json.dumps({**json.loads(settings), "tape": None, "record": None, "parent": None, "is-follower": True})
 
 
 def hook_spawn(spawn: "ModuleType") -> None:

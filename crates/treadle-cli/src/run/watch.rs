@@ -3,6 +3,7 @@
 //! The doctor writes what happens into memory that this process shares, and leaves its findings there: when the program was killed, they are read from
 //! here. Signals that somebody sends go on to the program; those of the terminal it gets by itself.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
-use treadle_doctor::{Examination, Output, Settings, To};
+use treadle_doctor::{Examination, Output, Record, Settings, To};
 use treadle_events::Tape;
 use treadle_view::{closing_text, last_moments, snapshot_json};
 
@@ -28,6 +29,30 @@ const SETTINGS: &str = "TREADLE_WATCH";
 
 /// Events that are kept: 32 MiB.
 const CAPACITY: usize = 1 << 20;
+
+/// What a recording says of the program: its name, and how it was started. What its own arguments are is nobody's business.
+pub(super) fn about(arguments: &[OsString], program: Option<usize>) -> (String, Vec<(String, String)>) {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    // Code is a text of the program's, and as long as it likes.
+    let mut options = words.iter().enumerate().take_while(|(_, word)| !word.starts_with("-c"));
+    let module = options.find(|(_, word)| word.starts_with("-m"));
+    let (title, until) = match (program.map(|at| (at, words.get(at))), module) {
+        (Some((at, Some(script))), _) => (script.clone(), at),
+        (_, Some((at, word))) if word == "-m" => {
+            (format!("-m {}", words.get(at + 1).map_or("", String::as_str)), at + 1)
+        }
+        (_, Some((at, word))) => (format!("-m {}", &word[2..]), at),
+        _ => (words.first().map_or_else(String::new, |word| word.chars().take(2).collect()), 0),
+    };
+    let rest = if until + 1 < words.len() { " …" } else { "" };
+    let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+    let rows = [
+        ("command", format!("treadle run {title}{rest}")),
+        ("directory", directory),
+        ("platform", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+    ];
+    (title, rows.map(|(name, value)| (name.to_owned(), value)).to_vec())
+}
 
 /// What the command line and the project's settings say.
 pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> {
@@ -42,6 +67,7 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
         fail_on: options.fail_on.clone(),
         metrics: options.metrics.clone(),
         baseline: options.baseline.as_deref().map(std::path::absolute).transpose()?,
+        record: (options.record.is_some() || options.report.is_some()).then(Record::default),
         ..Settings::default()
     };
     if let Some(to) = &options.watch_to {
@@ -53,6 +79,9 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
     let settings = of_project(&here)?.under(settings);
     settings.check().map_err(anyhow::Error::msg)?;
     settings.metrics.as_deref().map_or(Ok(()), treadle_doctor::check_address)?;
+    if let Some(page) = options.report.as_deref().filter(|page| page.extension().is_none_or(|end| end != "html")) {
+        bail!("`{}` is no name of a page. Give `--report` one that ends in `.html`", page.display());
+    }
     // Now and not in the program, which is not to be disturbed by it.
     if let To::File(path) = &settings.to {
         File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;
@@ -75,7 +104,10 @@ pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
 
 /// Runs a program to its end.
 pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
-    let file = shared_file().context("memory for events")?;
+    let file = match &settings.record {
+        Some(_) => recording(options)?,
+        None => shared_file(Tape::file_size(CAPACITY)).context("memory for events")?,
+    };
     settings.tape = Some(file.as_raw_fd());
     settings.parent = Some(std::process::id());
     command.env(SETTINGS, serde_json::to_string(&settings)?);
@@ -100,8 +132,17 @@ pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run)
     end.tell(options)
 }
 
+/// The file that is recorded into: the one that is named, or memory if only the page is wanted.
+fn recording(options: &Run) -> anyhow::Result<File> {
+    let size = options.record_size.unwrap_or(treadle_doctor::SIZE);
+    let Some(path) = &options.record else { return shared_file(size).context("memory for the recording") };
+    let file = treadle_doctor::create_recording(path, size).with_context(|| path.display().to_string())?;
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
+    Ok(file)
+}
+
 /// Memory that another process can have too, by the descriptor it inherits.
-fn shared_file() -> std::io::Result<File> {
+fn shared_file(size: u64) -> std::io::Result<File> {
     #[cfg(target_os = "linux")]
     let file = File::from(rustix::fs::memfd_create("treadle", rustix::fs::MemfdFlags::empty())?);
     #[cfg(not(target_os = "linux"))]
@@ -110,7 +151,7 @@ fn shared_file() -> std::io::Result<File> {
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
         file
     };
-    file.set_len(Tape::file_size(CAPACITY))?;
+    file.set_len(size)?;
     Ok(file)
 }
 
@@ -137,6 +178,11 @@ impl End<'_> {
         let findings = closing["findings"].as_array().unwrap_or(&empty);
         if let Some(baseline) = &options.write_baseline {
             treadle_doctor::write_baseline(baseline, findings).with_context(|| baseline.display().to_string())?;
+        }
+        if let Some(page) = options.report.as_deref().filter(|_| tape.is_some()) {
+            let recorded = treadle_doctor::recorded_in(self.file)?;
+            crate::report::write_page(&recorded, page)?;
+            self.say(&format!("treadle: wrote {}\n", page.display()))?;
         }
         let has_failed =
             findings.iter().filter_map(|found| found["name"].as_str()).any(|name| self.settings.fails_on(name));
@@ -199,5 +245,26 @@ impl End<'_> {
         }
         let code = u8::try_from(self.status.code().unwrap_or(1)).unwrap_or(1);
         Ok(if code == 0 && has_failed { 3 } else { code })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recording_has_the_name_of_the_program_and_none_of_its_arguments() {
+        for (line, program, title, command) in [
+            ("app.py", Some(0), "app.py", "treadle run app.py"),
+            ("-u app.py --token x", Some(1), "app.py", "treadle run app.py …"),
+            ("-m shop.service", None, "-m shop.service", "treadle run -m shop.service"),
+            ("-X dev -mshop 3", None, "-m shop", "treadle run -m shop …"),
+            ("-c print(1) -m x", None, "-c", "treadle run -c …"),
+            ("-", None, "-", "treadle run -"),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (shown, rows) = about(&words, program);
+            assert_eq!((shown.as_str(), rows[0].1.as_str()), (title, command));
+        }
     }
 }

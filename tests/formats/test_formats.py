@@ -1,0 +1,156 @@
+"""What ``treadle report`` writes, against the schemas and the documented fields of the formats.
+
+``tests/run-formats`` fetches the schemas and runs this.
+"""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sysconfig
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+TREADLE = str(Path(sysconfig.get_path("scripts")) / "treadle")
+SCHEMAS = Path(os.environ.get("TREADLE_SCHEMAS", "target/formats/schemas"))
+
+# Names with all that formats take for a sign of theirs.
+APP = """\
+import asyncio, time
+
+def spoil():
+    time.sleep(0.3)
+
+async def wor_k():
+    await asyncio.sleep(0)
+    (lambda: spoil())()
+
+async def main():
+    wor_k()
+    await asyncio.gather(*(asyncio.create_task(asyncio.sleep(0.01)) for _ in range(20)))
+    await asyncio.to_thread(time.sleep, 0.05)
+    await asyncio.create_task(wor_k())
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recording of a program with a bit of everything."""
+    directory = tmp_path_factory.mktemp("ä b")
+    (directory / "app é.py").write_text(APP)
+    subprocess.run(
+        [TREADLE, "run", "--record", "app.treadle", "app é.py"], cwd=directory, check=True, capture_output=True
+    )
+    return directory / "app.treadle"
+
+
+def written(recording: Path, form: str) -> str:
+    """Return a recording in some format."""
+    done = subprocess.run(
+        [TREADLE, "report", recording.name, "--format", form], cwd=recording.parent, check=True, capture_output=True
+    )
+    return done.stdout.decode()
+
+
+def schema(name: str) -> Any:
+    """Return a schema that was fetched."""
+    (path,) = SCHEMAS.rglob(name)
+    return json.loads(path.read_text("utf-8-sig"))
+
+
+def valid(document: Any, schema: Any) -> None:
+    """Hold a document against a schema, and one with a fault, to see that the schema says something."""
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    assert [error.message for error in validator.iter_errors(document)] == []
+    assert list(validator.iter_errors({**document, "$schema": 7, "version": 7, "profiles": 7}))
+
+
+def test_speedscope_is_as_its_schema_says(recording: Path) -> None:
+    document = json.loads(written(recording, "speedscope"))
+    valid(document, schema("file-format-schema.json"))
+    report = json.loads(written(recording, "json"))
+    frames = document["shared"]["frames"]
+    for profile, flame in zip(document["profiles"], ("all", "blocked"), strict=True):
+        assert len(profile["samples"]) == len(profile["weights"])
+        assert profile["endValue"] == sum(profile["weights"]) == report["flame"][flame]["value"]
+        assert all(0 <= frame < len(frames) for sample in profile["samples"] for frame in sample)
+    names = [[frames[frame]["name"] for frame in sample] for sample in document["profiles"][1]["samples"]]
+    assert ["wor_k", "wor_k.<locals>.<lambda>", "spoil"] in names
+    assert {"name": "spoil", "file": "app é.py", "line": 4} in frames
+
+
+def test_sarif_is_as_its_schema_says(recording: Path) -> None:
+    document = json.loads(written(recording, "sarif"))
+    valid(document, schema("sarif-2.1.0-rtm.5.json"))
+    (run,) = document["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    found = {}
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        (place,) = result["locations"]
+        where = place["physicalLocation"]
+        assert where["artifactLocation"]["uri"] == "app%20%C3%A9.py"
+        found[result["ruleId"]] = where["region"]["startLine"]
+    assert found == {"blocked-loop": 4, "never-awaited": 11}
+
+
+def test_collapsed_stacks_are_lines_of_calls_and_a_number(recording: Path) -> None:
+    text = written(recording, "collapsed")
+    total = 0
+    for line in text.splitlines():
+        stack, _, number = line.rpartition(" ")
+        assert re.fullmatch(r"[1-9]\d*", number)
+        assert all(stack.split(";"))
+        total += int(number)
+    assert total == json.loads(written(recording, "json"))["flame"]["all"]["value"]
+    assert "in wor_k.<locals>.<lambda>;app é.py:4 in spoil " in text
+
+
+# Of the description of the trace event format: which phases there are here, and what their events must have.
+FIELDS = {
+    "X": {"name": str, "cat": str, "pid": int, "tid": int, "ts": int, "dur": int},
+    "M": {"name": str, "pid": int, "tid": int, "args": dict},
+    "C": {"name": str, "pid": int, "tid": int, "ts": int, "args": dict},
+    "i": {"name": str, "cat": str, "pid": int, "tid": int, "ts": int, "s": str},
+    "s": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": int},
+    "f": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": int, "bp": str},
+}
+
+
+def test_trace_has_the_fields_that_its_readers_ask_for(recording: Path) -> None:
+    document = json.loads(written(recording, "perfetto"))
+    assert set(document) == {"displayTimeUnit", "traceEvents"}
+    lanes: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    flows: dict[int, list[str]] = defaultdict(list)
+    named = set()
+    for event in document["traceEvents"]:
+        fields = FIELDS[event["ph"]]
+        for field, kind in fields.items():
+            assert type(event[field]) is kind, (event, field)
+        assert set(event) <= {*fields, "ph", "args", "s", "bp"}
+        assert event.get("ts", 0) >= 0
+        if event["ph"] == "X":
+            assert event["dur"] >= 0
+            lanes[event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+        elif event["ph"] in "sf":
+            flows[event["id"]].append(event["ph"])
+        elif event["ph"] == "M" and event["name"] == "thread_name":
+            named.add(event["tid"])
+        elif event["ph"] == "C":
+            assert all(isinstance(value, int) for value in event["args"].values())
+    assert flows
+    assert all(phases == ["s", "f"] for phases in flows.values())
+    assert set(lanes) <= named
+    report = json.loads(written(recording, "json"))
+    assert len(lanes[1]) == len(report["steps"]["took"]) + len(report["polls"]["took"])
+    # What overlaps in a lane has to be in one another, and here nothing is: one microsecond is lost by rounding.
+    for spans in lanes.values():
+        ordered = sorted(spans)
+        assert all(end <= begin + 1 for (_, end), (begin, _) in itertools.pairwise(ordered))
