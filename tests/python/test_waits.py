@@ -455,6 +455,24 @@ except KeyboardInterrupt:
     pass
 """
 
+# As soon as something is found, or when nothing was for long.
+FOUND = """
+import os, signal, threading, time
+import treadle.doctor
+
+def stop():
+    end = time.monotonic() + 20
+    while not treadle.doctor.findings() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=stop).start()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
+"""
+
 BATCH = """
 class Batch:
     def __init__(self):
@@ -522,7 +540,7 @@ async def main():
 def test_what_nothing_in_the_loop_can_end_any_more_is_told_of(
     tmp_path: Path, program: str, name: str, message: tuple[str, bool]
 ) -> None:
-    found = run(tmp_path, program + INTERRUPTED.format(seconds=2.8))
+    found = run(tmp_path, program + FOUND)
     assert messages(found[name]) == [message]
 
 

@@ -9,7 +9,7 @@ use treadle_events::Thing;
 
 use super::Desk;
 use super::knowledge::Class;
-use crate::ffi::{Object, Result};
+use crate::ffi::{Object, Result, cell_content};
 use crate::known::known;
 
 /// How many steps lead from a frame to the last one that is looked into.
@@ -49,11 +49,14 @@ impl Owners {
         let mut owners = Self::default();
         let mut roots = SmallVec::new();
         suspended.each_referent(|referent| {
-            let address = referent.address() as u64;
-            if is_owner(desk, referent) && !roots.contains(&address) {
+            // A cell that nobody else has is as good as a variable.
+            let inner = if referent.reference_count() == 1 { cell_content(referent) } else { None };
+            let (object, own) = inner.as_ref().map_or((referent, 0), |inner| (inner, 1));
+            let address = object.address() as u64;
+            if is_owner(desk, object) && !roots.contains(&address) {
                 roots.push(address);
                 if !things.contains_key(&address) {
-                    owners.meet(referent);
+                    owners.meet(object, own);
                 }
             }
         });
@@ -71,9 +74,10 @@ impl Owners {
         Self { roots, ..owners }
     }
 
-    fn meet(&mut self, object: &Object) {
+    /// `own` is how many of the references to it are ours.
+    fn meet(&mut self, object: &Object, own: isize) {
         if self.all.len() < MOST && self.all.iter().all(|one| !one.object.is(object)) {
-            let references = u32::try_from(object.reference_count()).unwrap_or(u32::MAX);
+            let references = u32::try_from(object.reference_count() - own).unwrap_or(u32::MAX);
             self.all.push(Owner { object: object.clone(), references, refers: Vec::new() });
         }
     }
@@ -86,7 +90,7 @@ impl Owners {
             if let Some(class) = class {
                 self.find(referent, class);
             } else if goes_on && is_owner(desk, referent) {
-                self.meet(referent);
+                self.meet(referent, 0);
             } else {
                 return;
             }
