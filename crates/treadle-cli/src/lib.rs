@@ -13,6 +13,8 @@ mod output;
 mod run;
 #[cfg(unix)]
 mod snapshot;
+#[cfg(unix)]
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,6 +65,10 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Snapshot(options) => snapshot::run(options),
         #[cfg(not(unix))]
         Command::Snapshot(_) => Err(anyhow::anyhow!("programs are watched on Linux and macOS only")),
+        #[cfg(unix)]
+        Command::Top(options) => top::run(options),
+        #[cfg(not(unix))]
+        Command::Top(_) => Err(anyhow::anyhow!("programs are watched on Linux and macOS only")),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

@@ -18,6 +18,8 @@ mod examination;
 mod metrics;
 #[cfg(unix)]
 mod pace;
+#[cfg(unix)]
+mod reply;
 mod settings;
 mod source;
 #[cfg(unix)]

@@ -10,6 +10,7 @@ mod buffers;
 mod by_place;
 mod collections;
 mod convoys;
+pub mod inquiry;
 mod jobs;
 mod knots;
 mod load;

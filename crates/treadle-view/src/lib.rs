@@ -18,6 +18,7 @@ mod prometheus;
 mod sarif;
 mod sighting;
 mod snapshot;
+pub mod tui;
 
 use std::path::Path;
 use std::sync::Arc;
