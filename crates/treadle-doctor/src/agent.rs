@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest question, in bytes.
 const QUESTION: u64 = 4_096;
 
+/// How long the rest of a question that is too long is waited for.
+const DRAIN: Duration = Duration::from_millis(50);
+
 /// Where a process is asked; the socket goes when this does.
 pub(crate) struct Agent(PathBuf);
 
@@ -56,8 +59,13 @@ fn reply(mut stream: &UnixStream, answer: impl Fn(&str) -> String) -> io::Result
     let mut question = String::new();
     BufReader::new(stream.take(QUESTION)).read_line(&mut question)?;
     let is_cut = question.len() as u64 == QUESTION && !question.ends_with('\n');
-    let answer = if is_cut { refuse("the question is too long") } else { answer(question.trim()) };
-    stream.write_all(answer.as_bytes())
+    if !is_cut {
+        return stream.write_all(answer(question.trim()).as_bytes());
+    }
+    // Whatever is not read would take the answer away with it.
+    stream.set_read_timeout(Some(DRAIN))?;
+    let _ = io::copy(&mut stream.take(1 << 20), &mut io::sink());
+    stream.write_all(refuse("the question is too long").as_bytes())
 }
 
 /// Asks the doctor of a process.

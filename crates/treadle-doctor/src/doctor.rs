@@ -328,13 +328,12 @@ impl Visit {
 
     /// Answers what one screen needs. Whoever looks must not cost the program much, so the pitfalls are not asked for it.
     fn reply(&mut self, inquiry: &Inquiry) -> String {
-        let ran = |visit: &Self| visit.own.as_ref().and_then(Thread::time).map_or(0, |time| time.ran);
-        let began = ran(self);
+        let began = reply::own_time();
         self.examination.measure();
         self.read();
         let mut reply = self.examination.run().reply(inquiry, self.examination.found());
         reply::complete(&mut reply);
-        let ended = ran(self);
+        let ended = reply::own_time();
         let pulse = &mut reply.pulse;
         pulse.watched = self.began.elapsed().as_nanos() as u64;
         (pulse.cost, pulse.took) = (ended + pulse.vitals.inspected, ended - began);

@@ -1,5 +1,6 @@
 //! Questions of those who look from outside, and what the system knows of the process for the answers.
 
+use rustix::time::{ClockId, clock_gettime};
 use treadle_run::inquiry::{Inquiry, Reply, ThreadPage};
 
 use crate::thread::Thread;
@@ -27,6 +28,12 @@ pub(crate) fn write(reply: &Reply) -> String {
 /// An answer that is none.
 pub(crate) fn refuse(words: &str) -> String {
     serde_json::json!({ "error": words }).to_string()
+}
+
+/// How long the thread that calls this has had a processor, in nanoseconds.
+pub(crate) fn own_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 /// Adds what the system knows.

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(40);
 const SHARE: u32 = 100;
 
 /// How long a single frame waits between two questions, for rates.
-const MOMENT: Duration = Duration::from_millis(500);
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A single frame's size, if the environment says nothing.
 const WIDTH: u16 = 120;

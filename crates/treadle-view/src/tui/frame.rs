@@ -98,9 +98,9 @@ pub(super) fn sheet(state: &State, data: &Data) -> Sheet {
         Tab::Io => traffic::sheet(reply, width),
         Tab::Threads => threads::sheet(reply, width, ink),
     };
-    sheet.keep(&state.filter);
-    if sheet.entries.is_empty() && !state.filter.is_empty() {
-        sheet.push(format!("no line has `{}` in it; Esc shows all", state.filter));
+    sheet.keep(state.filter());
+    if sheet.entries.is_empty() && !state.filter().is_empty() {
+        sheet.push(format!("no line has `{}` in it; Esc shows all", state.filter()));
     }
     sheet
 }
@@ -144,7 +144,7 @@ fn draw_keys(state: &State, data: &Data, area: Rect, buffer: &mut Buffer) {
 
 fn keys(state: &State, data: &Data, ink: Ink) -> (String, Style) {
     if state.is_typing {
-        return (format!("/{}▏  Enter: keep, Esc: show all", state.filter), Ink::heading());
+        return (format!("/{}▏  Enter: keep, Esc: show all", state.filter()), Ink::heading());
     }
     if let Some(moment) = state.moment.filter(|_| state.is_paused) {
         let time = data.history.at(moment).map_or(0, |reply| reply.pulse.vitals.time);
@@ -159,7 +159,7 @@ fn keys(state: &State, data: &Data, ink: Ink) -> (String, Style) {
     if !state.over.is_empty() {
         return ("Esc: back · ↑ ↓: move · ?: keys · q: quit".to_owned(), Ink::faint());
     }
-    let filter = if state.filter.is_empty() { String::new() } else { format!(" [{}]", state.filter) };
+    let filter = if state.filter().is_empty() { String::new() } else { format!(" [{}]", state.filter()) };
     let mut text = format!("?: keys · q: quit · space: pause · [ ]: step · /: filter{filter}");
     if state.tab == Tab::Tasks {
         let sign = if state.is_reversed { "↑" } else { "↓" };

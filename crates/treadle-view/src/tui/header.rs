@@ -16,6 +16,9 @@ use crate::duration;
 /// Its height.
 pub(super) const LINES: u16 = 4;
 
+/// From when on a loop that has not looked at the system is said to be blocked, in nanoseconds.
+pub(super) const LATE: u64 = 100_000_000;
+
 /// How wide the bar is that says how busy the loop is.
 const BAR: usize = 10;
 
@@ -36,52 +39,45 @@ pub(super) fn draw(state: &State, data: &Data, area: Rect, buffer: &mut Buffer) 
     }
 }
 
-fn numbers(reply: &Reply, rates: &Rates, ink: Ink) -> [Line<'static>; 2] {
+fn numbers(reply: &Reply, rates: &Rates, ink: Ink) -> [Line<'static>; 3] {
     let (pulse, vitals) = (&reply.pulse, &reply.pulse.vitals);
     let full = ((rates.busy * BAR as f64).round() as usize).min(BAR);
     let bar = format!("[{}{}]", "#".repeat(full), "·".repeat(BAR - full));
-    let lag = |part| if rates.lags.points.is_empty() { "–".to_owned() } else { duration(rates.lags.quantile(part)) };
-    let now = vitals.loops.iter().map(|row| row.lag).max().unwrap_or(0);
-    let is_blocked = now >= 100_000_000;
-    let busy = if rates.busy >= 0.95 {
-        ink.bad()
-    } else if rates.busy >= 0.7 {
-        ink.doubtful()
-    } else {
-        ink.good()
+    let busy = match rates.busy {
+        part if part >= 0.95 => ink.bad(),
+        part if part >= 0.7 => ink.doubtful(),
+        _ => ink.good(),
     };
     let several = if vitals.loops.len() > 1 { format!(" of {} loops", vitals.loops.len()) } else { String::new() };
+    let callbacks = count(rates.callbacks.round() as u64);
+    let watching = percent(rates.cost);
     let mut first = vec![
         Span::raw("busy "),
         Span::styled(bar, busy),
-        Span::raw(format!(
-            " {}{several}  lag p50 {} p99 {} max {}  {} callbacks/s",
-            percent(rates.busy),
-            lag(500),
-            lag(990),
-            lag(1_000),
-            count(rates.callbacks.round() as u64),
-        )),
+        Span::raw(format!(" {}{several}  {callbacks} callbacks/s  watching {watching}", percent(rates.busy))),
     ];
-    if is_blocked {
+    let now = vitals.loops.iter().map(|row| row.lag).max().unwrap_or(0);
+    if now >= LATE {
         first.push(Span::styled(format!("  ! blocked for {}", duration(now)), ink.bad()));
     }
-    let stuck = if vitals.stuck > 0 { ink.bad() } else { Style::new() };
-    let sign = if vitals.stuck > 0 { "! " } else { "" };
-    let second = vec![
+    let lag = |part| if rates.lags.points.is_empty() { "–".to_owned() } else { duration(rates.lags.quantile(part)) };
+    let second = format!(
+        "lag p50 {} p99 {} max {}  fds {}  timers {}  executor {} running, {} queued",
+        lag(500),
+        lag(990),
+        lag(1_000),
+        pulse.descriptors.map_or("–".to_owned(), count),
+        count(pulse.timers()),
+        vitals.running_jobs,
+        vitals.queued_jobs,
+    );
+    let stuck = if vitals.stuck > 0 { (ink.bad(), "! ") } else { (Style::new(), "") };
+    let third = vec![
         Span::raw(format!("tasks {} alive, {} running, ", count(pulse.alive()), vitals.running)),
-        Span::styled(format!("{sign}{} stuck", vitals.stuck), stuck),
-        Span::raw(format!(
-            "  fds {}  timers {}  executor {}+{}  watching {}",
-            pulse.descriptors.map_or("–".to_owned(), count),
-            count(pulse.timers()),
-            vitals.running_jobs,
-            vitals.queued_jobs,
-            percent(rates.cost),
-        )),
-        Span::raw(if vitals.lost > 0 { format!("  {} lost", count(vitals.lost)) } else { String::new() }),
+        Span::styled(format!("{}{} stuck", stuck.1, count(vitals.stuck)), stuck.0),
+        Span::raw(if vitals.lost > 0 { format!("  {} events lost", count(vitals.lost)) } else { String::new() }),
     ];
-    [Line::from(first), Line::from(second)]
+    [Line::from(first), Line::from(second), Line::from(third)]
 }
 
 /// The titles with what stands in them, each with its first column.

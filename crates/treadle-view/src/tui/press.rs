@@ -92,12 +92,12 @@ impl State {
 
     fn type_filter(&mut self, press: Press) {
         match press {
-            Press::Letter(letter) if self.filter.chars().count() < 60 => self.filter.push(letter),
-            Press::Backspace => drop(self.filter.pop()),
+            Press::Letter(letter) if self.filter().chars().count() < 60 => self.filter_mut().push(letter),
+            Press::Backspace => drop(self.filter_mut().pop()),
             Press::Enter => self.is_typing = false,
             Press::Escape => {
                 self.is_typing = false;
-                self.filter.clear();
+                self.filter_mut().clear();
             }
             _ => {}
         }
@@ -108,7 +108,7 @@ impl State {
         if self.over.pop().is_some() {
             return;
         }
-        self.filter.clear();
+        self.filter_mut().clear();
         if self.birth.take().is_some() {
             self.arrangement = Arrangement::Groups;
         }

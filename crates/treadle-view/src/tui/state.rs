@@ -100,8 +100,8 @@ pub struct State {
     pub is_over: bool,
     /// The answer that is shown, by its number, if it is not the last one.
     pub moment: Option<usize>,
-    /// What must stand in a row.
-    pub filter: String,
+    /// What must stand in a row, for each tab.
+    pub(super) filters: [String; 6],
     /// Whether that is being typed.
     pub is_typing: bool,
     /// By what tasks are sorted, and how they are arranged.
@@ -163,12 +163,21 @@ impl State {
         TasksWanted {
             sort: self.sort,
             is_reversed: self.is_reversed,
-            filter: self.filter.clone(),
+            filter: self.filters[Tab::Tasks as usize].clone(),
             arrangement: self.arrangement,
             birth: self.birth.filter(|_| self.arrangement != Arrangement::Groups),
             offset,
             count: self.rows() + 2 * MARGIN,
         }
+    }
+
+    /// What must stand in a row of this tab.
+    pub(super) fn filter(&self) -> &str {
+        &self.filters[self.tab as usize]
+    }
+
+    pub(super) fn filter_mut(&mut self) -> &mut String {
+        &mut self.filters[self.tab as usize]
     }
 
     /// Where somebody looks now.

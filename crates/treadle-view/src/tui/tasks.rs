@@ -7,7 +7,7 @@ use treadle_run::inquiry::{Arrangement, GroupRow, Reply, Row};
 use super::ink::Ink;
 use super::sheet::{Column, Sheet, Target, plain, row, share, titles};
 use super::state::State;
-use super::text::{count, place};
+use super::text::{count, place, want};
 use crate::duration;
 
 /// How deep a tree is shown as one.
@@ -22,7 +22,7 @@ pub(super) fn sheet(state: &State, reply: &Reply, width: usize, ink: Ink) -> She
     };
     (sheet.offset, sheet.total) = (page.offset, page.total);
     if page.total == 0 {
-        sheet.push(if state.filter.is_empty() && state.birth.is_none() {
+        sheet.push(if state.filter().is_empty() && state.birth.is_none() {
             "no task is alive".to_owned()
         } else {
             "no task is like that; Esc shows all".to_owned()
@@ -34,9 +34,22 @@ pub(super) fn sheet(state: &State, reply: &Reply, width: usize, ink: Ink) -> She
 fn rows(rows: &[Row], width: usize, ink: Ink) -> Sheet {
     // On a narrow screen, where it waits says more than where it was made.
     let is_wide = width >= 110;
-    let mut columns = vec![Column::text("state", 9), Column::text("name", if is_wide { 20 } else { 14 })];
+    let is_vast = width >= 150;
+    let mut columns = vec![
+        Column::text("state", 9),
+        Column::text(
+            "name",
+            if is_vast {
+                24
+            } else if is_wide {
+                16
+            } else {
+                14
+            },
+        ),
+    ];
     let open =
-        [Column::place("made at", 0), Column::place("waits at", 0), Column::text("for", if is_wide { 18 } else { 12 })];
+        [Column::place("made at", 0), Column::place("waits at", 0), Column::text("for", if is_vast { 20 } else { 12 })];
     let numbers = [
         Column::number("age", 8),
         Column::number("run", 8),
@@ -123,10 +136,5 @@ pub(super) fn name(task: &Row) -> String {
 
 pub(super) fn waits_for(task: &Row) -> String {
     let Some((what, class)) = &task.waits_for else { return String::new() };
-    match what.as_str() {
-        "all" => "all of tasks".to_owned(),
-        "any" => "any of tasks".to_owned(),
-        what if what.eq_ignore_ascii_case(class) || class.is_empty() => what.to_owned(),
-        what => format!("{what} of {class}"),
-    }
+    want(what, class)
 }

@@ -34,25 +34,15 @@ pub(super) fn fit_right(text: &str, width: usize) -> String {
     " ".repeat(width.saturating_sub(width_of(kept))) + kept
 }
 
-/// The same of a place, whose end says most.
+/// The same of a place: without directories where there is no room for them, and then with as much of the function as there is room for.
 pub(super) fn fit_place(text: &str, width: usize) -> String {
     let text = clean(text);
-    let used = width_of(&text);
-    if used <= width {
-        return text + &" ".repeat(width - used);
+    if width_of(&text) <= width {
+        return fit(&text, width);
     }
-    let mut kept = String::new();
-    let mut used = 0;
-    for letter in text.chars().rev() {
-        let more = width_of(letter.encode_utf8(&mut [0; 4]));
-        if used + more + 1 > width {
-            break;
-        }
-        used += more;
-        kept.insert(0, letter);
-    }
-    let kept = if width > 0 { format!("…{kept}") } else { kept };
-    fit(&kept, width)
+    let path = text.split(" in ").next().unwrap_or_default();
+    let from = path.rfind('/').map_or(0, |at| at + 1);
+    fit(&text[from..], width)
 }
 
 /// A text in lines of at most so many columns, broken between words where that is possible; further lines begin with spaces.
@@ -121,6 +111,16 @@ pub(super) fn clock(time: u64) -> String {
 /// A part in hundredths.
 pub(super) fn percent(part: f64) -> String {
     if part < 0.1 { format!("{:.1} %", part * 100.0) } else { format!("{:.0} %", part * 100.0) }
+}
+
+/// What is wanted of something: `lock`, `item of Queue`.
+pub(super) fn want(what: &str, class: &str) -> String {
+    match what {
+        "all" => "all of tasks".to_owned(),
+        "any" => "any of tasks".to_owned(),
+        _ if what.eq_ignore_ascii_case(class) || class.is_empty() => what.to_owned(),
+        _ => format!("{what} of {}", clean(class)),
+    }
 }
 
 /// One thing or several.

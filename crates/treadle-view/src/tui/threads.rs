@@ -3,6 +3,7 @@
 use ratatui::style::Style;
 use treadle_run::inquiry::Reply;
 
+use super::header::LATE;
 use super::ink::Ink;
 use super::sheet::{Column, Sheet, plain, row, share, titles};
 use super::text::{count, place};
@@ -35,7 +36,7 @@ pub(super) fn sheet(reply: &Reply, width: usize, ink: Ink) -> Sheet {
             (Some(code), None) => place(code),
             _ => String::new(),
         };
-        let is_late = thread.event_loop.is_some() && does == "running" && thread.since >= 100_000_000;
+        let is_late = thread.event_loop.is_some() && does == "running" && thread.since >= LATE;
         let look = if is_late { ink.bad() } else { Style::new() };
         let since = if thread.since == 0 { String::new() } else { duration(thread.since) };
         let cells = vec![
@@ -52,6 +53,6 @@ pub(super) fn sheet(reply: &Reply, width: usize, ink: Ink) -> Sheet {
     let vitals = &reply.pulse.vitals;
     sheet.push("");
     let threads = page.count.map_or_else(String::new, |number| format!("the process has {} threads; ", count(number)));
-    sheet.push(format!("{threads}{} jobs run, {} wait for a thread", vitals.running_jobs, vitals.queued_jobs));
+    sheet.push(format!("{threads}jobs: {} running, {} waiting for a thread", vitals.running_jobs, vitals.queued_jobs));
     sheet
 }

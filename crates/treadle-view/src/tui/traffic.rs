@@ -3,7 +3,7 @@
 use treadle_run::inquiry::{PlaceCount, Reply};
 
 use super::sheet::{Column, Sheet, plain, share};
-use super::text::{bytes, count, place};
+use super::text::{bytes, count, place, plural};
 use crate::duration;
 
 pub(super) fn sheet(reply: &Reply, width: usize) -> Sheet {
@@ -14,11 +14,14 @@ pub(super) fn sheet(reply: &Reply, width: usize) -> Sheet {
         (sum.0 + row.transports as u64, sum.1 + row.unsent as u64, sum.2 + row.descriptors as u64)
     });
     sheet.push(format!(
-        "{} transports, {} to be sent; {} other descriptors are watched; {} timers",
+        "{} {}, {} to be sent; {} other {} watched; {} {}",
         count(transports),
+        plural(transports, "transport", "transports"),
         bytes(unsent),
         count(descriptors),
-        count(reply.pulse.timers())
+        plural(descriptors, "descriptor is", "descriptors are"),
+        count(reply.pulse.timers()),
+        plural(reply.pulse.timers(), "timer", "timers")
     ));
     places(&mut sheet, "open transports by where they were made", &page.transports, width);
     places(&mut sheet, "! transports that nobody has closed", &page.left, width);

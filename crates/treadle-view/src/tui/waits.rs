@@ -5,7 +5,7 @@ use treadle_run::inquiry::{Holder, Reply, ThingRow, Waiter};
 
 use super::ink::Ink;
 use super::sheet::{Sheet, Target};
-use super::text::{clean, count, fit, place, plural};
+use super::text::{clean, count, fit, fit_place, place, plural, want};
 use crate::duration;
 
 pub(super) fn sheet(reply: &Reply, width: usize, ink: Ink) -> Sheet {
@@ -65,14 +65,9 @@ fn add_ring(sheet: &mut Sheet, ring: &[Waiter], width: usize, ink: Ink) {
 }
 
 fn waiting(waiter: &Waiter, before: &str, width: usize, ink: Ink) -> Line<'static> {
-    let what = if waiter.class.is_empty() || waiter.class.eq_ignore_ascii_case(&waiter.what) {
-        waiter.what.clone()
-    } else {
-        format!("{} of {}", waiter.what, waiter.class)
-    };
-    let text = format!("{before}{} waits for {what} at ", clean(&waiter.name));
+    let text = format!("{before}{} waits for {} at ", clean(&waiter.name), want(&waiter.what, &waiter.class));
     let left = width.saturating_sub(text.chars().count());
-    Line::from(vec![Span::raw(text), Span::styled(fit(&place(&waiter.at), left), ink.code())])
+    Line::from(vec![Span::raw(text), Span::styled(fit_place(&place(&waiter.at), left), ink.code())])
 }
 
 fn held(holder: &Holder, before: &str, width: usize) -> Line<'static> {
@@ -86,17 +81,16 @@ fn held(holder: &Holder, before: &str, width: usize) -> Line<'static> {
 fn add_thing(sheet: &mut Sheet, thing: &ThingRow, width: usize, ink: Ink) {
     let stuck = if thing.stuck > 0 { format!(", ! {} stuck", count(thing.stuck)) } else { String::new() };
     let text = format!(
-        "  {} {} for {} of {} {:#x}{stuck}, up to {}: ",
+        "  {} {} for {} {:#x}{stuck}, up to {}: ",
         count(thing.waiting),
         plural(thing.waiting, "waits", "wait"),
-        thing.what,
-        clean(&thing.class),
+        want(&thing.what, &thing.class),
         thing.thing,
         duration(thing.longest),
     );
     let left = width.saturating_sub(text.chars().count());
     let look = if thing.stuck > 0 { ink.bad() } else { ratatui::style::Style::new() };
-    let line = Line::from(vec![Span::styled(text, look), Span::styled(fit(&place(&thing.at), left), ink.code())]);
+    let line = Line::from(vec![Span::styled(text, look), Span::styled(fit_place(&place(&thing.at), left), ink.code())]);
     match thing.some.first() {
         Some(first) => sheet.lead(line, Target::Task(first.task)),
         None => sheet.push(line),

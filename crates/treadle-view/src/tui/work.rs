@@ -5,6 +5,7 @@ use treadle_run::Distribution;
 use treadle_run::inquiry::Reply;
 
 use super::data::Rates;
+use super::header::LATE;
 use super::ink::Ink;
 use super::sheet::{Column, Sheet, plain, share};
 use super::text::{count, percent, place};
@@ -100,7 +101,7 @@ fn loops(sheet: &mut Sheet, reply: &Reply, rates: &Rates, width: usize, ink: Ink
         width,
     );
     let cells = reply.pulse.vitals.loops.iter().zip(&rates.loops).map(|(row, (busy, callbacks))| {
-        let is_late = row.lag >= 100_000_000;
+        let is_late = row.lag >= LATE;
         let lag = if is_late { format!("! {}", duration(row.lag)) } else { duration(row.lag) };
         vec![
             plain(row.number.to_string()),
@@ -133,7 +134,7 @@ fn histograms(sheet: &mut Sheet, rates: &Rates, width: usize, ink: Ink) {
     let most = |counts: &[u64]| counts.iter().copied().max().unwrap_or(0);
     let rows = (0..=last).map(|at| {
         let end = if ENDS[at] == u64::MAX { "more".to_owned() } else { duration(ENDS[at]) };
-        let look = if ENDS[at] > 100_000_000 { ink.bad() } else { Style::new() };
+        let look = if ENDS[at] > LATE { ink.bad() } else { Style::new() };
         vec![
             plain(end),
             plain(count(callbacks[at])),
