@@ -6,6 +6,8 @@ mod details;
 mod findings;
 mod pulse;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod traffic;
 mod tree;
