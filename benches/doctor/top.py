@@ -1,8 +1,8 @@
 """What it costs a program to be looked at by ``treadle top``, and how fast the screen follows.
 
-A program with many waiting tasks is watched by nobody, then by ``treadle top`` on each of its tabs. Printed are the processor time of the
-program's doctor as a part of one processor, how much of that is for the screen, the processor time of ``treadle top`` itself,
-and how long after a key the screen has changed. On a machine that does nothing else. ::
+A program with many waiting tasks is looked at by nobody, then by ``treadle top`` on each of its tabs. Printed are
+the processor time of the program's doctor as a part of one processor, how much of it is for the screen, the time
+of ``treadle top`` itself, and how long after a key the screen has changed. On a machine that does nothing else. ::
 
     python benches/doctor/top.py --tasks 100000
 """
@@ -89,7 +89,7 @@ class Screen:
         """Start it."""
         self.process, self.terminal = pty.fork()
         if self.process == 0:
-            os.execv(TREADLE, [TREADLE, "top", str(process), "--tab", tab])
+            os.execv(TREADLE, [TREADLE, "top", str(process), "--tab", tab])  # noqa: S606
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
 
     def read(self, seconds: float, *, until_changed: bool = False) -> bool:

@@ -44,7 +44,7 @@ fn facts(sheet: &mut Sheet, details: &Details, width: usize, ink: Ink) {
         let doubt = if reason.is_doubtful { ", unless something does that was not seen" } else { "" };
         sheet.push(Line::styled(format!("! nothing wakes it any more: {why}{doubt}"), ink.bad()));
     }
-    sheet.push(format!(
+    let times = format!(
         "{} old, {} since its last step; {} {}, {} together, the longest {}",
         duration(row.age),
         duration(row.quiet),
@@ -52,7 +52,8 @@ fn facts(sheet: &mut Sheet, details: &Details, width: usize, ink: Ink) {
         plural(row.steps, "step", "steps"),
         duration(row.run),
         duration(row.longest)
-    ));
+    );
+    wrap(&times, width, 2).into_iter().for_each(|line| sheet.push(line));
     sheet.push(format!("made at {}", place(&row.birth)));
     sheet.push(format!("runs {}", place(&row.code)));
     if let Some((wakes, site)) = &details.self_wakes {

@@ -62,19 +62,18 @@ fn numbers(reply: &Reply, rates: &Rates, ink: Ink) -> [Line<'static>; 3] {
     }
     let lag = |part| if rates.lags.points.is_empty() { "–".to_owned() } else { duration(rates.lags.quantile(part)) };
     let second = format!(
-        "lag p50 {} p99 {} max {}  fds {}  timers {}  executor {} running, {} queued",
+        "lag p50 {} p99 {} max {}  fds {}  timers {}",
         lag(500),
         lag(990),
         lag(1_000),
         pulse.descriptors.map_or("–".to_owned(), count),
         count(pulse.timers()),
-        vitals.running_jobs,
-        vitals.queued_jobs,
     );
     let stuck = if vitals.stuck > 0 { (ink.bad(), "! ") } else { (Style::new(), "") };
     let third = vec![
         Span::raw(format!("tasks {} alive, {} running, ", count(pulse.alive()), vitals.running)),
         Span::styled(format!("{}{} stuck", stuck.1, count(vitals.stuck)), stuck.0),
+        Span::raw(format!("  executor {} running, {} queued", vitals.running_jobs, vitals.queued_jobs)),
         Span::raw(if vitals.lost > 0 { format!("  {} events lost", count(vitals.lost)) } else { String::new() }),
     ];
     [Line::from(first), Line::from(second), Line::from(third)]
