@@ -116,4 +116,6 @@ class Terminal:
         is_left = self.seen.rfind(b"\x1b[?1049l") > self.seen.rfind(b"\x1b[?1049h")
         is_free = self.seen.rfind(b"\x1b[?1000l") > self.seen.rfind(b"\x1b[?1000h")
         is_shown = self.seen.rfind(b"\x1b[?25h") > self.seen.rfind(b"\x1b[?25l")
-        return termios.tcgetattr(self.slave) == self.before and is_left and is_free and is_shown
+        # Above the lower half of the third are speeds, which a terminal that is none does not have.
+        then, now = ([*flags[:2], flags[2] & 0xFFFF, flags[3]] for flags in (self.before, termios.tcgetattr(self.slave)))
+        return then == now and is_left and is_free and is_shown

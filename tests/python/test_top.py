@@ -160,7 +160,7 @@ def test_tasks_are_sorted_filtered_grouped_and_put_below_each_other(program: "su
         terminal.press("\x1b")
         terminal.wait(lambda text: "debit" in names(text))
         terminal.press("g")
-        text = terminal.wait_for("alive", "made at", "app.py:19 in main")
+        text = terminal.wait_for("oldest made at", "app.py:19 in main")
         assert re.search(r"^ +300 +0 +300 .* app.py:19 in main$", text, re.MULTILINE)
         terminal.press("\x1b[B\r" if "app.py:33" in text.split("app.py:19")[0] else "\r")
         terminal.wait(lambda text: bool(names(text)) and all(name.startswith("follower") for name in names(text)))
@@ -174,6 +174,7 @@ def test_tasks_are_sorted_filtered_grouped_and_put_below_each_other(program: "su
 
 def test_details_have_the_chain_the_reason_and_the_cure(program: "subprocess.Popen[str]") -> None:
     with top(str(program.pid), "--tab", "tasks", rows=60) as terminal:
+        terminal.wait_for("follower-0")
         terminal.press("/debit\r")
         terminal.wait(lambda text: names(text) == ["debit"] and "! stuck" in text)
         terminal.press("\r")
@@ -202,15 +203,15 @@ def test_pause_keeps_the_screen_and_steps_go_back(program: "subprocess.Popen[str
             return int(found[1].replace(" ", "")) if found else -1
 
         first = count(terminal.text())
-        later = count(terminal.wait(lambda text: count(text) > first))
+        later = count(terminal.wait(lambda text: count(text) > first + 20))
         terminal.press(" ")
         terminal.wait_for("‖ paused at")
         paused = count(terminal.text())
         assert paused >= later
-        terminal.press("[[[")
-        back = count(terminal.wait(lambda text: 0 <= count(text) < paused))
-        terminal.press("]")
-        terminal.wait(lambda text: count(text) > back)
+        terminal.press("[" * 10)
+        terminal.wait(lambda text: 0 <= count(text) < paused)
+        terminal.press("]" * 10)
+        terminal.wait(lambda text: count(text) == paused)
         terminal.press(" ")
         terminal.wait(lambda text: "paused" not in text and count(text) > paused)
 
@@ -226,11 +227,11 @@ def test_a_blocked_loop_is_seen_while_it_is_blocked(program: "subprocess.Popen[s
 def test_the_screen_follows_its_size(program: "subprocess.Popen[str]") -> None:
     with top(str(program.pid), "--tab", "tasks", columns=80, rows=24) as terminal:
         text = terminal.wait_for("follower-0", "q: quit")
-        assert len(names(text)) == 18
+        assert len(names(text)) == 17
         terminal.resize(79, 24)
         terminal.wait_for("The terminal has 79 ×", "24 are needed.")  # noqa: RUF001
         terminal.resize(160, 50)
-        text = terminal.wait(lambda text: len(names(text)) == 44)
+        text = terminal.wait(lambda text: len(names(text)) == 43)
         assert "made at" in text
         assert "longest" in text
 
@@ -240,7 +241,7 @@ def test_the_mouse_chooses(program: "subprocess.Popen[str]") -> None:
         terminal.wait_for("[1 Findings")
         line = terminal.text().splitlines()[4]
         terminal.click(line.index("Tasks"), 4)
-        terminal.wait(lambda text: len(names(text)) > 10)
+        terminal.wait(lambda text: "follower-9" in names(text))
         wanted = names(terminal.text())[4]
         terminal.click(20, 10)
         terminal.click(20, 10)
@@ -248,7 +249,7 @@ def test_the_mouse_chooses(program: "subprocess.Popen[str]") -> None:
 
 
 def test_no_colour_is_written_where_none_is_wanted(program: "subprocess.Popen[str]") -> None:
-    colour = re.compile(rb"\x1b\[[\d;]*?(?:3[0-7]|9[0-7]|38;5;\d+)m")
+    colour = re.compile(rb"\x1b\[[34]8;5;\d+")
     for no_color, has_colour in (("1", False), ("", True)):
         with top(str(program.pid), "--tab", "waits", no_color=no_color) as terminal:
             terminal.wait_for("⟳ ! 2 tasks")

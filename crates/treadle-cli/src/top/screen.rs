@@ -78,6 +78,8 @@ pub(super) fn press(event: &Event) -> Option<Press> {
         Event::Key(key) if key.kind == KeyEventKind::Release => None,
         Event::Key(key) => Some(match key.code {
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => Press::Quit,
+            // What was pressed before the terminal was ours is a line's end by then.
+            KeyCode::Char('j') if key.modifiers.contains(KeyModifiers::CONTROL) => Press::Enter,
             KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => Press::Letter(letter),
             KeyCode::Enter => Press::Enter,
             KeyCode::Esc => Press::Escape,

@@ -310,7 +310,9 @@ impl Run {
         }
         for task in self.waits().knots().tasks() {
             let row = self.tasks().get(&task).and_then(|task| rows.get(task.birth.0 as usize).copied().flatten());
-            row.into_iter().for_each(|at| groups[at].stuck += 1);
+            if let Some(at) = row {
+                groups[at].stuck += 1;
+            }
         }
         let total = groups.len();
         groups.sort_by_key(|row| {

@@ -116,7 +116,7 @@ impl Run {
                         *free = waiting.task;
                     }
                     crowd.count += 1;
-                    if waiting.stamp < crowd.first.stamp {
+                    if self.born(waiting.task) < self.born(crowd.first.task) {
                         crowd.first = waiting;
                     }
                 }
@@ -124,7 +124,8 @@ impl Run {
         }
         let stuck = self.stuck_by_thing();
         let crowds = first_by(crowds.into_iter().collect(), THINGS, |(thing, crowd)| {
-            (Reverse(stuck.get(thing).copied().unwrap_or(0)), Reverse(crowd.count), *thing)
+            let stuck = stuck.get(thing).copied().unwrap_or(0);
+            (Reverse(stuck), Reverse(crowd.count), self.born(crowd.first.task), *thing)
         });
         let holders = self.holders_of(&crowds.iter().map(|(thing, _)| *thing).collect());
         page.things =
@@ -186,8 +187,9 @@ impl Run {
         let in_rings: FxHashSet<u64> = rings.iter().flatten().copied().collect();
         for ring in rings.iter().take(RINGS) {
             let mut members = Vec::new();
-            // From each to one that it waits for, until that was met.
-            let (mut left, mut next) = (ring.clone(), ring.first().copied());
+            // From the oldest on, from each to one that it waits for, until that was met.
+            let mut left = first_by(ring.clone(), ring.len(), |task| (self.born(*task), *task));
+            let mut next = left.first().copied();
             while let Some(task) = next.or(left.first().copied()) {
                 left.retain(|other| *other != task);
                 members.extend(knots.stuck(task).and_then(|stuck| self.waiter(stuck)));
@@ -200,7 +202,7 @@ impl Run {
             page.rings.push(members);
         }
         let alone = knots.tasks().filter(|task| !in_rings.contains(task)).collect();
-        page.alone = first_by(alone, ALONE, |task| self.tasks().get(task).map_or(u64::MAX, |row| row.born))
+        page.alone = first_by(alone, ALONE, |task| (self.born(*task), *task))
             .into_iter()
             .filter_map(|task| knots.stuck(task).and_then(|stuck| self.waiter(stuck)))
             .collect();
@@ -234,6 +236,10 @@ impl Run {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn born(&self, task: u64) -> u64 {
+        self.tasks().get(&task).map_or(u64::MAX, |row| row.born)
     }
 
     fn holder(&self, task: u64, place: Option<PlaceId>) -> Holder {

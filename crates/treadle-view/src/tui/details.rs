@@ -53,7 +53,9 @@ fn facts(sheet: &mut Sheet, details: &Details, width: usize, ink: Ink) {
         duration(row.run),
         duration(row.longest)
     );
-    wrap(&times, width, 2).into_iter().for_each(|line| sheet.push(line));
+    for line in wrap(&times, width, 2) {
+        sheet.push(line);
+    }
     sheet.push(format!("made at {}", place(&row.birth)));
     sheet.push(format!("runs {}", place(&row.code)));
     if let Some((wakes, site)) = &details.self_wakes {
@@ -138,10 +140,12 @@ fn add_finding(sheet: &mut Sheet, seen: &FindingRow, data: &Data, width: usize, 
     if let Some(cure) = (data.page)(&seen.name).and_then(|page| section(page, CURE)) {
         sheet.section(CURE);
         for line in cure {
-            let code = line.strip_prefix('\t');
-            match code {
-                Some(code) => sheet.push(Line::styled(fit(&format!("    {code}"), width), ink.code())),
-                None => wrap(line.trim_end(), width, 0).into_iter().for_each(|line| sheet.push(line)),
+            if let Some(code) = line.strip_prefix('\t') {
+                sheet.push(Line::styled(fit(&format!("    {code}"), width), ink.code()));
+                continue;
+            }
+            for line in wrap(line.trim_end(), width, 0) {
+                sheet.push(line);
             }
         }
     }

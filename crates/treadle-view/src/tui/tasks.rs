@@ -48,8 +48,20 @@ fn rows(rows: &[Row], width: usize, ink: Ink) -> Sheet {
             },
         ),
     ];
-    let open =
-        [Column::place("made at", 0), Column::place("waits at", 0), Column::text("for", if is_vast { 20 } else if is_wide { 12 } else { 10 })];
+    let open = [
+        Column::place("made at", 0),
+        Column::place("waits at", 0),
+        Column::text(
+            "for",
+            if is_vast {
+                20
+            } else if is_wide {
+                12
+            } else {
+                10
+            },
+        ),
+    ];
     let numbers = [
         Column::number("age", 8),
         Column::number("run", 8),

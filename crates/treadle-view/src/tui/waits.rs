@@ -25,7 +25,9 @@ pub(super) fn sheet(reply: &Reply, width: usize, ink: Ink) -> Sheet {
     }
     if !page.things.is_empty() {
         sheet.section("what tasks wait for");
-        page.things.iter().for_each(|thing| add_thing(&mut sheet, thing, width, ink));
+        for thing in &page.things {
+            add_thing(&mut sheet, thing, width, ink);
+        }
     }
     sheet.section("other waits");
     sheet.push(format!(
