@@ -117,5 +117,7 @@ class Terminal:
         is_free = self.seen.rfind(b"\x1b[?1000l") > self.seen.rfind(b"\x1b[?1000h")
         is_shown = self.seen.rfind(b"\x1b[?25h") > self.seen.rfind(b"\x1b[?25l")
         # Above the lower half of the third are speeds, which a terminal that is none does not have.
-        then, now = ([*flags[:2], flags[2] & 0xFFFF, flags[3]] for flags in (self.before, termios.tcgetattr(self.slave)))
+        then, now = (
+            [*flags[:2], flags[2] & 0xFFFF, flags[3]] for flags in (self.before, termios.tcgetattr(self.slave))
+        )
         return then == now and is_left and is_free and is_shown
