@@ -60,7 +60,7 @@ impl State {
             Press::Previous => self.turn(Tab::ALL.len() - 1),
             Press::Up => self.go(data, |at, _| at.saturating_sub(1)),
             Press::Down => self.go(data, |at, _| at + 1),
-            Press::PageUp => self.go(data, |at, rows| at.saturating_sub(rows)),
+            Press::PageUp => self.go(data, usize::saturating_sub),
             Press::PageDown => self.go(data, |at, rows| at + rows),
             Press::Home => self.go(data, |_, _| 0),
             Press::End => self.go(data, |_, _| usize::MAX),

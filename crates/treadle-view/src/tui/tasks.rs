@@ -31,37 +31,19 @@ pub(super) fn sheet(state: &State, reply: &Reply, width: usize, ink: Ink) -> She
     sheet
 }
 
-fn rows(rows: &[Row], width: usize, ink: Ink) -> Sheet {
-    // On a narrow screen, where it waits says more than where it was made.
-    let is_wide = width >= 110;
-    let is_vast = width >= 150;
-    let mut columns = vec![
-        Column::text("state", 9),
-        Column::text(
-            "name",
-            if is_vast {
-                24
-            } else if is_wide {
-                16
-            } else {
-                14
-            },
-        ),
-    ];
-    let open = [
-        Column::place("made at", 0),
-        Column::place("waits at", 0),
-        Column::text(
-            "for",
-            if is_vast {
-                20
-            } else if is_wide {
-                12
-            } else {
-                10
-            },
-        ),
-    ];
+/// From which width on there is room for all columns, and for wide ones.
+const WIDE: usize = 110;
+const VAST: usize = 150;
+
+fn columns(width: usize) -> Vec<Column> {
+    let (name, wish) = match width {
+        VAST.. => (24, 20),
+        WIDE.. => (16, 12),
+        _ => (12, 10),
+    };
+    let is_wide = width >= WIDE;
+    let mut columns = vec![Column::text("state", 9), Column::text("name", name)];
+    let open = [Column::place("made at", 0), Column::place("waits at", 0), Column::text("for", wish)];
     let numbers = [
         Column::number("age", 8),
         Column::number("run", 8),
@@ -70,12 +52,19 @@ fn rows(rows: &[Row], width: usize, ink: Ink) -> Sheet {
     ];
     let numbers = if is_wide { &numbers[..] } else { &numbers[..3] };
     let used: usize = columns.iter().chain(numbers).map(|column| column.width + 1).sum();
+    // On a narrow screen, where it waits says more than where it was made.
     if is_wide {
         columns.extend(share(open, width.saturating_sub(used)));
     } else {
         columns.extend(share([open[1], open[2]], width.saturating_sub(used)));
     }
     columns.extend(numbers);
+    columns
+}
+
+fn rows(rows: &[Row], width: usize, ink: Ink) -> Sheet {
+    let is_wide = width >= WIDE;
+    let columns = columns(width);
     let mut sheet = Sheet { head: Some(titles(&columns)), ..Sheet::new() };
     for task in rows {
         let (word, look) = doing(task, ink);

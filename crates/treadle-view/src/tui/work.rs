@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 use treadle_run::Distribution;
-use treadle_run::inquiry::Reply;
+use treadle_run::inquiry::{HotRow, LongRow, Reply};
 
 use super::data::Rates;
 use super::header::LATE;
@@ -35,7 +35,14 @@ pub(super) fn sheet(reply: &Reply, rates: &Rates, width: usize, ink: Ink) -> She
     if !blocked.is_empty() {
         sheet.push(format!("blocked altogether: {}", blocked.join(", ")));
     }
-    let Some(page) = &reply.work else { return sheet };
+    if let Some(page) = &reply.work {
+        hot(&mut sheet, &page.hot, width, ink);
+        long(&mut sheet, &page.long, width, ink);
+    }
+    sheet
+}
+
+fn hot(sheet: &mut Sheet, rows: &[HotRow], width: usize, ink: Ink) {
     sheet.section("code that takes the time");
     let columns = share(
         [
@@ -47,8 +54,8 @@ pub(super) fn sheet(reply: &Reply, rates: &Rates, width: usize, ink: Ink) -> She
         ],
         width,
     );
-    let total: u64 = page.hot.iter().map(|row| row.total).sum();
-    let cells = page.hot.iter().map(|hot| {
+    let total: u64 = rows.iter().map(|row| row.total).sum();
+    let cells = rows.iter().map(|hot| {
         vec![
             plain(percent(hot.total as f64 / total.max(1) as f64)),
             plain(duration(hot.total)),
@@ -58,31 +65,34 @@ pub(super) fn sheet(reply: &Reply, rates: &Rates, width: usize, ink: Ink) -> She
         ]
     });
     sheet.table(&columns, cells);
-    if !page.long.is_empty() {
-        sheet.section("! callbacks that took too long, the last first");
-        let columns = share(
-            [
-                Column::number("took", 8),
-                Column::number("began", 12),
-                Column::number("loop", 4),
-                Column::text("", 8),
-                Column::place("code", 0),
-            ],
-            width,
-        );
-        let cells = page.long.iter().map(|long| {
-            let state = if long.has_ended { plain("") } else { ("! still".to_owned(), ink.bad()) };
-            vec![
-                plain(duration(long.took)),
-                plain(format!("{} ago", duration(long.ago))),
-                plain(long.event_loop.to_string()),
-                state,
-                (place(&long.code), ink.code()),
-            ]
-        });
-        sheet.table(&columns, cells);
+}
+
+fn long(sheet: &mut Sheet, rows: &[LongRow], width: usize, ink: Ink) {
+    if rows.is_empty() {
+        return;
     }
-    sheet
+    sheet.section("! callbacks that took too long, the last first");
+    let columns = share(
+        [
+            Column::number("took", 8),
+            Column::number("began", 12),
+            Column::number("loop", 4),
+            Column::text("", 8),
+            Column::place("code", 0),
+        ],
+        width,
+    );
+    let cells = rows.iter().map(|long| {
+        let state = if long.has_ended { plain("") } else { ("! still".to_owned(), ink.bad()) };
+        vec![
+            plain(duration(long.took)),
+            plain(format!("{} ago", duration(long.ago))),
+            plain(long.event_loop.to_string()),
+            state,
+            (place(&long.code), ink.code()),
+        ]
+    });
+    sheet.table(&columns, cells);
 }
 
 fn loops(sheet: &mut Sheet, reply: &Reply, rates: &Rates, width: usize, ink: Ink) {
