@@ -41,10 +41,10 @@ impl Screen {
 
     /// Ends as a signal would have ended us, if one has come, with the terminal as it was.
     pub(super) fn end_if_told(&self) {
-        let signal = self.told.load(Ordering::Relaxed);
+        let signal = i32::try_from(self.told.load(Ordering::Relaxed)).unwrap_or(0);
         if signal > 0 {
             restore();
-            let _ = signal_hook::low_level::emulate_default_handler(signal as i32);
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     }
 }

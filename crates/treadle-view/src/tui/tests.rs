@@ -5,8 +5,8 @@ use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
 use treadle_finding::Site;
 use treadle_run::inquiry::{
-    Arrangement, Details, FindingRow, GroupRow, Holder, HotRow, Inquiry, JobRow, LongRow, PlaceCount, Reason, Reply,
-    Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage, Waiter, WorkPage,
+    Arrangement, Details, FindingRow, GroupRow, Holder, HotRow, Inquiry, JobRow, LongRow, PlaceCount, Pulse, Reason,
+    Reply, Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage, Waiter, WorkPage,
 };
 use treadle_run::{Cause, Distribution, LoopVitals, State as Doing};
 
@@ -64,11 +64,10 @@ fn finding(name: &str, severity: &str, line: u32) -> FindingRow {
     }
 }
 
-/// All that can be answered, so many seconds after midnight.
-fn reply(time: u64) -> Reply {
-    let mut reply = Reply::default();
+/// The numbers of a process, so many seconds after midnight.
+fn pulse(time: u64) -> Pulse {
+    let mut pulse = Pulse::default();
     let lags = Distribution { points: vec![(90_000, time * 10), (2_000_000, 5), (150_000_000, 1)], sum: 0 };
-    let pulse = &mut reply.pulse;
     pulse.vitals.loops = vec![LoopVitals {
         number: 1,
         is_running: true,
@@ -86,6 +85,12 @@ fn reply(time: u64) -> Reply {
     (pulse.errors, pulse.warnings, pulse.descriptors) = (1, 1, Some(42));
     (pulse.vitals.running_jobs, pulse.vitals.queued_jobs) = (1, 4);
     pulse.vitals.blocked = vec![(Cause::Sleep, 150_000_000)];
+    pulse
+}
+
+/// All that can be answered then.
+fn reply(time: u64) -> Reply {
+    let mut reply = Reply { pulse: pulse(time), ..Reply::default() };
     reply.findings = Some(vec![finding("task-flood", "warning", 9), finding("blocked-loop", "error", 4)]);
     let rows = (0..40).map(|number| Row { age: (100 - number) * SECOND, ..task(number) }).collect();
     reply.tasks = Some(TaskPage { total: 100_000, offset: 0, rows, groups: vec![] });
@@ -163,7 +168,9 @@ fn body(tab: Tab) -> String {
 /// State after some presses, and the frame then.
 fn after(presses: &[Press], data: &Data) -> (State, String) {
     let mut state = State::new(Tab::Tasks, false, 120, 30);
-    presses.iter().for_each(|press| state.press(*press, data));
+    for press in presses {
+        state.press(*press, data);
+    }
     let text = frame_text(&state, data);
     (state, text)
 }
@@ -178,8 +185,8 @@ fn findings_have_the_worst_first() {
     insta::assert_snapshot!(frame_text(&state, &data([reply(100), reply(110)])), @"
     treadle top · 4711 python app.py                                            00:01:50 UTC · every 1 s
     busy [###·······] 25 %  1 000 callbacks/s  watching 0.2 %  ! blocked for 120 ms
-    lag p50 90.0 µs p99 90.0 µs max 90.0 µs  fds 42  timers 7  executor 1 running, 4 queued
-    tasks 100 000 alive, 1 running, ! 2 stuck
+    lag p50 90.0 µs p99 90.0 µs max 90.0 µs  fds 42  timers 7
+    tasks 100 000 alive, 1 running, ! 2 stuck  executor 1 running, 4 queued
     [1 Findings 2] 2 Tasks 100000  3 Waits 2!  4 Loop  5 I/O  6 Threads
     severity    pitfall            times    worst where                      what
     ✗ error     blocked-loop           3   250 ms app.py:4 in serve          `serve` has met blocked-lo…
@@ -207,11 +214,11 @@ fn findings_have_the_worst_first() {
 fn tasks_say_what_they_wait_for() {
     let shown = body(Tab::Tasks);
     insta::assert_snapshot!(shown.lines().take(5).collect::<Vec<_>>().join("\n"), @"
-    state     name           waits at         for               age      run   steps
-    · waits   Task-0         app.py:4 in ser… lock            100 s  1.50 ms   1 234
-    · waits   Task-1         app.py:4 in ser… lock           99.0 s  1.50 ms   1 234
-    ! stuck   Task-2         app.py:4 in ser… lock           98.0 s  1.50 ms   1 234
-    · waits   Task-3         app.py:4 in ser… lock           97.0 s  1.50 ms   1 234
+    state     name         waits at             for             age      run   steps
+    · waits   Task-0       app.py:4 in serve    lock          100 s  1.50 ms   1 234
+    · waits   Task-1       app.py:4 in serve    lock         99.0 s  1.50 ms   1 234
+    ! stuck   Task-2       app.py:4 in serve    lock         98.0 s  1.50 ms   1 234
+    · waits   Task-3       app.py:4 in serve    lock         97.0 s  1.50 ms   1 234
     ");
 }
 
@@ -300,17 +307,20 @@ fn details_of_a_task_end_with_the_cure() {
     });
     let data = data([answer]);
     let mut state = State::new(Tab::Tasks, false, 80, 40);
-    [Press::Down, Press::Down, Press::Enter].into_iter().for_each(|press| state.press(press, &data));
+    for press in [Press::Down, Press::Down, Press::Enter] {
+        state.press(press, &data);
+    }
     assert_eq!(state.inquiry().task, Some(2));
     insta::assert_snapshot!(frame_text(&state, &data), @"
     treadle top · 4711 python app.py                        00:01:50 UTC · every 1 s
     busy [###·······] 25 %  1 000 callbacks/s  watching 0.2 %  ! blocked for 120 ms
-    lag p50 90.0 µs p99 90.0 µs max 150 ms  fds 42  timers 7  executor 1 running, 4
-    tasks 100 000 alive, 1 running, ! 2 stuck
+    lag p50 90.0 µs p99 90.0 µs max 150 ms  fds 42  timers 7
+    tasks 100 000 alive, 1 running, ! 2 stuck  executor 1 running, 4 queued
      1 Findings 2 [2 Tasks 100000] 3 Waits 2!  4 Loop  5 I/O  6 Threads
     Task-2: ! stuck, in loop 1
     ! nothing wakes it any more: it and others wait for each other
-    2.00 s old, 1.00 s since its last step; 1 234 steps, 1.50 ms together, the longe
+    2.00 s old, 1.00 s since its last step; 1 234 steps, 1.50 ms together, the
+      longest 200 µs
     made at app.py:9 in main
     runs app.py:3 in serve
 
@@ -333,7 +343,6 @@ fn details_of_a_task_end_with_the_cure() {
     Do it in a thread:
 
         await f()
-
 
 
 
