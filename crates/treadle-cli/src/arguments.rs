@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     /// Show what was recorded by `treadle run --record`: a page, a trace, a flame graph, findings
     Report(Report),
+    /// Watch a program under `treadle run --watch` in a terminal: findings, tasks, waits, time
+    Top(Top),
     /// Measure a program, a server or a built-in load on several event loops
     Bench(Bench),
     /// Print the page of a pitfall
@@ -295,6 +297,36 @@ pub(crate) enum ReportFormat {
     Speedscope,
     /// The findings, SARIF 2.1.0
     Sarif,
+}
+
+const TOP_NOTES: &str = "\
+The answers come from a thread of the program that needs no Python, so one that hangs is seen too.
+Nothing in the program is changed. `?` shows the keys.
+
+Examples:
+  treadle top                           the only program there is, or one of several to choose from
+  treadle top 4711 --tab tasks
+  treadle top --once --tab waits        one frame as text; `COLUMNS` and `LINES` are its size";
+
+#[derive(Args, Debug)]
+#[command(after_help = TOP_NOTES)]
+pub(crate) struct Top {
+    /// The number of a process that is watched [default: the only one there is, or one to choose]
+    pub(crate) process: Option<u32>,
+    /// What is seen first
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "findings",
+        value_parser = ["findings", "tasks", "waits", "loop", "io", "threads"]
+    )]
+    pub(crate) tab: String,
+    /// How often the program is asked; more seldom if answers take it much time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub(crate) refresh: Duration,
+    /// Print one frame as text, and end
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 const BENCH_USAGE: &str = "\

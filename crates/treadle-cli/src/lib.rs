@@ -15,6 +15,8 @@ mod report;
 mod run;
 #[cfg(unix)]
 mod snapshot;
+#[cfg(unix)]
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -69,6 +71,9 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Report(options) => report::run(options),
         #[cfg(not(unix))]
         Command::Report(_) => Err(anyhow::anyhow!("programs are recorded on Linux and macOS only")),
+        Command::Top(options) => top::run(options),
+        #[cfg(not(unix))]
+        Command::Top(_) => Err(anyhow::anyhow!("programs are watched on Linux and macOS only")),
         Command::Explain(options) => explain::run(options),
         Command::Pitfalls(options) => list::run(options),
         Command::Completions { shell } => arguments::completions(*shell),

@@ -12,11 +12,15 @@ pub(crate) fn style(colour: Colour) -> Style {
     let colour = match colour {
         Colour::Always => true,
         Colour::Never => false,
-        // `NO_COLOR` counts when it is set to anything (no-color.org).
-        Colour::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Colour::Auto => is_terminal && has_colours(),
     };
     let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100);
     Style { colour, width }
+}
+
+/// Whether nobody minds colours: `NO_COLOR` counts when it is set to anything (no-color.org).
+pub(crate) fn has_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Standard output, buffered as a whole.

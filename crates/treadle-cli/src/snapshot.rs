@@ -9,10 +9,7 @@ use crate::arguments::Snapshot;
 pub(crate) fn run(options: &Snapshot) -> anyhow::Result<u8> {
     let process = options.process.map_or_else(only, Ok)?;
     let answer = treadle_doctor::inquire(process, "snapshot").map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow::anyhow!(
-            "process {process} is not watched, or belongs to another user. Start it with `treadle run --watch`, or call \
-             `treadle.watch()` in it"
-        ),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => unwatched(process),
         _ => anyhow::Error::new(error).context(format!("process {process}")),
     })?;
     let snapshot: serde_json::Value =
@@ -23,8 +20,16 @@ pub(crate) fn run(options: &Snapshot) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// Nobody answers for a process.
+pub(crate) fn unwatched(process: u32) -> anyhow::Error {
+    anyhow::anyhow!(
+        "process {process} is not watched, or belongs to another user. Start it with `treadle run --watch`, or call \
+         `treadle.watch()` in it"
+    )
+}
+
 /// The process that is watched, if there is just one.
-fn only() -> anyhow::Result<u32> {
+pub(crate) fn only() -> anyhow::Result<u32> {
     let watched = treadle_doctor::watched();
     match watched.as_slice() {
         [only] => Ok(*only),

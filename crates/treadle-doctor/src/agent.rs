@@ -1,6 +1,6 @@
 //! A Unix socket in the user's runtime directory, by which other programs of the same user ask the doctor.
 //!
-//! A question is a word on a line, and the answer a JSON document. Nothing that is sent is executed, and no answer changes anything. The directory
+//! A question is a word or a JSON object on a line, and the answer a JSON document. Nothing that is sent is executed, and no answer changes anything. The directory
 //! is the user's alone, and so is the socket.
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -10,11 +10,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::reply::refuse;
+
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest question.
-const QUESTION: u64 = 256;
+/// The longest question, in bytes.
+const QUESTION: u64 = 4_096;
+
+/// How long the rest of a question that is too long is waited for.
+const DRAIN: Duration = Duration::from_millis(50);
 
 /// Where a process is asked; the socket goes when this does.
 pub(crate) struct Agent(PathBuf);
@@ -53,7 +58,14 @@ fn reply(mut stream: &UnixStream, answer: impl Fn(&str) -> String) -> io::Result
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut question = String::new();
     BufReader::new(stream.take(QUESTION)).read_line(&mut question)?;
-    stream.write_all(answer(question.trim()).as_bytes())
+    let is_cut = question.len() as u64 == QUESTION && !question.ends_with('\n');
+    if !is_cut {
+        return stream.write_all(answer(question.trim()).as_bytes());
+    }
+    // Whatever is not read would take the answer away with it.
+    stream.set_read_timeout(Some(DRAIN))?;
+    let _ = io::copy(&mut stream.take(1 << 20), &mut io::sink());
+    stream.write_all(refuse("the question is too long").as_bytes())
 }
 
 /// Asks the doctor of a process.

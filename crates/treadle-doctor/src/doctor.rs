@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
 use treadle_pitfalls::CATALOGUE;
+use treadle_run::inquiry::Inquiry;
 use treadle_run::{Activity, EventLoop, Run};
 use treadle_view::{Closing, Metrics, closing_json, closing_text, sighting, sighting_json};
 
@@ -21,6 +22,7 @@ use crate::examination::Examination;
 use crate::metrics::{self, Scraped};
 use crate::pace::Pace;
 use crate::recording::Clerk;
+use crate::reply;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
@@ -216,7 +218,6 @@ impl Visit {
                     let _ = done.send(());
                 }
                 Ok(Message::Question(question, answer)) => {
-                    self.look();
                     let _ = answer.send(self.answer(&question));
                 }
                 Ok(Message::Measure(answer)) => {
@@ -367,13 +368,34 @@ impl Visit {
         }
     }
 
-    fn answer(&self, question: &str) -> String {
+    fn answer(&mut self, question: &str) -> String {
         match question {
             "snapshot" => {
+                self.look();
                 treadle_view::snapshot_json(&self.examination.run().snapshot(), self.examination.found()).to_string()
             }
-            _ => String::from(r#"{"error": "the question is not known; `snapshot` is"}"#),
+            _ if question.starts_with('{') => match reply::parse(question) {
+                Ok(inquiry) => self.reply(&inquiry),
+                Err(words) => reply::refuse(&words),
+            },
+            _ => reply::refuse(
+                "the question is not known; `snapshot` is, and objects of JSON such as {\"findings\": true}",
+            ),
         }
+    }
+
+    /// Answers what one screen needs. Whoever looks must not cost the program much, so the pitfalls are not asked for it.
+    fn reply(&mut self, inquiry: &Inquiry) -> String {
+        let began = reply::own_time();
+        self.examination.measure();
+        self.read();
+        let mut reply = self.examination.run().reply(inquiry, self.examination.found());
+        reply::complete(&mut reply);
+        let ended = reply::own_time();
+        let pulse = &mut reply.pulse;
+        pulse.watched = self.began.elapsed().as_nanos() as u64;
+        (pulse.cost, pulse.took) = (ended + pulse.vitals.inspected, ended - began);
+        reply::write(&reply)
     }
 
     fn metrics(&self) -> Metrics {
@@ -383,7 +405,7 @@ impl Visit {
         Metrics {
             busy: self.pace.busy(&vitals),
             findings: findings(self.examination.found()),
-            descriptors: descriptors(),
+            descriptors: reply::descriptors(),
             overhead: (ran + vitals.inspected) as f64 / watched,
             vitals,
         }
@@ -441,12 +463,6 @@ fn findings(found: &[Sighting]) -> BTreeMap<(&'static str, &'static str), u64> {
         *counts.entry((seen.about.name, seen.severity.as_str())).or_default() += seen.count;
     }
     counts
-}
-
-/// How many descriptors the process has open, but for the one that is needed to count them.
-fn descriptors() -> Option<u64> {
-    let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
-    Some((std::fs::read_dir(directory).ok()?.count() as u64).saturating_sub(1))
 }
 
 /// How often loops have looked at their tasks, for how long altogether, and at most at once.

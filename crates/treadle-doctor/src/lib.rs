@@ -20,6 +20,8 @@ mod metrics;
 mod pace;
 #[cfg(unix)]
 mod recording;
+#[cfg(unix)]
+mod reply;
 mod settings;
 mod source;
 #[cfg(unix)]

@@ -1,9 +1,11 @@
 //! A pitfall that a running program has met.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{About, Severity};
 
 /// Where in the program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Site {
     /// The file, as Python names it; empty where no line is known.
     pub path: String,

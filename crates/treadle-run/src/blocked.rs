@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use treadle_events::Place;
 
 /// A part of a callback that took too long, seen from outside while it ran.
@@ -33,7 +34,7 @@ pub struct Blame {
 }
 
 /// What a thread did while it kept others waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Cause {
     /// Nobody could see.
     #[default]

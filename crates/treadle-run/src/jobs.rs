@@ -39,6 +39,8 @@ struct Job {
     pool: u32,
     submitted: u64,
     is_started: bool,
+    /// When, in ticks, and in which thread, by the system's number of it.
+    started: (u64, u64),
     /// It was counted among those that waited long.
     is_counted: bool,
 }
@@ -62,7 +64,7 @@ impl Jobs {
             self.workers.insert(pool, event.small);
         }
         let kind = JobKind { place: event.place, function: PlaceId(event.value as u32) };
-        let job = Job { kind, pool, submitted: event.stamp, is_started: false, is_counted: false };
+        let job = Job { kind, pool, submitted: event.stamp, is_started: false, started: (0, 0), is_counted: false };
         self.living.insert(event.subject, job);
     }
 
@@ -70,7 +72,7 @@ impl Jobs {
     pub(crate) fn start(&mut self, event: &Event, threshold: u64) {
         self.look(event.stamp, threshold);
         if let Some(job) = self.living.get_mut(&event.subject) {
-            job.is_started = true;
+            (job.is_started, job.started) = (true, (event.stamp, event.value));
         }
     }
 
@@ -130,6 +132,26 @@ impl Jobs {
         ((self.living.len() - running) as u64, running as u64)
     }
 
+    /// How many of each kind wait for a thread and how many have one, and since when the oldest of those waits, in ticks.
+    pub fn kinds(&self) -> FxHashMap<JobKind, (u64, u64, Option<u64>)> {
+        let mut kinds: FxHashMap<JobKind, (u64, u64, Option<u64>)> = FxHashMap::default();
+        for job in self.living.values() {
+            let (queued, running, oldest) = kinds.entry(job.kind).or_default();
+            if job.is_started {
+                *running += 1;
+            } else {
+                *queued += 1;
+                *oldest = Some(oldest.map_or(job.submitted, |known| known.min(job.submitted)));
+            }
+        }
+        kinds
+    }
+
+    /// The jobs that have a thread: which, since when in ticks, and the system's number of it.
+    pub fn running(&self) -> impl Iterator<Item = (JobKind, u64, u64)> {
+        self.living.values().filter(|job| job.is_started).map(|job| (job.kind, job.started.0, job.started.1))
+    }
+
     /// Who waited long for whom: the kind that had most of the threads, and the kind that waited.
     pub fn starved(&self) -> impl Iterator<Item = (&(JobKind, JobKind), &Starved)> {
         self.starved.iter()
@@ -175,6 +197,15 @@ mod tests {
             .map(|((holder, waits), row)| (holder.place.0, waits.place.0, row.count, row.worst))
             .collect();
         assert_eq!(rows, [(5, 6, 1, 240)]);
+    }
+
+    #[test]
+    fn jobs_are_counted_by_what_they_do_and_known_by_their_threads() {
+        let (submitted, started) = (Kind::JobSubmitted, Kind::JobStarted);
+        let jobs = jobs(&[(3, submitted, 1, 5), (9, started, 1, 0), (11, submitted, 2, 5), (12, submitted, 3, 5)]);
+        let kind = JobKind { place: PlaceId(5), function: PlaceId(0) };
+        assert_eq!(jobs.kinds()[&kind], (2, 1, Some(11)));
+        assert_eq!(jobs.running().collect::<Vec<_>>(), [(kind, 9, 7 << 32)]);
     }
 
     #[test]

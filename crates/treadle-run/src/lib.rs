@@ -18,6 +18,7 @@ mod chronicle;
 mod collections;
 mod convoys;
 mod histogram;
+pub mod inquiry;
 mod jobs;
 mod knots;
 mod load;

@@ -28,6 +28,13 @@ pub enum Activity {
     },
 }
 
+impl Activity {
+    /// Whether it is a step of a task, by its address.
+    pub fn is_step_of(&self, wanted: u64) -> bool {
+        matches!(self, Self::Running { task: Some(task), .. } if *task == wanted)
+    }
+}
+
 /// A loop.
 #[derive(Clone, Debug)]
 pub struct EventLoop {

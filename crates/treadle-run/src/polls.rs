@@ -75,6 +75,12 @@ impl Polls {
         }
     }
 
+    /// Where a task was seen that sees to it that it goes on at once.
+    pub fn of_task(&self, task: u64) -> Option<(PlaceId, &Poll)> {
+        let place = self.tasks.get(&task)?;
+        Some((*place, self.places.get(place)?))
+    }
+
     /// The lines.
     pub fn places(&self) -> &FxHashMap<PlaceId, Poll> {
         &self.places

@@ -3,6 +3,7 @@
 //! What tasks wait for is as of the last picture that their loop has made of them; whoever has made a step since then has no such line.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use treadle_events::{PlaceId, Wait};
 use treadle_finding::Site;
 
@@ -44,7 +45,8 @@ pub struct LoopRow {
 }
 
 /// What a task is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Its step is being executed.
     Running,
@@ -131,11 +133,10 @@ impl Run {
         }
     }
 
-    fn row(&self, task: u64) -> Option<TaskRow> {
+    /// What one task is doing now, if it is alive.
+    pub(crate) fn row(&self, task: u64) -> Option<TaskRow> {
         let (row, scale, now) = (self.tasks().get(&task)?, self.scale(), self.now());
         let since = |stamp: u64| scale.duration(now.saturating_sub(stamp));
-        let is_running =
-            |activity: &Activity| matches!(activity, Activity::Running { task: Some(at), .. } if *at == task);
         let mut shown = TaskRow {
             task,
             event_loop: row.event_loop,
@@ -150,7 +151,7 @@ impl Run {
             is_stuck: self.waits().is_stuck(task),
             ..TaskRow::default()
         };
-        if self.loops().iter().any(|event_loop| is_running(&event_loop.activity)) {
+        if self.loops().iter().any(|event_loop| event_loop.activity.is_step_of(task)) {
             shown.state = State::Running;
         } else if let Some(parked) = self.parked(task) {
             let class = |thing: u64| self.waits().thing(thing).map(|thing| thing.class.clone()).unwrap_or_default();

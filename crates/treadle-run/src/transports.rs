@@ -41,6 +41,15 @@ impl Transports {
         self.open.get(&transport).map(|(_, place)| *place)
     }
 
+    /// How many are open, by where they were made.
+    pub fn by_birth(&self) -> FxHashMap<PlaceId, u64> {
+        let mut births = FxHashMap::default();
+        for (_, place) in self.open.values() {
+            *births.entry(*place).or_default() += 1;
+        }
+        births
+    }
+
     /// How many are open.
     pub fn count(&self) -> u64 {
         self.open.len() as u64

@@ -2,12 +2,13 @@
 //!
 //! Numbers that only grow are of the whole run; whoever shows a rate compares two of these.
 
+use serde::{Deserialize, Serialize};
 use treadle_events::Surroundings;
 
 use crate::{Activity, Cause, Run};
 
 /// A process in numbers, at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vitals {
     /// When, in nanoseconds since 1970.
     pub time: u64,
@@ -34,7 +35,7 @@ pub struct Vitals {
 }
 
 /// A loop in numbers.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoopVitals {
     /// Its number.
     pub number: u8,
@@ -55,6 +56,7 @@ pub struct LoopVitals {
     /// Callbacks that were ready when it last asked the system.
     pub ready: u64,
     /// What it had around it when it was last asked.
+    #[serde(with = "AroundLoop")]
     pub surroundings: Surroundings,
     /// How long callbacks took.
     pub callback: Distribution,
@@ -63,7 +65,7 @@ pub struct LoopVitals {
 }
 
 /// How often something took how long.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Nanoseconds, rising, with how often; what is next to each other lies less than a hundredth apart or is told apart.
     pub points: Vec<(u64, u64)>,
@@ -71,7 +73,29 @@ pub struct Distribution {
     pub sum: u64,
 }
 
+/// What [`Surroundings`] look like to whoever asks from outside.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Surroundings")]
+struct AroundLoop {
+    ready: usize,
+    timers: usize,
+    descriptors: usize,
+    transports: usize,
+    unsent: usize,
+}
+
 impl Distribution {
+    /// What came since it looked like that.
+    pub fn since(&self, before: &Self) -> Self {
+        let mut known = before.points.iter().peekable();
+        let more = |(value, count): &(u64, u64)| {
+            while known.next_if(|(other, _)| other < value).is_some() {}
+            let old = known.peek().filter(|(other, _)| other == value).map_or(0, |(_, count)| *count);
+            Some((*value, count.saturating_sub(old))).filter(|(_, count)| *count > 0)
+        };
+        Self { points: self.points.iter().filter_map(more).collect(), sum: self.sum.saturating_sub(before.sum) }
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.points.iter().map(|(_, count)| count).sum()
@@ -156,6 +180,15 @@ mod tests {
         let seen = Distribution { points: vec![(10, 98), (50, 1), (700, 1)], sum: 1730 };
         assert_eq!([500, 980, 990, 1_000].map(|part| seen.quantile(part)), [10, 10, 50, 700]);
         assert_eq!((seen.count(), seen.most(), Distribution::default().quantile(500)), (100, 700, 0));
+    }
+
+    #[test]
+    fn what_came_since_is_what_was_not_there_before() {
+        let seen = |points: &[(u64, u64)]| Distribution { points: points.to_vec(), sum: 0 };
+        let before = seen(&[(10, 98), (50, 1)]);
+        let after = seen(&[(5, 2), (10, 98), (50, 4), (700, 1)]);
+        assert_eq!(after.since(&before), seen(&[(5, 2), (50, 3), (700, 1)]));
+        assert_eq!(after.since(&Distribution::default()), after);
     }
 
     #[test]

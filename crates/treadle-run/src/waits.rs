@@ -117,6 +117,11 @@ impl Waits {
         self.knots.stuck(task).is_some()
     }
 
+    /// The tasks that nothing wakes any more, by their addresses, with why.
+    pub fn knots(&self) -> &Knots {
+        &self.knots
+    }
+
     /// How many tasks there are that nothing wakes.
     pub fn stuck(&self) -> u64 {
         self.knots.tasks().count() as u64

@@ -19,6 +19,7 @@ mod report;
 mod sarif;
 mod sighting;
 mod snapshot;
+pub mod tui;
 
 use std::path::Path;
 use std::sync::Arc;
