@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from treadle.patterns.driving import drive
-from treadle.patterns.waiting import Bound
+from treadle.patterns.waiting import Bound, settle
 
 __all__ = ["Batched", "Batcher", "batched"]
 
@@ -150,10 +150,18 @@ class Pump(Generic[T]):
     async def close(self) -> None:
         """End the task, and close the source."""
         self._ended = True
-        task = self.task
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        cancelled = None
+        if self.task is not None:
+            self.task.cancel()
+            cancelled = await settle([self.task])
+        # Does nothing if the task has done it.
+        await self._close_source()
+        if cancelled is not None:
+            raise cancelled
+        if self.task is not None and not self.task.cancelled():
+            self.task.result()
+
+    async def _close_source(self) -> None:
         source: Any = self._source
         if hasattr(source, "aclose"):
             await source.aclose()
@@ -169,10 +177,13 @@ class Pump(Generic[T]):
         finally:
             self._ended = True
             wake(self._news)
+            # In the task that has read it, whose context it knows.
+            await self._close_source()
 
     async def _read(self) -> None:
         try:
-            self._items.append(await anext(self._source))
+            item = await anext(self._source)
+            self._items.append(item)
         except StopAsyncIteration:
             self._ended = True
         except asyncio.CancelledError:

@@ -184,8 +184,8 @@ def move_on_after(delay: float | None) -> MoveOnAfter:
 def remaining() -> float | None:
     """Return the seconds until the tightest deadline around this code: 0 if it has passed, None without one.
 
-    It sees :func:`timeout`, :func:`move_on_after` and :class:`treadle.Policy`, in this task and in those around which it
-    was started; not :func:`asyncio.timeout`. Give it to libraries that take a ``timeout=``.
+    It sees :func:`timeout`, :func:`move_on_after` and :class:`treadle.Policy`, in this task and in those by which it was
+    started; not :func:`asyncio.timeout`. Give it to libraries that take a ``timeout=``.
     """
     scope, tightest = SCOPE.get(), None
     while scope is not None:

@@ -91,7 +91,7 @@ class Pool(Bound, Generic[R]):
         self._opened = self._timeouts = 0
 
     def stats(self) -> dict[str, Any]:
-        """Return ``max_size`` and ``size``; of it ``in_use``, ``idle``, ``closing``; ``waiting``, ``timeouts``, all ``opened``."""
+        """Return ``max_size``, ``size``, ``in_use``, ``idle``, ``closing``, ``waiting``, ``opened``, ``timeouts``."""
         return {
             "kind": "Pool",
             "name": self.name,
