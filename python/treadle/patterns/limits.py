@@ -16,8 +16,8 @@ __all__ = ["Keyed", "Limiter", "Semaphore", "SlidingWindow", "TokenBucket"]
 
 K = TypeVar("K")
 
-# Sums of floating-point seconds are equal if they differ by less.
-EPSILON = 1e-9
+# Timers may be this early, and sums of floating-point seconds are equal if they differ by less.
+EPSILON = 1e-8
 # So many keys are looked at for one that nobody would miss.
 CANDIDATES = 16
 
@@ -247,7 +247,7 @@ class Timed(Bound):
         self._check(n)
         self._bind()
         now = self._clock()
-        if self._line.count or max(self._ready_at(n, now), self._held) > now:
+        if self._line.count or max(self._ready_at(n, now), self._held) > now + EPSILON:
             return False
         self._take(n, now, runs=True)
         return True
@@ -288,7 +288,7 @@ class Timed(Bound):
             waiter, n = entry
             now = self._clock()
             ready = max(self._ready_at(n, now), self._held)
-            if ready > now:
+            if ready > now + EPSILON:
                 self._timer = self._alarm(loop, ready, now)
                 return
             line.pop()

@@ -175,12 +175,9 @@ class Pool(Bound, Generic[R]):
         if self._state != "open":
             raise RuntimeError(f"{self!r} is {'closed' if self._state == 'closed' else 'not open: use `async with`'}")
         self._bind()
-        if self._check is None and self._permits.try_acquire():
-            slot = self._next_idle()
-            if slot is not None:
-                self._in_use += 1
-                return slot
-            self._permits.release()
+        if self._check is None and self._idle and not self._is_old(self._idle[-1]) and self._permits.try_acquire():
+            self._in_use += 1
+            return self._idle.pop()
         deadline = Timeout(self._timeout)
         try:
             async with deadline:
@@ -197,9 +194,11 @@ class Pool(Bound, Generic[R]):
             raise
 
     async def _find(self) -> Slot[R]:
-        while (slot := self._next_idle()) is not None:
+        while self._idle:
+            # The one that was used last.
+            slot = self._idle.pop()
             try:
-                if self._check is None or await self._check(slot.resource):
+                if not self._is_old(slot) and (self._check is None or await self._check(slot.resource)):
                     return slot
             except Exception:  # noqa: BLE001, S110 - says that it is no good
                 pass
@@ -215,20 +214,13 @@ class Pool(Bound, Generic[R]):
         self._opened += 1
         return Slot(manager, resource, self._clock())
 
-    def _next_idle(self) -> Slot[R] | None:
-        """Return the resource that was used last, if it is not too old; close those that are."""
-        while self._idle:
-            slot = self._idle.pop()
-            if self._max_lifetime is None or self._clock() - slot.opened < self._max_lifetime:
-                return slot
-            self._close(slot)
-        return None
+    def _is_old(self, slot: Slot[R]) -> bool:
+        return self._max_lifetime is not None and self._clock() - slot.opened >= self._max_lifetime
 
     def _give_back(self, slot: Slot[R], *, good: bool) -> None:
         """Have a resource back; waits for nothing."""
         slot.since = self._clock()
-        old = self._max_lifetime is not None and slot.since - slot.opened >= self._max_lifetime
-        if good and not old and self._state == "open":
+        if good and self._state == "open" and not self._is_old(slot):
             self._idle.append(slot)
             self._watch()
             self._leave()
