@@ -1,4 +1,4 @@
-"""Cancelled at every await, nothing that waits loses a permit, an item, a worker, a resource, an exception or a task."""
+"""Cancelled at every await, nothing that waits loses a permit, an item, a worker, a resource, an error or a task."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import treadle
 from cancelling import Cut, at_every_await
+from treadle.testing import virtual_event_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,7 +61,8 @@ def test_limiters_give_what_a_cancelled_task_was_granted_to_the_next(
         assert limiter.stats()["waiting"] == 0
         assert limiter.stats()["granted"] == (2 if cancelled else 3), task
 
-    at_every_await(new_loop, scene)
+    at_every_await(new_loop, scene, waits=False)
+    at_every_await(virtual_event_loop, scene)
 
 
 def test_queue_keeps_an_item_whose_getter_is_cancelled(new_loop: NewLoop) -> None:
@@ -117,7 +119,7 @@ def test_pool_of_workers_keeps_its_workers(new_loop: NewLoop) -> None:
             await asyncio.sleep(0)
             cut.start(bring(2))
             last = asyncio.create_task(bring(3))
-            assert await asyncio.gather(first, last) == [-1, -3]
+            assert await treadle.gather(first, last) == [-1, -3]
             await cut.end()
             assert pool.stats()["busy"] == pool.stats()["waiting"] == 0
             assert await bring(4) == -4
@@ -163,6 +165,7 @@ class Resources:
 
     @contextlib.asynccontextmanager
     async def __call__(self) -> AsyncIterator[int]:
+        """Open one."""
         await asyncio.sleep(0)
         self.opened += 1
         self.open += 1
@@ -356,7 +359,7 @@ def test_batches_have_all_items(new_loop: NewLoop, max_wait: float | None) -> No
     async def scene(cut: Cut) -> None:
         got: list[int] = []
         async with treadle.batched(Source(5), 2, max_wait=max_wait) as batches:
-            task = cut.start(anext(batches))  # type: ignore[arg-type]
+            task = cut.start(anext(batches))
             if not await cut.end():
                 got += task.result()
             async for batch in batches:
@@ -407,7 +410,7 @@ def test_batcher_asks_for_everybody_else(new_loop: NewLoop) -> None:
         batcher = treadle.Batcher(double, max_size=2, limit=1, max_wait=0.001)
         cut.start(batcher(1))
         await asyncio.sleep(0)
-        assert await asyncio.gather(batcher(2), batcher(3)) == [4, 6]
+        assert await treadle.gather(batcher(2), batcher(3)) == [4, 6]
         await cut.end()
         assert batcher.stats()["waiting"] == batcher.stats()["running"] == 0
         assert {2, 3} <= set(asked)

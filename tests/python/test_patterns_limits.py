@@ -163,10 +163,10 @@ def test_holding_lets_nobody_through() -> None:
     loops.run(virtual_event_loop, main())
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_window_has_more_starts_than_are_allowed(seed: int) -> None:
     async def main() -> None:
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - the same every time
         loop = asyncio.get_running_loop()
         window = treadle.SlidingWindow(5, 1)
         starts: list[float] = []
@@ -177,13 +177,13 @@ def test_no_window_has_more_starts_than_are_allowed(seed: int) -> None:
             starts.extend([loop.time()] * n)
 
         tasks = []
-        for _ in range(60):
+        for _ in range(25):
             tasks.append(asyncio.create_task(start()))
             await asyncio.sleep(chance.expovariate(10))
             if chance.random() < 0.2:
                 chance.choice(tasks).cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert len(starts) > 40
+        assert len(starts) > 15
         for first, sixth in itertools.pairwise(zip(starts, starts[5:], strict=False)):
             assert first[1] - first[0] >= 1 - 1e-7, (first, sixth)
         # And no fewer than could be: whoever waits goes as soon as it may.

@@ -50,7 +50,7 @@ def test_the_first_error_stops_all_and_is_raised(new_loop: NewLoop) -> None:
             raise OSError("two")
 
         supervisor = treadle.Supervisor(drain=60)
-        with pytest.raises(KeyError, match="one") as caught:
+        with pytest.raises(KeyError, match="one") as caught:  # noqa: PT012 - what happens before is part of it
             async with supervisor:
                 supervisor.spawn(clean(supervisor.stopping))
                 supervisor.spawn(fail)
@@ -166,7 +166,7 @@ def test_tasks_are_started_anew_after_errors_that_are_worth_it(caplog: pytest.Lo
 def test_a_body_that_fails_stops_the_tasks(new_loop: NewLoop) -> None:
     async def main() -> None:
         supervisor = treadle.Supervisor(drain=0)
-        with pytest.raises(ValueError, match="body"):
+        with pytest.raises(ValueError, match="body"):  # noqa: PT012 - what happens before is part of it
             async with supervisor:
                 task = supervisor.spawn(asyncio.sleep(60))
                 await asyncio.sleep(0)

@@ -64,7 +64,7 @@ def test_a_block_that_is_done_is_left_alone(new_loop: NewLoop, make: Make) -> No
 def test_deadlines_can_be_moved(new_loop: NewLoop, make: Make) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012 - what happens before is part of it
             async with make(None) as scope:
                 scope.reschedule(loop.time() + 60)
                 scope.reschedule(loop.time())
@@ -124,7 +124,7 @@ def test_groups_and_deadlines_inside_each_other(new_loop: NewLoop, make: Make) -
         with pytest.raises(TimeoutError):
             async with make(0.01), asyncio.TaskGroup() as group:
                 group.create_task(for_ever())
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what happens before is part of it
             async with make(60), asyncio.TaskGroup() as group:
                 group.create_task(for_ever())
                 group.create_task(fail())
@@ -144,7 +144,7 @@ def test_groups_and_deadlines_inside_each_other(new_loop: NewLoop, make: Make) -
 
 def test_another_error_knows_of_the_deadline(new_loop: NewLoop) -> None:
     async def main() -> None:
-        with pytest.raises(KeyError) as caught:
+        with pytest.raises(KeyError) as caught:  # noqa: PT012 - what happens before is part of it
             async with treadle.timeout(0):
                 try:
                     await for_ever()
@@ -180,7 +180,7 @@ def test_moving_on_raises_nothing(new_loop: NewLoop) -> None:
             await asyncio.sleep(0)
         assert not scope.expired()
         # A failure is one, also after the deadline.
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError):  # noqa: PT012 - what happens before is part of it
             async with treadle.move_on_after(0):
                 try:
                     await for_ever()
@@ -212,7 +212,7 @@ def test_the_tightest_deadline_is_what_remains() -> None:
             assert treadle.remaining() == 8
             await background
         assert treadle.remaining() is None
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012 - what happens before is part of it
             async with treadle.timeout(1):
                 try:
                     await for_ever()
@@ -274,7 +274,7 @@ def test_cleaning_up_survives_a_deadline_around_it() -> None:
             await asyncio.sleep(5)
             order.append("clean")
 
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012 - what happens before is part of it
             async with treadle.timeout(1):
                 try:
                     await for_ever()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from treadle.patterns.waiting import Bound, clock_of
 
@@ -75,8 +75,8 @@ class Breaker(Bound):
         self._rejected = self._opened = 0
 
     @property
-    def state(self) -> Literal["closed", "open", "half-open"]:
-        """What it does with the next call."""
+    def state(self) -> str:
+        """What it does with the next call: ``"closed"``, ``"open"`` or ``"half-open"``."""
         if self._open_until is None:
             return "closed"
         if self._loop is not None and self._clock() >= self._open_until:

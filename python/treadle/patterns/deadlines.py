@@ -1,31 +1,121 @@
 """Deadlines: blocks that end in time, how long is left, and cleaning up that further cancellations do not cut short."""
 
 import asyncio
+import contextlib
+import heapq
+import math
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from treadle.patterns.waiting import note, settle, task_of
 
 __all__ = ["MoveOnAfter", "Timeout", "finalize", "move_on_after", "remaining", "timeout"]
 
+# Under which name a loop has its deadlines.
+ATTRIBUTE = "_treadle_deadlines"
+
 T = TypeVar("T")
 
+# So many entries of blocks that have ended may lie among the others, or as many as those that run.
+LEFT_OVER = 256
+
 CREATED, ENTERED, EXPIRING, EXPIRED, EXITED = "created", "active", "expiring", "expired", "finished"
+
+
+class Deadlines:
+    """The deadlines of a loop, under one timer of the loop's, which is set for the first of them.
+
+    Nearly all blocks end in time, so a deadline costs an entry in a heap, and leaving it costs nothing: its entry stays
+    until its time has come or until there are too many. A third of what a timer for each costs on asyncio's loop.
+    """
+
+    __slots__ = ("_armed", "_count", "_handle", "_heap", "_loop", "running", "time")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have none."""
+        self._loop = loop
+        self.time = loop.time
+        self._heap: list[tuple[float, int, Timeout]] = []
+        self._count = 0
+        # When the timer fires; after all times if there is none.
+        self._armed = math.inf
+        self._handle: asyncio.TimerHandle | None = None
+        # Blocks with a deadline that have not ended.
+        self.running = 0
+
+    def add(self, when: float, scope: "Timeout") -> None:
+        """Call ``scope._expire`` when it is time, unless its deadline is another by then."""
+        heap = self._heap
+        self._count += 1
+        heapq.heappush(heap, (when, self._count, scope))
+        if when < self._armed:
+            self._arm(when)
+        elif len(heap) > LEFT_OVER and len(heap) > 2 * self.running:
+            self._heap = [entry for entry in heap if entry[2]._waits_for(entry[0])]
+            heapq.heapify(self._heap)
+
+    def _arm(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._armed = when
+        self._handle = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        now = max(self.time(), self._armed)
+        self._armed, self._handle = math.inf, None
+        heap = self._heap
+        while heap and (heap[0][0] <= now or not heap[0][2]._waits_for(heap[0][0])):
+            when, _, scope = heapq.heappop(heap)
+            if scope._waits_for(when):
+                scope._expire()
+        if heap:
+            self._arm(heap[0][0])
+
+
+class Apart(Deadlines):
+    """Deadlines that have a timer each, which is gone with the block: where a timer left over would be seen."""
+
+    __slots__ = ()
+
+    def add(self, when: float, scope: "Timeout") -> None:
+        """Set a timer."""
+
+        def expire() -> None:
+            if scope._waits_for(when):
+                scope._expire()
+
+        scope._timer = self._loop.call_at(when, expire)
+
+
+def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
+    """Return the deadlines of a loop that has none yet."""
+    # A virtual clock jumps to every timer that is left.
+    kind = Apart if type(loop).__module__.startswith("treadle.testing") else Deadlines
+    deadlines = kind(loop)
+    with contextlib.suppress(AttributeError):
+        # A loop without a dictionary gets new ones every time, which is right and slow.
+        setattr(loop, ATTRIBUTE, deadlines)
+    return deadlines
 
 
 class Timeout:
     """A block that has to end in time; what :func:`timeout` returns. It behaves as :class:`asyncio.Timeout` does."""
 
-    __slots__ = ("_cancelling", "_loop", "_outer", "_state", "_task", "_timer", "_when")
+    __slots__ = ("_cancelling", "_deadlines", "_outer", "_state", "_task", "_timer", "_when")
 
     def __init__(self, delay: float | None) -> None:
         """Begin to count; ``delay`` is in seconds."""
         loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._when = None if delay is None else loop.time() + delay
+        try:
+            deadlines: Deadlines = loop._treadle_deadlines  # type: ignore[attr-defined]
+        except AttributeError:
+            deadlines = deadlines_of(loop)
+        self._deadlines = deadlines
+        self._when = None if delay is None else deadlines.time() + delay
         self._state = CREATED
+        # A timer of its own, if it has one.
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
 
     def __repr__(self) -> str:
@@ -51,9 +141,7 @@ class Timeout:
         if self._state is not ENTERED:
             what = "has not been entered" if self._state is CREATED else f"is {self._state}"
             raise RuntimeError(f"the deadline cannot be changed: the timeout {what}")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         self._when = when
         if when is not None:
             self._arm(when)
@@ -70,7 +158,7 @@ class Timeout:
         task = asyncio.current_task()
         if task is None:
             task = task_of("a timeout")
-        self._task = task
+        self._task: asyncio.Task[Any] | None = task
         self._cancelling = task.cancelling()
         self._outer = SCOPE.get()
         SCOPE.set(self)
@@ -89,18 +177,19 @@ class Timeout:
             TimeoutError: the deadline has passed.
 
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._when is not None:
+            self._disarm()
         # A generator may be closed in another context than it was begun in.
         if SCOPE.get() is self:
             SCOPE.set(self._outer)
+        # Its entry may lie around for some time, and is to keep nothing.
+        task, self._task = self._task, None
         if self._state is not EXPIRING:
             self._state = EXITED
             return None
         self._state = EXPIRED
         # Whoever else has cancelled the task wants it to end: then the cancellation goes on.
-        if self._task.uncancel() > self._cancelling or kind is None:
+        if task is None or task.uncancel() > self._cancelling or kind is None:
             return None
         return self._end(kind, error)
 
@@ -116,15 +205,25 @@ class Timeout:
         return None
 
     def _arm(self, when: float) -> None:
-        if when <= self._loop.time():
-            self._timer = self._loop.call_soon(self._expire)
-        else:
-            self._timer = self._loop.call_at(when, self._expire)
+        deadlines = self._deadlines
+        deadlines.running += 1
+        deadlines.add(when, self)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._when is not None:
+            self._deadlines.running -= 1
+
+    def _waits_for(self, when: float) -> bool:
+        """Return whether this is still the deadline."""
+        return self._state is ENTERED and self._when == when
 
     def _expire(self) -> None:
-        self._timer = None
         self._state = EXPIRING
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class MoveOnAfter(Timeout):
@@ -184,13 +283,13 @@ def move_on_after(delay: float | None) -> MoveOnAfter:
 def remaining() -> float | None:
     """Return the seconds until the tightest deadline around this code: 0 if it has passed, None without one.
 
-    It sees :func:`timeout`, :func:`move_on_after` and :class:`treadle.Policy`, in this task and in those by which it was
-    started; not :func:`asyncio.timeout`. Give it to libraries that take a ``timeout=``.
+    It sees :func:`timeout`, :func:`move_on_after` and :class:`treadle.Policy`, in this task and in the tasks that have
+    started it; not :func:`asyncio.timeout`. Give it to libraries that take a ``timeout=``.
     """
     scope, tightest = SCOPE.get(), None
     while scope is not None:
         if scope._state is ENTERED or scope._state is EXPIRING:
-            left = None if scope._when is None else max(0.0, scope._when - scope._loop.time())
+            left = None if scope._when is None else max(0.0, scope._when - scope._deadlines.time())
             if left is not None and (tightest is None or left < tightest):
                 tightest = left
         scope = scope._outer
