@@ -113,9 +113,7 @@ async def in_group(victim: Coroutine[Any, Any, Any]) -> Any:
 SURROUNDINGS: tuple[Surroundings, ...] = (alone, in_timeout, in_group)
 
 
-def at_every_await(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], scene: Scene, *, waits: bool = True
-) -> None:
+def at_every_await(new_loop: Callable[[], asyncio.AbstractEventLoop], scene: Scene, *, waits: bool = True) -> None:
     """Play a scene for each await of its victim, of which there is one unless the world may have been too slow."""
     for surroundings in SURROUNDINGS:
         for late in (False, True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING
 
 import loops
@@ -54,7 +55,7 @@ def test_a_decorated_function_is_called_as_before(new_loop: NewLoop) -> None:
         assert await fetch("a", times=2) == "aa"
         assert await Client().get("b") == "b"
         assert (fetch.__name__, fetch.__doc__) == ("fetch", "Fetch.")
-        assert asyncio.iscoroutinefunction(fetch)
+        assert inspect.iscoroutinefunction(fetch)
         assert await policy.call(fetch, "c", times=3) == "ccc"
         stats = policy.stats()
         assert (stats["name"], stats["failed"], stats["limit"]["in_use"]) == ("api", 0, 0)
