@@ -287,7 +287,8 @@ def through(make: Callable[[], Any]) -> Work:
 
 
 row(QUEUE, "treadle")(through(lambda: treadle.PriorityQueue(10)))
-row(QUEUE, "asyncio")(through(lambda: asyncio.Queue(10)))
+row(QUEUE, "asyncio without priorities")(through(lambda: asyncio.Queue(10)))
+row(QUEUE, "asyncio with")(through(lambda: asyncio.PriorityQueue(10)))
 
 POOL = "a resource of a pool"
 

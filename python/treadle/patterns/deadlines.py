@@ -53,7 +53,7 @@ class Deadlines:
         if when < self._armed:
             self._arm(when)
         elif len(heap) > LEFT_OVER and len(heap) > 2 * self.running:
-            self._heap = [entry for entry in heap if entry[2]._waits_for(entry[0])]
+            self._heap = [entry for entry in heap if entry[2]._state is ENTERED and entry[2]._when == entry[0]]
             heapq.heapify(self._heap)
 
     def _arm(self, when: float) -> None:
@@ -144,7 +144,8 @@ class Timeout:
         self._disarm()
         self._when = when
         if when is not None:
-            self._arm(when)
+            self._deadlines.running += 1
+            self._deadlines.add(when, self)
 
     async def __aenter__(self) -> Self:
         """Begin the block.
@@ -165,7 +166,9 @@ class Timeout:
         self._state = ENTERED
         when = self._when
         if when is not None:
-            self._arm(when)
+            deadlines = self._deadlines
+            deadlines.running += 1
+            deadlines.add(when, self)
         return self
 
     async def __aexit__(
@@ -178,7 +181,9 @@ class Timeout:
 
         """
         if self._when is not None:
-            self._disarm()
+            self._deadlines.running -= 1
+            if self._timer is not None:
+                self._timer.cancel()
         # A generator may be closed in another context than it was begun in.
         if SCOPE.get() is self:
             SCOPE.set(self._outer)
@@ -203,11 +208,6 @@ class Timeout:
                 for one in error.exceptions:
                     explain(one)
         return None
-
-    def _arm(self, when: float) -> None:
-        deadlines = self._deadlines
-        deadlines.running += 1
-        deadlines.add(when, self)
 
     def _disarm(self) -> None:
         if self._timer is not None:

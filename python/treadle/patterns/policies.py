@@ -138,10 +138,12 @@ class Policy:
         attempt = self._attempt if self._retry is None else self._attempts
         if semaphore is None:
             return await attempt(fn, args, kwargs)
-        if not semaphore.try_acquire():
-            if self._shed:
-                self._rejected += 1
-                raise Overloaded(f"{self!r} has {semaphore.value} calls under way")
+        if semaphore._free >= 1 and not semaphore._line.count:
+            semaphore._free -= 1
+        elif self._shed:
+            self._rejected += 1
+            raise Overloaded(f"{self!r} has {semaphore.value} calls under way")
+        else:
             await semaphore.acquire()
         try:
             return await attempt(fn, args, kwargs)
@@ -186,25 +188,25 @@ class Policy:
         return wait
 
     async def _attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        breaker = self._breaker
-        if breaker is None:
-            return await self._attempt_once(fn, args, kwargs)
-        ticket = breaker.enter()
+        breaker, rate = self._breaker, self._rate
+        ticket = 0 if breaker is None else breaker.enter()
         try:
-            result = await self._attempt_once(fn, args, kwargs)
+            # A permit that is there costs no coroutine.
+            if rate is not None and not rate.try_acquire():
+                await rate.acquire()
+            if self._timeout is None:
+                result = await fn(*args, **kwargs)
+            else:
+                async with Timeout(self._timeout):
+                    result = await fn(*args, **kwargs)
         except Exception as error:
-            breaker.fail(ticket, error)
+            if breaker is not None:
+                breaker.fail(ticket, error)
             raise
         except BaseException:
-            breaker.forget(ticket)
+            if breaker is not None:
+                breaker.forget(ticket)
             raise
-        breaker.succeed(ticket)
+        if breaker is not None:
+            breaker.succeed(ticket)
         return result
-
-    async def _attempt_once(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        if self._rate is not None:
-            await self._rate.acquire()
-        if self._timeout is None:
-            return await fn(*args, **kwargs)
-        async with Timeout(self._timeout):
-            return await fn(*args, **kwargs)

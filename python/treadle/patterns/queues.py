@@ -92,8 +92,8 @@ class PriorityQueue(Bound, Generic[T]):
         if self._shut:
             raise QueueShutDown
         # The order is that of asking, also for who has to wait.
-        count = self._next()
-        if self.full() or self._putters.count:
+        self._count = count = self._count + 1
+        if len(self._heap) + self._reserved >= self._maxsize or self._putters.count:
             waiter = self._bind().create_future()
             self._putters.join(waiter, None, priority)
             try:
@@ -123,7 +123,8 @@ class PriorityQueue(Bound, Generic[T]):
             raise QueueShutDown
         if self.full() or self._putters.count:
             raise asyncio.QueueFull
-        self._insert(item, priority, self._next())
+        self._count += 1
+        self._insert(item, priority, self._count)
 
     async def get(self) -> T:
         """Take the first item, and wait for one if there is none.
@@ -161,7 +162,8 @@ class PriorityQueue(Bound, Generic[T]):
         if not self._heap:
             raise QueueShutDown if self._shut else asyncio.QueueEmpty
         item = heapq.heappop(self._heap)[2]
-        self._serve()
+        if self._putters.count or self._getters.count:
+            self._serve()
         return item
 
     def task_done(self) -> None:
@@ -202,10 +204,6 @@ class PriorityQueue(Bound, Generic[T]):
             dropped, self._heap = len(self._heap), []
             self._finish(dropped)
         self._serve()
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
 
     def _insert(self, item: T, priority: int, count: int) -> None:
         heapq.heappush(self._heap, (priority, count, item))
