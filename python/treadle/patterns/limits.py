@@ -31,6 +31,7 @@ class Limiter(Protocol):
 
     def try_acquire(self, n: float = 1) -> bool:
         """Take ``n`` permits if they are there and nobody waits; return whether they were taken."""
+        ...
 
     async def __aenter__(self) -> None:
         """Acquire one permit."""
