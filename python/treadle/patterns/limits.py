@@ -419,8 +419,18 @@ class TokenBucket(Timed):
 
     async def __aenter__(self) -> None:
         """Acquire one token."""
-        if not self.try_acquire():
-            await self._wait(1, 0)
+        # What `try_acquire` does, without the call: a fifth less for the way that is taken most.
+        if asyncio.get_running_loop() is self._loop and not self._line.count:
+            now = self._clock()
+            full = self._full
+            full = (full if full > now else now) + self._interval  # noqa: FURB136 - half the time of `max`
+            if full <= now + self._span and self._held <= now + EPSILON:
+                self._full = full
+                self._granted += 1
+                return
+        elif self.try_acquire():
+            return
+        await self._wait(1, 0)
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:
         super()._bound(loop)
