@@ -133,7 +133,9 @@ async def play(scene: Scene, cut: Cut) -> None:
     """Play it once; nothing may be left running, and nobody may complain."""
     asyncio.get_running_loop().set_exception_handler(lambda _, context: cut.complaints.append(context))
     try:
-        await scene(cut)
+        # What is lost is often waited for.
+        async with asyncio.timeout(20):
+            await scene(cut)
     except Exception as error:
         error.add_note(repr(cut))
         raise

@@ -217,6 +217,24 @@ def test_an_iterable_that_fails_is_an_error_like_others(new_loop: NewLoop) -> No
     loops.run(new_loop, main())
 
 
+def test_whoever_is_cancelled_ends_calls_that_would_not_end(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        ended = []
+
+        async def call(item: int) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.append(item)
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await treadle.amap(call, range(9), limit=2)
+        assert ended == [0, 1]
+
+    loops.run(new_loop, main())
+
+
 def test_amap_says_that_nobody_has_awaited_it() -> None:
     async def call(item: int) -> int:
         return item

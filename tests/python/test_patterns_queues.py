@@ -177,6 +177,10 @@ def test_cancelling_a_future_cancels_its_call_and_no_worker(new_loop: NewLoop) -
         ended: list[int] = []
 
         async def work(item: int) -> int:
+            task = asyncio.current_task()
+            assert task is not None
+            # Nothing is left of the cancellation of another call.
+            assert not task.cancelling()
             try:
                 if item < 2:
                     await asyncio.sleep(60)
