@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts report-page test-report pictures clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor bench-patterns metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts report-page test-report pictures clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -109,6 +109,11 @@ bench-loops: .venv/tools
 bench-doctor: .venv/tools
 	$(BIN)/python -m pip install --quiet --requirement benches/doctor/requirements.txt .
 	$(BIN)/python -m benches.doctor $(OPTIONS)
+
+# What the patterns cost, beside the libraries that people use for the same.
+bench-patterns: .venv/tools
+	$(BIN)/python -m pip install --quiet --requirement benches/patterns/requirements.txt .
+	$(BIN)/python -m benches.patterns $(OPTIONS)
 
 # Lowering against arbitrary bytes and mutated files, for as long as one has patience.
 fuzz:

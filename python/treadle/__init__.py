@@ -2,7 +2,7 @@
 
 The static analyser is the command ``treadle check``. The event loop is :func:`run` in place of :func:`asyncio.run`,
 :func:`new_event_loop` wherever a factory of loops is asked for, and the command ``treadle run`` for programs that stay
-as they are.
+as they are. The patterns, from :func:`amap` to :class:`Supervisor`, work on any asyncio loop.
 
 What stands here is imported when it is first used: importing the package costs next to nothing, not even
 :mod:`asyncio`. pytest, which rewrites the modules of its plugins, leaves this one (PYTEST_DONT_REWRITE) and so does not
@@ -18,17 +18,108 @@ if TYPE_CHECKING:
     from treadle.loop.entry import install as install
     from treadle.loop.entry import run as run
     from treadle.loop.policy import EventLoopPolicy as EventLoopPolicy
+    from treadle.patterns.batches import Batcher as Batcher
+    from treadle.patterns.batches import batched as batched
+    from treadle.patterns.breakers import Breaker as Breaker
+    from treadle.patterns.breakers import BreakerOpen as BreakerOpen
+    from treadle.patterns.deadlines import finalize as finalize
+    from treadle.patterns.deadlines import move_on_after as move_on_after
+    from treadle.patterns.deadlines import remaining as remaining
+    from treadle.patterns.deadlines import timeout as timeout
+    from treadle.patterns.fan_out import Results as Results
+    from treadle.patterns.fan_out import amap as amap
+    from treadle.patterns.fan_out import gather as gather
+    from treadle.patterns.limits import Keyed as Keyed
+    from treadle.patterns.limits import Limiter as Limiter
+    from treadle.patterns.limits import Semaphore as Semaphore
+    from treadle.patterns.limits import SlidingWindow as SlidingWindow
+    from treadle.patterns.limits import TokenBucket as TokenBucket
+    from treadle.patterns.locks import lock_all as lock_all
+    from treadle.patterns.policies import Overloaded as Overloaded
+    from treadle.patterns.policies import Policy as Policy
+    from treadle.patterns.pools import Pool as Pool
+    from treadle.patterns.queues import PriorityQueue as PriorityQueue
+    from treadle.patterns.queues import QueueShutDown as QueueShutDown
+    from treadle.patterns.retries import Backoff as Backoff
+    from treadle.patterns.retries import Retry as Retry
+    from treadle.patterns.retries import RetryBudget as RetryBudget
+    from treadle.patterns.supervision import Report as Report
+    from treadle.patterns.supervision import Supervisor as Supervisor
+    from treadle.patterns.workers import WorkerPool as WorkerPool
 
 # `EventLoopPolicy` is for whoever asks for it by name: newer versions of Python warn of policies.
-__all__ = ["EventLoop", "__version__", "install", "new_event_loop", "run", "watch"]
+__all__ = [
+    "Backoff",
+    "Batcher",
+    "Breaker",
+    "BreakerOpen",
+    "EventLoop",
+    "Keyed",
+    "Limiter",
+    "Overloaded",
+    "Policy",
+    "Pool",
+    "PriorityQueue",
+    "QueueShutDown",
+    "Report",
+    "Results",
+    "Retry",
+    "RetryBudget",
+    "Semaphore",
+    "SlidingWindow",
+    "Supervisor",
+    "TokenBucket",
+    "WorkerPool",
+    "__version__",
+    "amap",
+    "batched",
+    "finalize",
+    "gather",
+    "install",
+    "lock_all",
+    "move_on_after",
+    "new_event_loop",
+    "remaining",
+    "run",
+    "timeout",
+    "watch",
+]
 
 _MODULES = {
+    "Backoff": "treadle.patterns.retries",
+    "Batcher": "treadle.patterns.batches",
+    "Breaker": "treadle.patterns.breakers",
+    "BreakerOpen": "treadle.patterns.breakers",
     "EventLoop": "treadle.loop",
     "EventLoopPolicy": "treadle.loop.policy",
+    "Keyed": "treadle.patterns.limits",
+    "Limiter": "treadle.patterns.limits",
+    "Overloaded": "treadle.patterns.policies",
+    "Policy": "treadle.patterns.policies",
+    "Pool": "treadle.patterns.pools",
+    "PriorityQueue": "treadle.patterns.queues",
+    "QueueShutDown": "treadle.patterns.queues",
+    "Report": "treadle.patterns.supervision",
+    "Results": "treadle.patterns.fan_out",
+    "Retry": "treadle.patterns.retries",
+    "RetryBudget": "treadle.patterns.retries",
+    "Semaphore": "treadle.patterns.limits",
+    "SlidingWindow": "treadle.patterns.limits",
+    "Supervisor": "treadle.patterns.supervision",
+    "TokenBucket": "treadle.patterns.limits",
+    "WorkerPool": "treadle.patterns.workers",
     "__version__": "treadle._native",
+    "amap": "treadle.patterns.fan_out",
+    "batched": "treadle.patterns.batches",
+    "finalize": "treadle.patterns.deadlines",
+    "gather": "treadle.patterns.fan_out",
     "install": "treadle.loop.entry",
+    "lock_all": "treadle.patterns.locks",
+    "move_on_after": "treadle.patterns.deadlines",
     "new_event_loop": "treadle.loop",
+    "remaining": "treadle.patterns.deadlines",
     "run": "treadle.loop.entry",
+    "timeout": "treadle.patterns.deadlines",
     "watch": "treadle.doctor.watching",
 }
 
