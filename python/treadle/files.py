@@ -1,9 +1,12 @@
 """Files without blocking the loop: ``treadle.files.open``, ``read_text``, ``lines``, ….
 
-Calls that can wait are made in threads, which are not those of :func:`treadle.to_thread`. What is read inline is what the
-kernel says it has in memory, of file systems of this machine; nothing is ever written inline. Errors are those of the
-standard library. Names are those of aiofiles.
+Calls that can wait are made in threads, which are not those of :func:`treadle.to_thread`. What is read inline is what
+the kernel says it has in memory, of file systems of this machine; nothing is ever written inline. Errors are those of
+the standard library. Names are those of aiofiles.
 """
+
+# What is given as text or bytes stays what it is.
+# ruff: noqa: PTH116, PTH123
 
 import asyncio
 import builtins
@@ -14,12 +17,13 @@ import secrets
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, TypeAlias, overload
 
-from treadle.patterns.file_objects import AsyncFile, Opening, file_threads
+from treadle._native import learn_file_system, read_cached
+from treadle.patterns.file_objects import AsyncFile, Opening, each_line, file_threads
 from treadle.patterns.offload import call_in
 
 __all__ = ["AsyncFile", "lines", "open", "read_bytes", "read_text", "write_bytes", "write_text"]
 
-Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 TextMode: TypeAlias = Literal["r", "w", "a", "x", "r+", "w+", "a+", "x+", "rt", "wt", "at", "xt", "r+t", "w+t", "a+t"]
 BytesMode: TypeAlias = Literal["rb", "wb", "ab", "xb", "r+b", "w+b", "a+b", "x+b", "rb+", "wb+", "ab+", "xb+"]
 
@@ -32,7 +36,7 @@ _inline_reads = 0
 
 
 @overload
-def open(  # noqa: A001, PLR0913 - so it is called
+def open(  # noqa: A001 - so it is called
     file: Path | int,
     mode: BytesMode,
     buffering: int = -1,
@@ -47,7 +51,7 @@ def open(  # noqa: A001, PLR0913 - so it is called
 
 
 @overload
-def open(  # noqa: A001, PLR0913
+def open(  # noqa: A001
     file: Path | int,
     mode: TextMode = "r",
     buffering: int = -1,
@@ -62,7 +66,7 @@ def open(  # noqa: A001, PLR0913
 
 
 @overload
-def open(  # noqa: A001, PLR0913
+def open(  # noqa: A001
     file: Path | int,
     mode: str,
     buffering: int = -1,
@@ -76,7 +80,7 @@ def open(  # noqa: A001, PLR0913
 ) -> Opening[Any]: ...
 
 
-def open(  # noqa: A001, PLR0913
+def open(  # noqa: A001, PLR0913, PLR0917
     file: Path | int,
     mode: str = "r",
     buffering: int = -1,
@@ -184,10 +188,10 @@ async def write_text(  # noqa: PLR0913
     return await call_in(file_threads(), write_whole_text, (path, data, encoding, errors, newline, atomic), {})
 
 
-async def lines(
+def lines(
     path: Path, encoding: str | None = None, errors: str | None = None, newline: str | None = None
 ) -> AsyncGenerator[str, None]:
-    """Iterate over the lines of a text file, which is closed at the end: ``async for line in treadle.files.lines(path)``.
+    """Iterate over a text file line by line, with ``async for``; it is closed at the end.
 
     Whoever may leave the loop early iterates inside ``async with contextlib.aclosing(…)``, or uses :func:`open`.
 
@@ -195,9 +199,7 @@ async def lines(
         OSError: as :func:`open` does, at the first line.
 
     """
-    async with open(path, "r", -1, encoding, errors, newline) as file:
-        async for line in file:
-            yield line
+    return each_line(open(path, "r", -1, encoding, errors, newline))
 
 
 def read_inline(path: Path) -> bytes | None:
@@ -246,7 +248,7 @@ def write_whole(path: Path, data: Any) -> int:
         return file.write(view)
 
 
-def write_whole_text(  # noqa: PLR0913
+def write_whole_text(  # noqa: PLR0913, PLR0917 - handed over to a thread
     path: Path,
     data: str,
     encoding: str | None,
@@ -296,13 +298,3 @@ def write_atomically(path: Path, data: Any) -> int:
     finally:
         os.close(fd)
     return count
-
-
-def read_nothing(path: bytes, most: int, /) -> bytes | None:  # noqa: ARG001
-    """Stand for the native function where it cannot be had."""
-
-
-try:
-    from treadle._native import learn_file_system, read_cached
-except ImportError:
-    read_cached, learn_file_system = read_nothing, id

@@ -12,14 +12,16 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextvars import copy_context
+from itertools import islice
+from operator import length_hint
 from types import TracebackType
 from typing import IO, Any, AnyStr, Generic, TypeVar
 
 from treadle.patterns.thread_pool import Crew, Drain, Job, drain_of, the_threads
 
-__all__ = ["AsyncFile", "Opening", "Turns"]
+__all__ = ["AsyncFile", "Opening", "Turns", "each_line"]
 
 R = TypeVar("R")
 
@@ -44,7 +46,7 @@ class Turn:
 
     __slots__ = ("args", "fn", "future", "is_needed", "job", "keep", "prepare")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place
         self,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -67,7 +69,7 @@ class Turn:
 
 
 class Turns:
-    """Calls in threads, one after the other, in the order of coming. A turn is over when its caller knows what came of it."""
+    """Calls in threads, one after the other. A turn is over when its caller knows what came of it."""
 
     __slots__ = ("_current", "_drain", "_line", "_loop", "calls", "crew")
 
@@ -196,7 +198,9 @@ class AsyncFile(Generic[AnyStr]):
     file at the same time get their turns in the order of coming.
     """
 
-    def __init__(self, file: IO[AnyStr], turns: Turns, newline: str | None, *, is_steady: bool, name: str | None) -> None:
+    def __init__(
+        self, file: IO[AnyStr], turns: Turns, newline: str | None, *, is_steady: bool, name: str | None
+    ) -> None:
         """Take a file that is open."""
         self._file: Any = file
         self._turns = turns
@@ -205,9 +209,10 @@ class AsyncFile(Generic[AnyStr]):
         self._is_text = isinstance(file, io.TextIOBase)
         self._label = name
         self._is_closing = False
-        # Lines that were read ahead, where the file was before them, how much of them is given.
-        self._lines: deque[AnyStr] = deque()
-        self._before = self._given = 0
+        # Lines that were read ahead, what is left of them, and where the file was before them.
+        self._lines: list[AnyStr] = []
+        self._ahead: Iterator[AnyStr] = iter(self._lines)
+        self._before = 0
         # Where to go back to, because what was read from there was for somebody who was cancelled.
         self._return_to: int | None = None
         # The same of a file that cannot go back.
@@ -263,61 +268,65 @@ class AsyncFile(Generic[AnyStr]):
         return number
 
     def stats(self) -> dict[str, Any]:
-        """Return ``closed``, ``calls`` (made in threads), ``waiting``, and ``ahead``, the lines that were read ahead."""
+        """Return ``closed``, ``calls`` made in threads, ``waiting``, and ``ahead``, the lines read ahead."""
         return {
             "kind": "AsyncFile",
             "name": self._label,
             "closed": self.closed,
             "calls": self._turns.calls,
             "waiting": self._turns.waiting,
-            "ahead": len(self._lines),
+            "ahead": length_hint(self._ahead),
         }
 
     # What is awaited.
 
     async def read(self, size: int | None = -1) -> AnyStr:
         """Read at most ``size`` characters or bytes; all that are left without one."""
-        return await self._taking(self._read, -1 if size is None else size)
+        data: AnyStr = await self._taking(self._read, -1 if size is None else size)
+        return data
 
     async def readall(self) -> AnyStr:
         """Read all that is left."""
-        return await self._taking(self._read, -1)
+        data: AnyStr = await self._taking(self._read, -1)
+        return data
 
     async def read1(self, size: int = -1) -> AnyStr:
         """Read at most ``size`` bytes, with one call of the system at most."""
-        return await self._taking(self._read1, size)
+        data: AnyStr = await self._taking(self._read1, size)
+        return data
 
     async def readinto(self, buffer: Any) -> int:
         """Read into a buffer of bytes, and return how many."""
         view = memoryview(buffer).cast("B")
         data = await self._taking(self._read, len(view))
-        view[: len(data)] = data  # type: ignore[assignment]
+        view[: len(data)] = data
         return len(data)
 
     async def peek(self, size: int = 0) -> AnyStr:
         """Return bytes without moving on, of a buffered file."""
-        return await self._call("peek", size)
+        data: AnyStr = await self._call("peek", size)
+        return data
 
     async def readline(self, size: int | None = -1) -> AnyStr:
         """Read a line with its end; nothing at the end of the file."""
         self._check()
         if not self._is_steady or (size is not None and size >= 0):
-            return await self._taking(self._readline, -1 if size is None else size)
-        while not self._lines:
+            data: AnyStr = await self._taking(self._readline, -1 if size is None else size)
+            return data
+        while (line := next(self._ahead, None)) is None:
             # Another task may have taken them all by now.
             if not await self._fill():
                 return self._left[:0]  # type: ignore[no-any-return]
-        line = self._lines.popleft()
-        self._given += len(line)
         return line
 
     async def readlines(self, hint: int = -1) -> list[AnyStr]:
         """Read lines until they have ``hint`` characters or bytes; all without one."""
-        return await self._taking(self._readlines, hint)
+        lines: list[AnyStr] = await self._taking(self._readlines, hint)
+        return lines
 
     async def write(self, data: Any) -> int:
         """Write, and return how much; it is in the file after :meth:`flush` or :meth:`close`."""
-        return await self._call("write", data)
+        return int(await self._call("write", data))
 
     async def writelines(self, lines: Iterable[Any]) -> None:
         """Write all; ``lines`` is iterated here, not in a thread."""
@@ -328,15 +337,15 @@ class AsyncFile(Generic[AnyStr]):
         if whence == os.SEEK_SET:
             self._check()
             return await self._turns.take(self._seek, offset, prepare=self._forget)
-        return await self._call("seek", offset, whence)
+        return int(await self._call("seek", offset, whence))
 
     async def tell(self) -> int:
         """Return where the file is; of a text file a number that only :meth:`seek` understands."""
-        return await self._call("tell")
+        return int(await self._call("tell"))
 
     async def truncate(self, size: int | None = None) -> int:
         """Cut the file, here by default."""
-        return await self._call("truncate", size)
+        return int(await self._call("truncate", size))
 
     async def flush(self) -> None:
         """Give what was written to the system."""
@@ -344,30 +353,30 @@ class AsyncFile(Generic[AnyStr]):
 
     async def isatty(self) -> bool:
         """Return whether it is a terminal."""
-        return await self._call("isatty")
+        return bool(await self._call("isatty"))
 
     async def readable(self) -> bool:
         """Return whether it can be read."""
-        return await self._call("readable")
+        return bool(await self._call("readable"))
 
     async def writable(self) -> bool:
         """Return whether it can be written."""
-        return await self._call("writable")
+        return bool(await self._call("writable"))
 
     async def seekable(self) -> bool:
         """Return whether it can seek."""
-        return await self._call("seekable")
+        return bool(await self._call("seekable"))
 
     async def close(self) -> None:
         """Write what is left and close; closing twice is fine.
 
-        If a call of a caller who was cancelled is stuck in it, as with a FIFO that nobody writes to, it is closed when that
-        call ends, and this returns at once.
+        If a call of a caller who was cancelled is stuck in it, as with a FIFO that nobody writes to, it is closed when
+        that call ends, and this returns at once.
         """
         if self._is_closing:
             return
         self._is_closing = True
-        self._lines.clear()
+        self._forget()
         if self._turns.is_stuck and not self._is_steady:
             self._turns.leave(self._close)
         else:
@@ -385,29 +394,7 @@ class AsyncFile(Generic[AnyStr]):
 
     def __aiter__(self) -> AsyncIterator[AnyStr]:
         """Iterate over the lines that are left."""
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncGenerator[AnyStr, None]:
-        lines = self._lines
-        clock = time.monotonic
-        since = clock()
-        while True:
-            # Who leaves the loop in between has only taken what was given.
-            for _ in range(min(LINES, len(lines))):
-                if not lines:
-                    break
-                line = lines.popleft()
-                self._given += len(line)
-                yield line
-            if not lines:
-                line = await self.readline()
-                since = clock()
-                if not line:
-                    return
-                yield line
-            elif clock() - since > SLICE:
-                await asyncio.sleep(0)
-                since = clock()
+        return each_line(self)
 
     def _check(self) -> None:
         if self._is_closing:
@@ -435,8 +422,8 @@ class AsyncFile(Generic[AnyStr]):
         """Return where the file is for its reader, if it is not there: a place, and how much behind it."""
         if self._return_to is not None:
             place = (self._return_to, 0)
-        elif self._lines:
-            place = (self._before, self._given)
+        elif left := length_hint(self._ahead):
+            place = (self._before, sum(map(len, self._lines[:-left])))
         else:
             return None
         self._forget()
@@ -445,19 +432,21 @@ class AsyncFile(Generic[AnyStr]):
     def _forget(self) -> None:
         """Have read nothing ahead."""
         self._return_to = None
-        self._lines.clear()
+        # Whoever iterates has the same iterator.
+        deque(self._ahead, maxlen=0)
+        self._lines = []
 
     def _begin_ahead(self) -> tuple[bool, tuple[int, int] | None]:
         """Return whether lines are needed, and where from."""
-        return not self._lines, None if self._lines else self._stop_ahead()
+        is_needed = not length_hint(self._ahead)
+        return is_needed, self._stop_ahead() if is_needed else None
 
     def _have_ahead(self, read: "tuple[int, list[AnyStr]] | None") -> bool:
         """Take lines that were read ahead."""
         if read is not None:
-            self._before, lines = read
-            self._given = 0
-            self._lines.extend(lines)
-        return bool(self._lines)
+            self._before, self._lines = read
+            self._ahead = iter(self._lines)
+        return length_hint(self._ahead) > 0
 
     def _put_back(self, taken: tuple[int | None, Any]) -> None:
         """Have what was read, of which nobody knows, be there for the next one."""
@@ -555,6 +544,31 @@ class AsyncFile(Generic[AnyStr]):
         return before, cut(data, self._newline)
 
 
+async def each_line(source: "AsyncFile[AnyStr] | Opening[AnyStr]") -> AsyncGenerator[AnyStr, None]:
+    """Give the lines of a file, which is closed at the end if it has been opened here."""
+    clock = time.monotonic
+    file = await source if isinstance(source, Opening) else source
+    try:
+        since = clock()
+        while True:
+            # Who leaves the loop in between has only taken what was given.
+            for line in islice(file._ahead, LINES):
+                yield line
+            if length_hint(file._ahead):
+                if clock() - since > SLICE:
+                    await asyncio.sleep(0)
+                    since = clock()
+                continue
+            line = await file.readline()
+            if not line:
+                return
+            yield line
+            since = clock()
+    finally:
+        if file is not source:
+            await file.close()
+
+
 def cut(data: Any, newline: str | None) -> "list[Any]":
     """Cut into lines at once."""
     if isinstance(data, bytes):
@@ -623,7 +637,7 @@ def close_again(turns: Turns, opened: tuple[Any, bool] | None) -> None:
 def open_steady(*arguments: Any) -> tuple[Any, bool] | None:
     """Open a file as :func:`open_now` does, unless that may wait for somebody: then return None."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        if stat.S_IFMT(os.stat(arguments[0]).st_mode) not in STEADY:
+        if stat.S_IFMT(os.stat(arguments[0]).st_mode) not in STEADY:  # noqa: PTH116 - a descriptor too
             return None
     return open_now(*arguments)
 

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import functools
 import inspect
 import os
@@ -18,7 +19,6 @@ __all__ = ["Portal", "async_to_sync"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Self = TypeVar("Self", bound="Portal")
 
 # A thread that waits for a loop looks so often whether that is still there, in seconds.
 PATIENCE = 1.0
@@ -144,7 +144,7 @@ class Portal:
         """Return the kind and the name."""
         return f"<{type(self).__name__}{'' if self.name is None else f' {self.name!r}'}>"
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> "Portal":  # noqa: PYI034 - nobody derives from it
         """Start the loop."""
         self._start()
         return self
@@ -209,10 +209,8 @@ class Portal:
         if thread is threading.current_thread():
             raise RuntimeError("a portal cannot be closed by its own loop")
         if not loop.is_closed():
-            try:
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(stop.set)
-            except RuntimeError:
-                pass
         thread.join()
 
     def stats(self) -> dict[str, Any]:
@@ -327,7 +325,8 @@ def async_to_sync(fn: Callable[P, Awaitable[R]]) -> Callable[P, R]:
         drain = None if job is None else job.drain
         loop = None if drain is None else drain.loop()
         if seat is None or job is None or loop is None:
-            return the_portal().run(fn, *args, **kwargs)
+            result: R = the_portal().run(fn, *args, **kwargs)  # type: ignore[arg-type]
+            return result
         promise: Promise[R] = Promise(loop)
 
         async def inner() -> R:

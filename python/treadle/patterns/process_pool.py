@@ -13,12 +13,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.patterns.process_worker import BROKEN, CALL, ERROR, main
 from treadle.patterns.thread_pool import SHARED, Crew, Interrupted, Job, Seat, ThreadPool, check_sizes
 from treadle.patterns.wire import Line, dump
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 __all__ = ["ProcessPool", "RemoteTraceback", "WorkerDied", "the_pool"]
 
@@ -63,6 +65,7 @@ class Hand:
             far.close()
         self.process: BaseProcess = process
         self.line = Line(near)
+        self.has_answered = False
         self._poll = select.poll()
         self._poll.register(near, select.POLLIN)
         self._poll.register(process.sentinel, select.POLLIN)
@@ -88,6 +91,7 @@ class Hand:
         except ConnectionResetError:
             raise EOFError from None
         line.reclaim()
+        self.has_answered = True
         return kind, parcel.open()
 
     def kill(self) -> None:
@@ -113,7 +117,7 @@ STARTING = threading.Lock()
 class ProcessCrew(Crew):
     """Workers that have a process each."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         workers: int,
         max_calls: int | None,
@@ -194,7 +198,7 @@ class ProcessCrew(Crew):
         how = f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
         name = getattr(job.fn, "__qualname__", repr(type(job.fn)))
         words = f"a process of {self.name} died in a call of `{name}`: {how}"
-        if code == 1:
+        if code == 1 and not hand.has_answered:
             words += '; a script that starts processes has to guard its start with `if __name__ == "__main__":`'
         return WorkerDied(words)
 
@@ -206,7 +210,7 @@ def with_words(error: BaseException, words: str) -> BaseException:
 
 
 class ProcessPool(ThreadPool):
-    """Processes for calls that compute: give it to :func:`treadle.to_executor`, ``loop.run_in_executor``, or use ``submit``.
+    """Processes for calls that compute, for :func:`treadle.to_executor`, ``loop.run_in_executor`` and :meth:`submit`.
 
     Functions, arguments and results are pickled, so functions are known by module and name. What is big goes by shared
     memory: bytes are copied in and out of it, buffers of pickle's protocol 5 (arrays of NumPy) and views lie there for

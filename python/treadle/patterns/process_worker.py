@@ -18,7 +18,7 @@ def main(peer: socket.socket, initializer: Callable[..., object] | None, initarg
     """Answer calls until the pool hangs up or is gone."""
     # Ctrl-C reaches all processes of a terminal; what becomes of this one, the pool's program decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.set_inheritable(peer.fileno(), False)
+    os.set_inheritable(peer.fileno(), False)  # noqa: FBT003
     line = Line(peer)
     try:
         if initializer is not None and not initialize(line, initializer, initargs):

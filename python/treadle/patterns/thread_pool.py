@@ -1,4 +1,4 @@
-"""Calls in threads. Who takes a job out of the queue has it; what is done goes back to a loop in gathers, with one wake-up.
+"""Calls in threads. Who takes a job out of the queue has it; what is done goes back to a loop with one wake-up for all.
 
 At most one worker is on its way to the queue at a time: it wakes the next one if it leaves jobs behind. Short jobs are
 so done by one worker that stays awake, and long ones get as many workers as there may be.
@@ -24,7 +24,7 @@ R = TypeVar("R")
 LOGGER = logging.getLogger("treadle")
 
 
-class Interrupted(CancelledError):
+class Interrupted(CancelledError):  # noqa: N818 - nobody sees it
     """A job that was ended because nobody waits for it any longer."""
 
 
@@ -46,7 +46,7 @@ class Job:
         "seat",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made at every call
         self,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -115,7 +115,7 @@ class Job:
             self.ended(self)
         if error is None or isinstance(error, (Interrupted, asyncio.CancelledError)):
             return
-        loop = self.drain and self.drain.loop()
+        loop = None if self.drain is None else self.drain.loop()
         words = "a call in a worker failed after its caller was cancelled"
         if loop is not None and not loop.is_closed():
             loop.call_exception_handler({"message": words, "exception": error, "future": self.future})
@@ -338,7 +338,7 @@ class Crew:
             if not self.seats:
                 raise
 
-    def _work(self, seat: Seat) -> None:
+    def _work(self, seat: Seat) -> None:  # noqa: C901 - the loop of a worker is one thing
         """Do jobs until there is no need for this worker."""
         place.seat = seat
         queue, idle, limit = self.queue, self.idle, self._max_calls
@@ -411,16 +411,19 @@ class Drain:
             return
         self._is_scheduled = True
         loop = self.loop()
-        try:
-            if loop is None:
-                raise RuntimeError
-            loop.call_soon_threadsafe(self._run)
-        except RuntimeError:
-            # The loop is closed: nobody awaits anything on it, but errors are told.
-            while self._done:
-                job = self._done.popleft()
-                job.give_up(job.error)
-            self._is_scheduled = False
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._run)
+            except RuntimeError:
+                # The loop is closed.
+                pass
+            else:
+                return
+        # Nobody awaits anything any longer, but errors are told.
+        while self._done:
+            job = self._done.popleft()
+            job.give_up(job.error)
+        self._is_scheduled = False
 
     def _run(self) -> None:
         """Settle what is done by now."""
@@ -443,7 +446,7 @@ def drain_of(loop: asyncio.AbstractEventLoop) -> Drain:
 
 
 class ThreadPool(Executor):
-    """Threads for calls that block: give it to :func:`treadle.to_executor`, ``loop.run_in_executor``, or use ``submit``.
+    """Threads for calls that block, for :func:`treadle.to_executor`, ``loop.run_in_executor`` and :meth:`submit`.
 
     Threads begin when there is work for them. Calls carry the caller's context variables. Only callers that wait make
     the queue longer: bound *them* (:func:`treadle.amap`, :class:`treadle.Semaphore`) and it is bounded.
@@ -451,7 +454,7 @@ class ThreadPool(Executor):
 
     _crew: Crew
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         workers: int | None = None,
         *,

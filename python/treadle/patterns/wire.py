@@ -66,7 +66,7 @@ class Pickler(pickle.Pickler):
 def dump(thing: object) -> Pieces:
     """Pickle something; the first piece is a list of what makes the stream, the others are its buffers."""
     sink, buffers = Sink(), []
-    Pickler(sink, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())).dump(thing)  # type: ignore[func-returns-value]
+    Pickler(sink, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())).dump(thing)
     return [sink.chunks, *([buffer] for buffer in buffers)]
 
 
@@ -79,7 +79,7 @@ def make_memory(size: int) -> int:
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("treadle")
     else:
-        import _posixshmem  # noqa: PLC0415 - systems that have no such call
+        import _posixshmem  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - where there is no such call
 
         name = f"/treadle-{secrets.token_hex(8)}"
         fd = _posixshmem.shm_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode=0o600)
@@ -102,8 +102,6 @@ class Line:
         self._outgoing: mmap.mmap | None = None
         self._incoming: mmap.mmap | None = None
         self._references = 0
-        # The other end still has objects in what we sent.
-        self._is_held = False
 
     def close(self) -> None:
         """Hang up. Objects in shared memory stay where they are."""
@@ -127,7 +125,7 @@ class Line:
     def reclaim(self) -> None:
         """Give back what big messages took, if it is much."""
         memory = self._outgoing
-        if memory is not None and len(memory) > KEPT and not self._is_held and hasattr(mmap, "MADV_REMOVE"):
+        if memory is not None and len(memory) > KEPT and hasattr(mmap, "MADV_REMOVE"):
             memory.madvise(mmap.MADV_REMOVE, KEPT, len(memory) - KEPT)
 
     def receive(self) -> tuple[int, "Parcel"]:
@@ -143,7 +141,9 @@ class Line:
             data += self._rest(HEADER.size - len(data))
             kind, flags, count, size, length = HEADER.unpack_from(data)
             data += self._rest(HEADER.size + length - len(data))
-            self._is_held = bool(flags & HELD)
+            if flags & HELD:
+                # What we have sent is the other end's now.
+                self._outgoing = None
             if flags & NEW_MEMORY:
                 self._incoming = mmap.mmap(fds[0], size)
                 self._references = sys.getrefcount(self._incoming)
@@ -180,7 +180,7 @@ class Line:
     def _send_in_memory(self, kind: int, flags: int, pieces: Pieces, sizes: list[int]) -> None:
         total = sum(size + ALIGNMENT for size in sizes)
         memory, fd = self._outgoing, None
-        if memory is None or len(memory) < total or self._is_held:
+        if memory is None or len(memory) < total:
             self._outgoing = memory = None
             length = max(LEAST, 1 << (total - 1).bit_length())
             fd = make_memory(length)
