@@ -44,7 +44,7 @@ class Lone(Crew):
 class Turn:
     """A call that waits for its turn with a file, or has it."""
 
-    __slots__ = ("args", "fn", "future", "is_needed", "job", "keep", "prepare")
+    __slots__ = ("args", "fn", "future", "is_needed", "job", "keep", "prepare", "undo")
 
     def __init__(  # noqa: PLR0913 - made in one place
         self,
@@ -52,6 +52,7 @@ class Turn:
         args: tuple[Any, ...],
         future: "asyncio.Future[Any]",
         prepare: Callable[[], Any] | None,
+        undo: Callable[[Any], object] | None,
         keep: Callable[[Any], object] | None,
         *,
         is_needed: bool,
@@ -60,8 +61,10 @@ class Turn:
         self.fn = fn
         self.args = args
         self.future = future
-        # Asked on the loop when the turn comes, for the first argument; told what nobody has waited for.
+        # Asked on the loop when the turn comes, for the first argument; given that back if nothing was done with it;
+        # told what nobody has waited for.
         self.prepare = prepare
+        self.undo = undo
         self.keep = keep
         # It is to be done even if nobody waits.
         self.is_needed = is_needed
@@ -97,13 +100,18 @@ class Turns:
         fn: Callable[..., R],
         *args: Any,
         prepare: Callable[[], Any] | None = None,
+        undo: Callable[[Any], object] | None = None,
         keep: Callable[[R], object] | None = None,
+        then: Callable[[R], object] | None = None,
         is_needed: bool = False,
     ) -> R:
-        """Call ``fn`` in a thread when it is its turn; give ``keep`` a result that nobody has waited for."""
+        """Call ``fn`` in a thread when it is its turn.
+
+        Before the next one has its turn, ``then`` gets the result, or ``keep`` if nobody has waited for it.
+        """
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError("the file belongs to another event loop")
-        turn = Turn(fn, args, self._loop.create_future(), prepare, keep, is_needed=is_needed)
+        turn = Turn(fn, args, self._loop.create_future(), prepare, undo, keep, is_needed=is_needed)
         self._line.append(turn)
         self._next()
         try:
@@ -115,6 +123,8 @@ class Turns:
             self._over()
             raise
         else:
+            if then is not None:
+                then(result)
             self._over()
             return result
         finally:
@@ -124,7 +134,7 @@ class Turns:
         """Call ``fn`` in a thread when it is its turn, and wait for nothing."""
         future = self._loop.create_future()
         future.cancel()
-        self._line.append(Turn(fn, args, future, None, None, is_needed=True))
+        self._line.append(Turn(fn, args, future, None, None, None, is_needed=True))
         self._next()
 
     def lost(self, turn: Turn, job: Job, *, failed: bool) -> None:
@@ -148,6 +158,8 @@ class Turns:
                 turn.keep(future.result())
             self._over()
         elif not turn.is_needed and self.crew.abandon(turn.job):
+            if turn.undo is not None:
+                turn.undo(turn.job.args[0])
             self._over()
 
     def _next(self) -> None:
@@ -214,7 +226,7 @@ class AsyncFile(Generic[AnyStr]):
         self._ahead: Iterator[AnyStr] = iter(self._lines)
         self._before = 0
         # Where to go back to, because what was read from there was for somebody who was cancelled.
-        self._return_to: int | None = None
+        self._return_to: tuple[int, int] | None = None
         # The same of a file that cannot go back.
         self._left: Any = "" if self._is_text else b""
 
@@ -336,7 +348,7 @@ class AsyncFile(Generic[AnyStr]):
         """Go to a place, and return it."""
         if whence == os.SEEK_SET:
             self._check()
-            return await self._turns.take(self._seek, offset, prepare=self._forget)
+            return await self._turns.take(self._seek, offset, prepare=self._stop_ahead, undo=self._return)
         return int(await self._call("seek", offset, whence))
 
     async def tell(self) -> int:
@@ -403,25 +415,34 @@ class AsyncFile(Generic[AnyStr]):
     async def _call(self, method: str, *args: Any) -> Any:
         """Call a method when it is this call's turn."""
         self._check()
-        return await self._turns.take(self._settled, method, *args, prepare=self._stop_ahead)
+        return await self._turns.take(self._settled, method, *args, prepare=self._stop_ahead, undo=self._return)
 
     async def _taking(self, fn: Callable[[int], Any], size: int) -> Any:
         """Call what reads; what nobody has waited for is put back."""
         self._check()
-        _, data = await self._turns.take(self._noting, fn, size, prepare=self._stop_ahead, keep=self._put_back)
+        _, data = await self._turns.take(
+            self._noting, fn, size, prepare=self._stop_ahead, undo=self._return, keep=self._put_back
+        )
         return data
 
     async def _fill(self) -> bool:
         """Read lines ahead, if there are none, and return whether there are some."""
-        read = await self._turns.take(self._read_ahead, prepare=self._begin_ahead, keep=self._have_ahead)
-        return self._have_ahead(read)
+        read = await self._turns.take(
+            self._read_ahead,
+            prepare=self._begin_ahead,
+            undo=self._end_ahead,
+            keep=self._have_ahead,
+            then=self._have_ahead,
+        )
+        # Lines that are there already, or some that were read.
+        return read is None or bool(read[1])
 
     # On the loop, when a turn comes or is over.
 
     def _stop_ahead(self) -> tuple[int, int] | None:
         """Return where the file is for its reader, if it is not there: a place, and how much behind it."""
         if self._return_to is not None:
-            place = (self._return_to, 0)
+            place = self._return_to
         elif left := length_hint(self._ahead):
             place = (self._before, sum(map(len, self._lines[:-left])))
         else:
@@ -441,18 +462,25 @@ class AsyncFile(Generic[AnyStr]):
         is_needed = not length_hint(self._ahead)
         return is_needed, self._stop_ahead() if is_needed else None
 
-    def _have_ahead(self, read: "tuple[int, list[AnyStr]] | None") -> bool:
+    def _return(self, place: tuple[int, int] | None) -> None:
+        """Go back with the next call, for this one was not made."""
+        if place is not None:
+            self._return_to = place
+
+    def _end_ahead(self, needed: tuple[bool, tuple[int, int] | None]) -> None:
+        self._return(needed[1])
+
+    def _have_ahead(self, read: "tuple[int, list[AnyStr]] | None") -> None:
         """Take lines that were read ahead."""
         if read is not None:
             self._before, self._lines = read
             self._ahead = iter(self._lines)
-        return length_hint(self._ahead) > 0
 
     def _put_back(self, taken: tuple[int | None, Any]) -> None:
         """Have what was read, of which nobody knows, be there for the next one."""
         before, data = taken
         if before is not None:
-            self._return_to = before
+            self._return_to = before, 0
         elif isinstance(data, list):
             self._left = self._left[:0].join(data) + self._left
         elif data:
