@@ -10,7 +10,6 @@ import random
 import stat
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import loops
@@ -21,6 +20,7 @@ from treadle.patterns import file_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Factory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -81,7 +81,9 @@ def test_bytes_of_all_sizes_are_read_and_written(new_loop: Factory, tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-def test_lines_reads_and_places_mix_as_in_the_standard_library(new_loop: Factory, tmp_path: Path, mode: str) -> None:
+def test_lines_reads_and_places_mix_as_in_the_standard_library(  # noqa: C901
+    new_loop: Factory, tmp_path: Path, mode: str
+) -> None:
     path = tmp_path / "file"
     path.write_text(text_of(3, "\r\n") * 3, encoding="utf-8", newline="")
     keywords: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8"}
@@ -345,7 +347,7 @@ def test_a_slow_fifo_keeps_neither_the_loop_nor_other_files(new_loop: Factory, t
         async def read() -> None:
             async with files.open(fifo, "rb") as file:
                 async for line in file:
-                    got.append(line)
+                    got.append(line)  # noqa: PERF401 - looked at meanwhile
 
         # More of them than there are threads for files.
         stuck = [asyncio.create_task(consume(tmp_path, number)) for number in range(40)]

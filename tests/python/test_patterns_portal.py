@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def test_leaving_a_portal_waits_and_leaving_it_by_an_error_cancels(new_loop: Fac
     with treadle.Portal(loop_factory=new_loop) as portal:
         portal.submit(slow, 0.02)
     assert done == [0.02]
-    with pytest.raises(ZeroDivisionError), treadle.Portal(loop_factory=new_loop) as portal:
+
+    portal = treadle.Portal(loop_factory=new_loop)
+    with contextlib.suppress(ZeroDivisionError), portal:
         future = portal.submit(slow, 1000)
         portal.run(asyncio.sleep, 0)
         divmod(1, 0)

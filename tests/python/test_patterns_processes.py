@@ -53,16 +53,19 @@ class Array:
     """What is pickled as NumPy's arrays are."""
 
     def __init__(self, buffer: Any) -> None:
+        """Take a buffer."""
         self.view = memoryview(buffer)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return how it is made again."""
         return Array, (pickle.PickleBuffer(self.view),)
 
 
 class Unpicklable(Exception):  # noqa: N818
     """What cannot be made again."""
 
-    def __init__(self, first: int, second: int) -> None:
+    def __init__(self, first: int, second: int) -> None:  # noqa: ARG002
+        """Take more than it keeps."""
         super().__init__("said")
 
 
@@ -115,9 +118,13 @@ def kill_oneself(number: int) -> None:
 async def pid_in(path: Path) -> int:
     """Return who holds."""
     async with asyncio.timeout(30):
-        while not path.exists() or not path.read_text(encoding="ascii"):  # noqa: ASYNC110
+        while not (said := said_in(path)):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-    return int(path.read_text(encoding="ascii"))
+    return int(said)
+
+
+def said_in(path: Path) -> str:
+    return path.read_text(encoding="ascii") if path.exists() else ""
 
 
 def test_a_call_runs_in_another_process(new_loop: Factory, pool: treadle.ProcessPool) -> None:
@@ -146,7 +153,7 @@ def test_buffers_of_all_sizes_come_back_as_they_were(
 
 
 def test_what_is_kept_of_shared_memory_is_never_written_over() -> None:
-    with treadle.ProcessPool(1, start=STARTS[-1]) as pool:
+    with treadle.ProcessPool(1) as pool:
         # On the other side.
         for byte in (b"a", b"b", b"c"):
             assert pool.submit(keep, Array(byte * 100_000)).result(60) == b"a" * 100_000

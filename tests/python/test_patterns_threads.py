@@ -38,9 +38,11 @@ class Gate:
     """A call that can be held."""
 
     def __init__(self) -> None:
+        """Make one that is held."""
         self.begun, self.opened = threading.Event(), threading.Event()
 
     def __call__(self, result: object = None) -> object:
+        """Wait until the gate is opened."""
         self.begun.set()
         assert self.opened.wait(10)
         if isinstance(result, Exception):
@@ -117,7 +119,8 @@ def test_blocked_calls_get_all_threads_and_no_more(new_loop: Factory, pool: trea
 def test_a_cancelled_call_ends_at_once_and_one_that_waits_is_never_made(
     new_loop: Factory, pool: treadle.ThreadPool
 ) -> None:
-    gate, made = Gate(), []
+    gate = Gate()
+    made: list[int] = []
 
     async def main() -> None:
         running = [asyncio.create_task(treadle.to_executor(pool, gate)) for _ in range(2)]
@@ -158,10 +161,10 @@ def test_the_error_of_a_call_nobody_waits_for_is_told_once(new_loop: Factory, po
 def test_cancelled_at_every_point_nothing_is_lost(new_loop: Factory, pool: treadle.ThreadPool) -> None:
     async def main() -> None:
         for step in range(3):
-            task = asyncio.create_task(loops.cancelled_at(treadle.to_executor(pool, time.sleep, 0.001), step))
-            await asyncio.wait([task])
+            call = asyncio.create_task(loops.cancelled_at(treadle.to_executor(pool, time.sleep, 0.001), step))
+            await asyncio.wait([call])
             # There is one point to be cancelled at.
-            assert task.cancelled() == (step == 0)
+            assert call.cancelled() == (step == 0)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.001):
                 await treadle.to_executor(pool, time.sleep, 0.05)
@@ -221,10 +224,10 @@ def test_an_initializer_runs_in_each_thread_and_a_failed_one_is_tried_again() ->
 
     with treadle.ThreadPool(1, initializer=begin, initargs=(7,), name="begins") as pool:
         with pytest.raises(concurrent.futures.BrokenExecutor, match="begins") as caught:
-            pool.submit(lambda: local.value).result(10)
+            pool.submit(getattr, local, "value").result(10)
         assert isinstance(caught.value.__cause__, OSError)
-        assert pool.submit(lambda: local.value).result(10) == 7
-        assert pool.submit(lambda: local.value).result(10) == 7
+        assert pool.submit(getattr, local, "value").result(10) == 7
+        assert pool.submit(getattr, local, "value").result(10) == 7
     assert len(attempts) == 2
 
 
@@ -290,7 +293,7 @@ def test_sync_to_async_calls_elsewhere(new_loop: Factory, pool: treadle.ThreadPo
 
     async def main() -> None:
         for to in ("thread", pool):
-            value, name = await treadle.sync_to_async(named, to=to)(3)  # type: ignore[arg-type]
+            value, name = await treadle.sync_to_async(named, to=to)(3)
             assert value == 3
             assert name.startswith("two" if to is pool else "treadle-to-thread")
         assert treadle.sync_to_async(named).__name__ == "named"

@@ -36,8 +36,7 @@ mod kernel {
     /// File systems whose files are read from a disk of this machine or from memory: ext, XFS, Btrfs, tmpfs, F2FS, ZFS, and bcachefs.
     ///
     /// Overlay is not one of them: what lies below may be anything.
-    const LOCAL: [u64; 7] =
-        [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
+    const LOCAL: [u64; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
     /// More devices than this are not remembered.
     const MOST_DEVICES: usize = 64;
     const NAMES: StatxFlags = StatxFlags::TYPE.union(StatxFlags::INO).union(StatxFlags::SIZE);

@@ -46,7 +46,7 @@ class Turn:
 
     __slots__ = ("args", "fn", "future", "is_needed", "job", "keep", "prepare", "undo")
 
-    def __init__(  # noqa: PLR0913 - made in one place
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -95,7 +95,7 @@ class Turns:
         """How many wait."""
         return len(self._line)
 
-    async def take(
+    async def take(  # noqa: PLR0913 - said by name
         self,
         fn: Callable[..., R],
         *args: Any,

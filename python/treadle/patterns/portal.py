@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from treadle.patterns.thread_pool import here
 
@@ -162,7 +162,13 @@ class Portal:
                 raise
         self.close()
 
-    def run(self, fn: Callable[..., Awaitable[R]] | Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
+    @overload
+    def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    @overload
+    def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``fn`` on the portal's loop, wait for it, and return what comes of it.
 
         Args:
@@ -176,16 +182,22 @@ class Portal:
 
         """
         refuse_on_loop("Portal.run()")
-        promise: Promise[R] = self._send(fn, args, kwargs)
+        promise = self._send(fn, args, kwargs)
         assert self._loop is not None
         try:
             return wait_for(promise, self._loop)
         finally:
             del promise
 
+    @overload
     def submit(
-        self, fn: Callable[..., Awaitable[R]] | Callable[..., R], /, *args: Any, **kwargs: Any
-    ) -> "concurrent.futures.Future[R]":
+        self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "concurrent.futures.Future[R]": ...
+
+    @overload
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> "concurrent.futures.Future[R]": ...
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "concurrent.futures.Future[Any]":
         """Call ``fn`` on the portal's loop, and return a future; cancelling that cancels the call.
 
         Raises:
@@ -325,8 +337,7 @@ def async_to_sync(fn: Callable[P, Awaitable[R]]) -> Callable[P, R]:
         drain = None if job is None else job.drain
         loop = None if drain is None else drain.loop()
         if seat is None or job is None or loop is None:
-            result: R = the_portal().run(fn, *args, **kwargs)  # type: ignore[arg-type]
-            return result
+            return the_portal().run(fn, *args, **kwargs)
         promise: Promise[R] = Promise(loop)
 
         async def inner() -> R:

@@ -1,0 +1,1 @@
+"""What the patterns cost, beside the libraries that people use for the same."""
