@@ -312,10 +312,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_a_script_ends_clean_whether_or_not_it_shuts_pools_down(start: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", [["-W", "default"], ["-m", "treadle", "run"]])
+def test_a_script_ends_clean_whether_or_not_it_shuts_pools_down(
+    launcher: list[str], start: str, tmp_path: Path
+) -> None:
     (tmp_path / "app.py").write_text(SCRIPT, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-X", "dev", str(tmp_path / "app.py"), start],
+        [sys.executable, *launcher, str(tmp_path / "app.py"), start],
         capture_output=True,
         text=True,
         timeout=120,

@@ -116,6 +116,28 @@ def test_blocked_calls_get_all_threads_and_no_more(new_loop: Factory, pool: trea
     loops.run(new_loop, main())
 
 
+def test_no_wake_up_is_lost_however_threads_switch(new_loop: Factory, pool: treadle.ThreadPool) -> None:
+    async def caller(number: int) -> None:
+        for index in range(100):
+            assert await treadle.to_executor(pool, divmod, index, number) == divmod(index, number)
+            if index % 3 == 0:
+                task = asyncio.create_task(treadle.to_executor(pool, abs, -1))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(caller(number) for number in range(1, 9)))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        loops.run(new_loop, main())
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_a_cancelled_call_ends_at_once_and_one_that_waits_is_never_made(
     new_loop: Factory, pool: treadle.ThreadPool
 ) -> None:
@@ -325,7 +347,7 @@ def test_any_executor_will_do_and_its_future_is_cancelled(new_loop: Factory) -> 
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
-            await loops.until(lambda: futures[0].cancelled())
+            await loops.until(futures[0].cancelled)
             gate.opened.set()
             held.result(10)
 

@@ -67,7 +67,9 @@ async def to_process(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -
         WorkerDied: the process has died in the call.
 
     """
-    return await call_in(the_processes()._crew, fn, args, kwargs)
+    # The first time this imports much, which the loop need not wait for.
+    pool = the_processes() if "treadle.patterns.process_pool" in sys.modules else await to_thread(the_processes)
+    return await call_in(pool._crew, fn, args, kwargs)
 
 
 async def to_interpreter(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -71,17 +71,19 @@ class Job:
         # Told on the loop when a call has ended that nobody waits for: its result may be worth keeping.
         self.ended: Callable[[Job], object] | None = None
 
-    def perform(self, seat: "Seat") -> None:
-        """Do it, in a worker's thread, and let the loop know."""
+    def perform(self, seat: "Seat") -> "Drain | None":
+        """Do it, in a worker's thread, and return what has to be woken for it."""
         self.work(seat)
-        assert self.drain is not None
-        self.drain.add(self)
+        drain = self.drain
+        assert drain is not None
+        return drain if drain.add(self) else None
 
     def drop(self) -> None:
         """End it before it has begun, because the pool is shut down."""
         assert self.drain is not None
         self.error = Interrupted("the pool has been shut down")
-        self.drain.add(self)
+        if self.drain.add(self):
+            self.drain.wake()
 
     def work(self, seat: "Seat") -> None:
         """Do it."""
@@ -129,7 +131,7 @@ class Errand(Job):
     __slots__ = ()
 
     def perform(self, seat: "Seat") -> None:
-        """Do it, in a worker's thread."""
+        """Do it, in a worker's thread, and tell the future."""
         future = self.future
         if not future.set_running_or_notify_cancel():  # type: ignore[union-attr]
             return
@@ -338,11 +340,13 @@ class Crew:
             if not self.seats:
                 raise
 
-    def _work(self, seat: Seat) -> None:  # noqa: C901 - the loop of a worker is one thing
+    def _work(self, seat: Seat) -> None:  # noqa: C901, PLR0912 - the loop of a worker is one thing
         """Do jobs until there is no need for this worker."""
         place.seat = seat
         queue, idle, limit = self.queue, self.idle, self._max_calls
         is_searching = True
+        # A loop that does not know yet what is done.
+        drain: Drain | None = None
         while True:
             while queue:
                 try:
@@ -355,18 +359,28 @@ class Crew:
                     if queue:
                         self.wake()
                 seat.calls += 1
-                job.perform(seat)
+                drain = job.perform(seat)
                 seat.job = None
                 del job
-                if limit is not None and seat.calls >= limit:
+                is_over = limit is not None and seat.calls >= limit
+                if drain is not None and (queue or is_over):
+                    drain.wake()
+                    drain = None
+                if is_over:
                     self._leave(seat)
                     return
             if is_searching:
                 is_searching = self._is_searched = False
             if len(self.seats) > self.workers:
+                if drain is not None:
+                    drain.wake()
                 self._leave(seat)
                 return
             idle.append(seat)
+            # Only now: what the loop wants next is for this worker, which is awake.
+            if drain is not None:
+                drain.wake()
+                drain = None
             # What was put, or closed, before this worker could be seen to be idle.
             if queue or self.is_closed:
                 try:
@@ -404,12 +418,16 @@ class Drain:
         self._done: deque[Job] = deque()
         self._is_scheduled = False
 
-    def add(self, job: Job) -> None:
-        """Take a job that is done, from any thread."""
+    def add(self, job: Job) -> bool:
+        """Take a job that is done, from any thread, and return whether the loop has to be woken."""
         self._done.append(job)
         if self._is_scheduled:
-            return
+            return False
         self._is_scheduled = True
+        return True
+
+    def wake(self) -> None:
+        """Wake the loop."""
         loop = self.loop()
         if loop is not None:
             try:
