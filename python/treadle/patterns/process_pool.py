@@ -26,6 +26,7 @@ __all__ = ["ProcessPool", "RemoteTraceback", "WorkerDied", "the_pool"]
 
 # So long may a process take to end by itself.
 GRACE = 5.0
+GUARD = 'a script that starts processes has to be a file, and to guard its start with `if __name__ == "__main__":`'
 
 
 class WorkerDied(BrokenExecutor):
@@ -164,7 +165,10 @@ class ProcessCrew(Crew):
         pieces = dump((job.fn, job.args, job.keywords))
         hand: Hand | None = seat.extra
         if hand is None:
-            hand = Hand(self._context, *self._begin_with, f"{self.name}-{self._number}")
+            try:
+                hand = Hand(self._context, *self._begin_with, f"{self.name}-{self._number}")
+            except (OSError, EOFError) as error:
+                raise WorkerDied(f"a process of {self.name} could not be started; {GUARD}") from error
         with seat.lock:
             seat.extra = hand
             if job.is_abandoned:
@@ -199,7 +203,7 @@ class ProcessCrew(Crew):
         name = getattr(job.fn, "__qualname__", repr(type(job.fn)))
         words = f"a process of {self.name} died in a call of `{name}`: {how}"
         if code == 1 and not hand.has_answered:
-            words += '; a script that starts processes has to guard its start with `if __name__ == "__main__":`'
+            words += f"; {GUARD}"
         return WorkerDied(words)
 
 
