@@ -12,6 +12,7 @@ import asyncio
 import builtins
 import contextlib
 import io
+import itertools
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -32,7 +33,7 @@ INLINE = 1 << 17
 # After so many inline reads the loop has its turn.
 IN_A_ROW = 64
 
-_inline_reads = 0
+_inline_reads = itertools.count(1)
 
 
 @overload
@@ -124,7 +125,7 @@ async def read_bytes(path: Path) -> bytes:
     content = read_inline(path)
     if content is None:
         return await call_in(file_threads(), read_whole, (path,), {})
-    if is_turn_due():
+    if not next(_inline_reads) % IN_A_ROW:
         await asyncio.sleep(0)
     return content
 
@@ -148,7 +149,7 @@ async def read_text(
     content = read_inline(path)
     if content is None:
         return await call_in(file_threads(), read_whole_text, (path, encoding, errors, newline), {})
-    if is_turn_due():
+    if not next(_inline_reads) % IN_A_ROW:
         await asyncio.sleep(0)
     return decode(content, encoding, errors, newline)
 
@@ -210,13 +211,6 @@ def read_inline(path: Path) -> bytes | None:
         # The thread raises what the standard library raises.
         return None
     return read_cached(name, INLINE)
-
-
-def is_turn_due() -> bool:
-    """Return whether so many reads were inline that the loop should have its turn."""
-    global _inline_reads  # noqa: PLW0603 - one counter for the process does
-    _inline_reads += 1
-    return _inline_reads % IN_A_ROW == 0
 
 
 def decode(content: bytes, encoding: str | None, errors: str | None, newline: str | None) -> str:

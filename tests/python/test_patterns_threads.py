@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import gc
+import subprocess
 import sys
 import threading
 import time
@@ -369,3 +370,21 @@ def test_an_interpreter_is_another_one_or_a_clear_error(new_loop: Factory) -> No
 def test_sizes_that_make_no_sense_are_refused(sizes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="1"):
         treadle.ThreadPool(**sizes)  # type: ignore[arg-type]
+
+
+def test_the_doctor_sees_who_takes_all_threads_of_a_pool() -> None:
+    program = (
+        "import asyncio, time, treadle\n"
+        "treadle.watch()\n"
+        "def follow(number): time.sleep(0.6)\n"
+        "async def main():\n"
+        "    with treadle.ThreadPool(2) as pool:\n"
+        "        following = [asyncio.create_task(treadle.to_executor(pool, follow, n)) for n in range(2)]\n"
+        "        await asyncio.sleep(0)\n"
+        "        await treadle.to_executor(pool, abs, -1)\n"
+        "        await asyncio.gather(*following)\n"
+        "treadle.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "executor-starved" in done.stderr
+    assert "`follow` takes all threads of the executor" in done.stderr

@@ -1,9 +1,9 @@
 //! Reading small files whose names and content the kernel has in memory, without ever waiting for a disk or a server.
 //!
 //! A path is looked up among the names that the kernel has (`RESOLVE_CACHED`), first without opening the file, for to open one on FUSE is
-//! a request to its server. The file system must be one that [`learn`] has found to be local. Only then the file is
-//! opened, held against the first look, and read with `RWF_NOWAIT`. A kernel or a sandbox that knows no such
-//! call says so once, and is not asked again. Elsewhere than on Linux nothing is known without waiting.
+//! a request to its server. The file system must be one that [`learn`] has found to be local. Only then the file is opened, and read with
+//! `RWF_NOWAIT`. A kernel or a sandbox that knows no such call says so once, and is not asked again. Elsewhere than on Linux nothing
+//! is known without waiting.
 
 use crate::RawFd;
 
@@ -39,7 +39,7 @@ mod kernel {
     const LOCAL: [u64; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
     /// More devices than this are not remembered.
     const MOST_DEVICES: usize = 64;
-    const NAMES: StatxFlags = StatxFlags::TYPE.union(StatxFlags::INO).union(StatxFlags::SIZE);
+    const ASKED: StatxFlags = StatxFlags::TYPE.union(StatxFlags::SIZE);
 
     /// Devices that [`learn`] has seen, and whether they are local.
     static DEVICES: RwLock<Vec<(u64, bool)>> = RwLock::new(Vec::new());
@@ -55,13 +55,10 @@ mod kernel {
         if !is_local(device(&seen)) || seen.stx_size > most as u64 {
             return None;
         }
-        // A FIFO that has taken the file's place would not block, and is not read.
+        // Something else may have taken its place. What does not have as many bytes is not taken, what cannot be read without waiting
+        // says so, and to open a FIFO does not wait for its other end.
         let file = open(&path, OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let opened = look(&file)?;
-        if device(&opened) != device(&seen) || opened.stx_ino != seen.stx_ino || opened.stx_size > most as u64 {
-            return None;
-        }
-        read_all(&file, usize::try_from(opened.stx_size).ok()?)
+        read_all(&file, usize::try_from(seen.stx_size).ok()?)
     }
 
     pub(super) fn learn(fd: RawFd) {
@@ -93,7 +90,7 @@ mod kernel {
     /// A look at a regular file, as the kernel knows it without asking a server.
     fn look(file: &impl rustix::fd::AsFd) -> Option<Statx> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-        let seen = rustix::fs::statx(file, c"", flags, NAMES).map_err(note).ok()?;
+        let seen = rustix::fs::statx(file, c"", flags, ASKED).map_err(note).ok()?;
         let kind = FileType::from_raw_mode(u32::from(seen.stx_mode));
         (kind == FileType::RegularFile).then_some(seen)
     }

@@ -41,8 +41,8 @@ async def to_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """
     loop = get_running_loop()
     future = loop.create_future()
-    job = Job(fn, args, kwargs, copy_context(), future, drain_of(loop))
     crew = the_threads()._crew
+    job = Job(noted(loop, crew, fn), args, kwargs, copy_context(), future, drain_of(loop))
     crew.put(job)
     try:
         result: R = await future
@@ -114,7 +114,7 @@ async def call_in(crew: Crew, fn: Callable[..., R], args: tuple[Any, ...], keywo
     """Let somebody of the crew call it."""
     loop = get_running_loop()
     future = loop.create_future()
-    job = Job(fn, args, keywords, copy_context(), future, drain_of(loop))
+    job = Job(noted(loop, crew, fn), args, keywords, copy_context(), future, drain_of(loop))
     crew.put(job)
     try:
         result: R = await future
@@ -125,6 +125,16 @@ async def call_in(crew: Crew, fn: Callable[..., R], args: tuple[Any, ...], keywo
         return result
     finally:
         del future, job
+
+
+def noted(loop: Any, crew: Crew, fn: Callable[..., R]) -> Callable[..., R]:
+    """Return a function that does the same, and that the doctor sees begin and end if it watches the loop."""
+    is_recorded = getattr(loop, "_is_recorded", None)
+    # Only threads can take it.
+    if is_recorded is None or not is_recorded() or type(crew) is not Crew or loop.get_debug():
+        return fn
+    wrapped: Callable[..., R] = loop._note_job(fn, fn, id(crew) >> 4 & 0xFFFFFFFF, crew.workers)
+    return wrapped
 
 
 def sync_to_async(
