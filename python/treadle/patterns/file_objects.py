@@ -187,8 +187,6 @@ class Turns:
 class FileJob(Job):
     """A call of a file on its way through a pool."""
 
-    __slots__ = ("_turn", "_turns")
-
     def __init__(self, turns: Turns, turn: Turn, args: tuple[Any, ...], drain: Drain) -> None:
         """Make the job of a turn."""
         super().__init__(turn.fn, args, {}, copy_context(), turn.future, drain)

@@ -31,20 +31,13 @@ class Interrupted(CancelledError):  # noqa: N818 - nobody sees it
 class Job:
     """A call on its way through a pool, for somebody who awaits it."""
 
-    __slots__ = (
-        "args",
-        "context",
-        "drain",
-        "ended",
-        "error",
-        "fn",
-        "future",
-        "inner",
-        "is_abandoned",
-        "keywords",
-        "result",
-        "seat",
-    )
+    # What most jobs never set costs them nothing.
+    result: Any = None
+    error: BaseException | None = None
+    is_abandoned = False
+    # Where it is done, and what it has the loop do meanwhile.
+    seat: "Seat | None" = None
+    inner: "asyncio.Task[Any] | None" = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - made at every call
         self,
@@ -62,14 +55,6 @@ class Job:
         self.context = context
         self.future = future
         self.drain = drain
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.is_abandoned = False
-        # Where it is done, and what it has the loop do meanwhile.
-        self.seat: Seat | None = None
-        self.inner: asyncio.Task[Any] | None = None
-        # Told on the loop when a call has ended that nobody waits for: its result may be worth keeping.
-        self.ended: Callable[[Job], object] | None = None
 
     def perform(self, seat: "Seat") -> "Drain | None":
         """Do it, in a worker's thread, and return what has to be woken for it."""
@@ -99,7 +84,8 @@ class Job:
     def settle(self) -> None:
         """Tell who awaits it, on the loop."""
         future, error = self.future, self.error
-        self.error = None
+        if error is not None:
+            self.error = None
         if future.done():
             self.give_up(error)
         elif error is None:
@@ -113,8 +99,6 @@ class Job:
 
     def give_up(self, error: BaseException | None) -> None:
         """End with nobody who waits for it: a result is dropped, an error is told."""
-        if self.ended is not None:
-            self.ended(self)
         if error is None or isinstance(error, (Interrupted, asyncio.CancelledError)):
             return
         loop = None if self.drain is None else self.drain.loop()
@@ -127,8 +111,6 @@ class Job:
 
 class Errand(Job):
     """A call on its way through a pool, for somebody who has a :class:`concurrent.futures.Future`."""
-
-    __slots__ = ()
 
     def perform(self, seat: "Seat") -> None:
         """Do it, in a worker's thread, and tell the future."""
