@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 import sys
 from asyncio import get_running_loop
 from collections.abc import Callable, Coroutine
@@ -150,7 +151,7 @@ def sync_to_async(
         TypeError: ``fn`` is a coroutine function, or ``to`` is something else.
 
     """
-    if asyncio.iscoroutinefunction(fn):
+    if inspect.iscoroutinefunction(fn):
         raise TypeError(f"{name_of(fn)} is asynchronous already")
     if isinstance(to, Executor):
         executor = to
