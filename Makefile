@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor bench-patterns metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts report-page test-report pictures clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor bench-patterns metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts examples report-page test-report pictures clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -166,6 +166,12 @@ test-report:
 # The pictures in the documentation, taken of the page in Chromium.
 pictures:
 	tests/run-report pictures
+
+# Examples that need packages of others, from PyPI: a local Dask cluster.
+examples: .venv/tools
+	rm -rf target/examples-wheel
+	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/examples-wheel .
+	tests/run-examples target/examples-wheel/*.whl 3.13
 
 clean:
 	cargo clean

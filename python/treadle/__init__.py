@@ -11,6 +11,7 @@ mind if it has been imported before.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from treadle import files as files
     from treadle._native import __version__ as __version__
     from treadle.doctor.watching import watch as watch
     from treadle.loop import EventLoop as EventLoop
@@ -35,9 +36,18 @@ if TYPE_CHECKING:
     from treadle.patterns.limits import SlidingWindow as SlidingWindow
     from treadle.patterns.limits import TokenBucket as TokenBucket
     from treadle.patterns.locks import lock_all as lock_all
+    from treadle.patterns.offload import sync_to_async as sync_to_async
+    from treadle.patterns.offload import to_executor as to_executor
+    from treadle.patterns.offload import to_interpreter as to_interpreter
+    from treadle.patterns.offload import to_process as to_process
+    from treadle.patterns.offload import to_thread as to_thread
     from treadle.patterns.policies import Overloaded as Overloaded
     from treadle.patterns.policies import Policy as Policy
     from treadle.patterns.pools import Pool as Pool
+    from treadle.patterns.portal import Portal as Portal
+    from treadle.patterns.portal import async_to_sync as async_to_sync
+    from treadle.patterns.process_pool import ProcessPool as ProcessPool
+    from treadle.patterns.process_pool import WorkerDied as WorkerDied
     from treadle.patterns.queues import PriorityQueue as PriorityQueue
     from treadle.patterns.queues import QueueShutDown as QueueShutDown
     from treadle.patterns.retries import Backoff as Backoff
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     from treadle.patterns.retries import RetryBudget as RetryBudget
     from treadle.patterns.supervision import Report as Report
     from treadle.patterns.supervision import Supervisor as Supervisor
+    from treadle.patterns.thread_pool import ThreadPool as ThreadPool
     from treadle.patterns.workers import WorkerPool as WorkerPool
 
 # `EventLoopPolicy` is for whoever asks for it by name: newer versions of Python warn of policies.
@@ -59,7 +70,9 @@ __all__ = [
     "Overloaded",
     "Policy",
     "Pool",
+    "Portal",
     "PriorityQueue",
+    "ProcessPool",
     "QueueShutDown",
     "Report",
     "Results",
@@ -68,11 +81,15 @@ __all__ = [
     "Semaphore",
     "SlidingWindow",
     "Supervisor",
+    "ThreadPool",
     "TokenBucket",
+    "WorkerDied",
     "WorkerPool",
     "__version__",
     "amap",
+    "async_to_sync",
     "batched",
+    "files",
     "finalize",
     "gather",
     "install",
@@ -81,7 +98,12 @@ __all__ = [
     "new_event_loop",
     "remaining",
     "run",
+    "sync_to_async",
     "timeout",
+    "to_executor",
+    "to_interpreter",
+    "to_process",
+    "to_thread",
     "watch",
 ]
 
@@ -97,7 +119,9 @@ _MODULES = {
     "Overloaded": "treadle.patterns.policies",
     "Policy": "treadle.patterns.policies",
     "Pool": "treadle.patterns.pools",
+    "Portal": "treadle.patterns.portal",
     "PriorityQueue": "treadle.patterns.queues",
+    "ProcessPool": "treadle.patterns.process_pool",
     "QueueShutDown": "treadle.patterns.queues",
     "Report": "treadle.patterns.supervision",
     "Results": "treadle.patterns.fan_out",
@@ -106,11 +130,15 @@ _MODULES = {
     "Semaphore": "treadle.patterns.limits",
     "SlidingWindow": "treadle.patterns.limits",
     "Supervisor": "treadle.patterns.supervision",
+    "ThreadPool": "treadle.patterns.thread_pool",
     "TokenBucket": "treadle.patterns.limits",
+    "WorkerDied": "treadle.patterns.process_pool",
     "WorkerPool": "treadle.patterns.workers",
     "__version__": "treadle._native",
     "amap": "treadle.patterns.fan_out",
+    "async_to_sync": "treadle.patterns.portal",
     "batched": "treadle.patterns.batches",
+    "files": "treadle",
     "finalize": "treadle.patterns.deadlines",
     "gather": "treadle.patterns.fan_out",
     "install": "treadle.loop.entry",
@@ -119,7 +147,12 @@ _MODULES = {
     "new_event_loop": "treadle.loop",
     "remaining": "treadle.patterns.deadlines",
     "run": "treadle.loop.entry",
+    "sync_to_async": "treadle.patterns.offload",
     "timeout": "treadle.patterns.deadlines",
+    "to_executor": "treadle.patterns.offload",
+    "to_interpreter": "treadle.patterns.offload",
+    "to_process": "treadle.patterns.offload",
+    "to_thread": "treadle.patterns.offload",
     "watch": "treadle.doctor.watching",
 }
 
@@ -131,7 +164,11 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib  # noqa: PLC0415 - once for each name, and never before
 
-        value = getattr(importlib.import_module(_MODULES[name]), name)
+        # Of the package itself, a name is that of a module.
+        module = _MODULES[name]
+        if module == __name__:
+            return importlib.import_module(f"{module}.{name}")
+        value = getattr(importlib.import_module(module), name)
         globals()[name] = value
         return value
 

@@ -18,6 +18,7 @@ mod datagram;
 mod event_loop;
 #[expect(unsafe_code, reason = "the border to CPython")]
 mod ffi;
+mod files;
 mod flow;
 mod guard;
 mod handle;
@@ -43,6 +44,7 @@ mod transport;
 mod turn;
 mod watch;
 
+pub use files::{learn_file_system, read_cached};
 pub use module::{add_to, listen, open_stacks, record, stop_recording};
 pub use stacks::Stacks;
 mod module;

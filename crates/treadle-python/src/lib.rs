@@ -13,6 +13,7 @@ mod _native {
     use std::ffi::OsString;
 
     use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
 
     /// Runs the command line `treadle` in this process and returns its exit code.
     ///
@@ -26,6 +27,18 @@ mod _native {
     #[pyfunction]
     fn add_loop(module: &Bound<'_, PyModule>) -> PyResult<()> {
         treadle_loop::add_to(module)
+    }
+
+    /// The content of a small file if that takes no waiting, or `None`; never raises.
+    #[pyfunction]
+    fn read_cached<'py>(py: Python<'py>, path: &[u8], most: usize) -> Option<Bound<'py, PyBytes>> {
+        treadle_loop::read_cached(path, most).map(|content| PyBytes::new(py, &content))
+    }
+
+    /// Looks at the file system of an open file, which may wait, so that [`read_cached`] knows it.
+    #[pyfunction]
+    fn learn_file_system(py: Python<'_>, fd: i32) {
+        py.detach(|| treadle_loop::learn_file_system(fd));
     }
 
     #[pymodule_export]

@@ -18,6 +18,7 @@ mod timers;
 mod waker;
 
 mod address;
+pub mod cached_files;
 pub mod io_calls;
 mod mark;
 mod outgoing;
