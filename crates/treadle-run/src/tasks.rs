@@ -63,7 +63,7 @@ const EMPTY: Slot = Slot { address: 0, row: Row::NONE, code: PlaceId::UNKNOWN };
 const FEW: usize = 64;
 
 /// The address of a row that is free: no object has an odd one.
-const NOBODY: u64 = 1;
+const NOBODY: u64 = u64::MAX;
 
 impl Default for Tasks {
     fn default() -> Self {

@@ -321,7 +321,8 @@ impl Run {
                 continue;
             }
             let times = self.waits.asked.get(&address).filter(|(step, _)| *step == last).map_or(0, |(_, times)| *times);
-            if self.parked(address).is_none() && times < PATIENCE {
+            let is_seen = self.waits.parked.get(&address).is_some_and(|parked| last <= parked.waiting.stamp);
+            if !is_seen && times < PATIENCE {
                 request.tasks.insert(address, task.event_loop);
                 asked.push((address, (last, times + 1)));
             }
@@ -355,12 +356,7 @@ impl Run {
             request.learns_puts = self.suspects_queues();
         }
         if request.tasks.is_empty() {
-            let is_due = now.saturating_sub(self.waits.measured) >= scale.ticks(MEASURE);
-            if !self.waits.is_measured || !is_due || callbacks == self.waits.measured_callbacks {
-                return None;
-            }
-            (self.waits.measured, self.waits.measured_callbacks) = (now, callbacks);
-            return Some(Request { loops: running, ..request });
+            return self.is_to_be_measured(callbacks).then_some(Request { loops: running, ..request });
         }
         request.loops = request.tasks.values().copied().collect::<FxHashSet<u8>>().into_iter().collect();
         request.loops.sort_unstable();
@@ -369,6 +365,16 @@ impl Run {
 }
 
 impl Run {
+    /// Whether loops are asked what they have around them, which is for nobody if they do nothing.
+    fn is_to_be_measured(&mut self, callbacks: u64) -> bool {
+        let is_due = self.now().saturating_sub(self.waits.measured) >= self.scale().ticks(MEASURE);
+        if !self.waits.is_measured || !is_due || callbacks == self.waits.measured_callbacks {
+            return false;
+        }
+        (self.waits.measured, self.waits.measured_callbacks) = (self.now(), callbacks);
+        true
+    }
+
     /// Adds some tasks of each kind, for the queues that they use.
     fn sample(&self, running: &[u8], request: &mut Request) {
         let mut kinds: FxHashMap<PlaceId, u32> = FxHashMap::default();
