@@ -58,6 +58,10 @@ fn help(blocked: &Blocked) -> String {
         (_, Cause::Collector) => {
             format!("call it when nobody waits, or in a thread: `await asyncio.to_thread({name})`")
         }
+        // asyncio's own functions take long if they are called for many tasks, and not in threads.
+        (Some(called), _) if called.starts_with("asyncio.") => {
+            "have fewer tasks at once: a few workers that take from a queue, or `treadle.amap(…, limit=…)`".to_owned()
+        }
         // Which function this line is of, and whether it is a coroutine's, only its author knows.
         (None, Cause::Processor) => "put the computation into a plain function, and run that in a process: \
              `await loop.run_in_executor(pool, compute, …)` with a `ProcessPoolExecutor`"
