@@ -108,7 +108,7 @@ fn findings_are_shown_with_their_code_and_cure() {
     11 |     open('x').read()
        |     ^^^^^^^^^
        |
-       = help: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`
+       = help: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`, or use `treadle.files`
 
     3 findings in 1 file, 1 of them fixed by `--fix`. Fix app.py:6 first (blocking-call).
     ");
@@ -195,7 +195,7 @@ fn github_shows_commands() {
     exit code 1
     ::error title=treadle blocking-call,file=app.py,line=6,col=5,endLine=6,endColumn=18::`time.sleep` blocks the event loop%0Ahelp: write `await asyncio.sleep(…)`
     ::error title=treadle lost-task,file=app.py,line=7,col=5,endLine=7,endColumn=32::the task that `asyncio.create_task` starts is kept by nothing%0Ahelp: keep the task until it is done, or start it in an `asyncio.TaskGroup`
-    ::warning title=treadle blocking-file,file=app.py,line=11,col=5,endLine=11,endColumn=14::`open` waits for the file system on the event loop%0Ahelp: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`
+    ::warning title=treadle blocking-file,file=app.py,line=11,col=5,endLine=11,endColumn=14::`open` waits for the file system on the event loop%0Ahelp: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`, or use `treadle.files`
     ");
 }
 
@@ -406,7 +406,7 @@ fn safe_fixes_are_written() {
     11 |     open('x').read()
        |     ^^^^^^^^^
        |
-       = help: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`
+       = help: move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`, or use `treadle.files`
 
     2 findings in 1 file. Fix app.py:7 first (lost-task).
     --- standard error

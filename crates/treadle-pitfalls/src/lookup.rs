@@ -239,7 +239,7 @@ pub(crate) fn awaited_or_self(facts: &FileFacts, expr: ExprId) -> ExprId {
 }
 
 /// Whether an object made at an expression lives no longer than its function: entered there, handed straight to
-/// `run_in_executor`, or held by a variable that is neither returned, stored, yielded nor captured.
+/// `run_in_executor` or `to_executor`, or held by a variable that is neither returned, stored, yielded nor captured.
 pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
     let facts = program.facts(at.file);
     match facts.expr(at.id).usage {
@@ -248,7 +248,7 @@ pub(crate) fn stays_local(program: &Program, at: ExprRef) -> bool {
             .expr(at.id)
             .parent
             .and_then(|parent| facts.as_call(parent))
-            .is_some_and(|call| facts.last_name(call.callee) == Some("run_in_executor")),
+            .is_some_and(|call| matches!(facts.last_name(call.callee), Some("run_in_executor" | "to_executor"))),
         Usage::Bound(binding) => {
             let local = facts.binding(binding).local;
             let entry = facts.local(local);
@@ -278,9 +278,9 @@ fn escapes(facts: &FileFacts, id: ExprId) -> bool {
         | Usage::Result
         | Usage::Junction => true,
         Usage::Argument => entry.parent.and_then(|parent| facts.as_call(parent)).is_none_or(|call| {
-            !facts
-                .last_name(call.callee)
-                .is_some_and(|name| matches!(name, "run_in_executor" | "gather" | "fetch" | "request" | "print"))
+            !facts.last_name(call.callee).is_some_and(|name| {
+                matches!(name, "run_in_executor" | "to_executor" | "gather" | "fetch" | "request" | "print")
+            })
         }),
         _ => false,
     }

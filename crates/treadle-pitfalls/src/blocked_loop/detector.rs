@@ -64,7 +64,8 @@ fn help(blocked: &Blocked) -> String {
         }
         // Which function this line is of, and whether it is a coroutine's, only its author knows.
         (None, Cause::Processor) => "put the computation into a plain function, and run that in a process: \
-             `await loop.run_in_executor(pool, compute, …)` with a `ProcessPoolExecutor`"
+             `await loop.run_in_executor(pool, compute, …)` with a `ProcessPoolExecutor`, or \
+             `await treadle.to_process(compute, …)`"
             .to_owned(),
         (None, _) => {
             "put what takes long into a plain function, and run that in a thread: `await asyncio.to_thread(work, …)`"

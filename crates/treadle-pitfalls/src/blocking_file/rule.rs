@@ -36,7 +36,7 @@ pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
             let opens = program.knowledge().claim(item).is_some_and(|known| known.claim.opens);
             finding = if opens {
                 finding.help(
-                    "move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`",
+                    "move all the work on the file to a function, and call that with `await asyncio.to_thread(…)`, or use `treadle.files`",
                 )
             } else {
                 finding.help(cure::thread_words(program, call))

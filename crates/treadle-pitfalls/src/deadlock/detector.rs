@@ -66,7 +66,8 @@ fn help(seized: &Seized) -> &'static str {
     if seized.members.len() == 1 && wants(Manner::Lock) == 1 {
         "a lock cannot be taken twice: have the inner function expect that it is held"
     } else if wants(Manner::Lock) == seized.members.len() {
-        "take the locks in the same order everywhere: `async with first: async with second: …`"
+        "take the locks in the same order everywhere: `async with first: async with second: …`, or \
+         `async with treadle.lock_all(first, second): …`"
     } else if wants(Manner::Lock) + wants(Manner::Permit) > 0 {
         "leave the `async with` before waiting for what needs it too"
     } else {

@@ -79,7 +79,7 @@ fn same_kind(program: &Program, nesting: &Nesting, findings: &mut Findings) {
         .at_tier(Tier::Likely)
         .label("a second call with the two swapped waits for this one, and this one for it")
         .step(program.location_of(nesting.outer_at), format!("`{outer}` is taken first"))
-        .help("take the locks in an order of their own, such as by `id`"),
+        .help("take the locks in an order of their own, such as by `id`, as `treadle.lock_all(…)` does"),
     );
 }
 

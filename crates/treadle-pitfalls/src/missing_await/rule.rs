@@ -89,6 +89,9 @@ fn caller(path: &str) -> Option<(&'static str, &'static str)> {
             ("the loop", schedule)
         }
         "to_thread" | "run_in_executor" if path.starts_with("asyncio.") => ("the thread", on_loop),
+        "to_thread" | "to_interpreter" if path.starts_with("treadle.") => ("the thread", on_loop),
+        "to_process" if path.starts_with("treadle.") => ("the process", on_loop),
+        "to_executor" if path.starts_with("treadle.") => ("the pool", on_loop),
         "Thread" | "Timer" if path.starts_with("threading.") => ("the thread", "run it there with `asyncio.run`"),
         "submit" if path.starts_with("concurrent.futures.") => ("the pool", on_loop),
         _ => return None,
@@ -98,7 +101,8 @@ fn caller(path: &str) -> Option<(&'static str, &'static str)> {
 /// `await (await to_thread(f))`, or a result that somebody may still await: the pools hand the coroutine back.
 fn may_be_awaited(program: &Program, call: CallRef, path: &str) -> bool {
     let facts = program.facts(call.file);
-    let gives_it_back = matches!(path.rsplit('.').next(), Some("to_thread" | "run_in_executor" | "submit"));
+    let gives_it_back =
+        matches!(path.rsplit('.').next(), Some("to_thread" | "to_executor" | "run_in_executor" | "submit"));
     let outer = lookup::awaited_or_self(facts, program.call_expr(call).id);
     gives_it_back && facts.expr(outer).usage != Usage::Discarded
 }

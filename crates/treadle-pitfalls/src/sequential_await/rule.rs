@@ -224,7 +224,8 @@ fn does_independent_work(program: &Program, call: treadle_program::ids::CallRef)
                 let run = program.function(here).calls;
                 for call in (run.start..run.end).map(|id| In::new(here.file, treadle_program::facts::CallId(id))) {
                     if let Some(path) = lookup::known_path(program, call) {
-                        found |= is_request(path) || path == "asyncio.sleep" || path == "asyncio.to_thread";
+                        found |= is_request(path)
+                            || matches!(path, "asyncio.sleep" | "asyncio.to_thread" | "treadle.to_thread");
                         if is_ordered(path) {
                             return false;
                         }

@@ -21,7 +21,8 @@ pub(super) fn check(run: &Run, sightings: &mut Sightings) {
         let message = format!("`{}` starts thousands of tasks at once, without a limit", site.function);
         let sighting = Sighting::new(&TASK_FLOOD.about, site, scale.time(flooded), message)
             .evidence(format!("{} at once", birth.most))
-            .help("let a few workers take them from a queue, or limit them: `async with asyncio.Semaphore(100):` around the start");
+            .help("let a few workers take them from a queue, or limit them: `async with asyncio.Semaphore(100):` around the start, or \
+                 `await treadle.amap(…, limit=100)`");
         sightings.push(sighting);
     }
 }

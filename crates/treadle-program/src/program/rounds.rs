@@ -399,6 +399,8 @@ fn passed_by_call(program: &Program, infer: &mut Infer<'_>, call: CallRef, passe
             let path = program.knowledge().path(*item);
             let skip = match path {
                 "asyncio.to_thread" | "functools.partial" => 1,
+                "treadle.to_thread" | "treadle.to_process" | "treadle.to_interpreter" => 1,
+                "treadle.to_executor" => 2,
                 _ if path.ends_with(".run_in_executor") => 2,
                 _ => return,
             };
