@@ -16,9 +16,15 @@ FACTORIES = loops.factories()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, and hear SIGINT, which shells have their background jobs ignore."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Make the marker known, and hear signals that shells and `nohup` have their jobs ignore."""
+    heard = (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    )
+    for number, handler in heard:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     config.addinivalue_line("markers", "not_on(*loops, reason): what these loops cannot do")
 
 
