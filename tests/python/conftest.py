@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from multiprocessing import forkserver, resource_tracker
+from typing import TYPE_CHECKING, Any
 
 import loops
 import pytest
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FACTORIES = loops.factories()
 
@@ -26,6 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
     config.addinivalue_line("markers", "not_on(*loops, reason): what these loops cannot do")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helpers_of_multiprocessing_end() -> Iterator[None]:
+    # They live as long as the process, and tests of subprocesses count its children.
+    yield
+    helpers: Any = forkserver, resource_tracker
+    helpers[0]._forkserver._stop()
+    helpers[1]._resource_tracker._stop()
 
 
 @pytest.fixture(params=FACTORIES)
