@@ -284,7 +284,8 @@ def test_no_descriptor_is_left() -> None:
             pool.submit(echo, b"x" * (1 << 20)).result(60)
         with pytest.raises(treadle.WorkerDied):
             pool.submit(os._exit, 1).result(60)
-    assert loops.open_descriptors() == before
+    # Of tests before this one something may still have been closing.
+    assert loops.open_descriptors() <= before
 
 
 def test_other_ways_to_start_are_refused() -> None:
