@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use treadle_events::Surroundings;
 
-use crate::{Activity, Cause, Run};
+use crate::{Activity, Cause, EventLoop, Run};
 
 /// A process in numbers, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl Run {
         let scale = self.scale();
         let mut vitals = Vitals {
             time: scale.time(self.now()),
-            loops: self.loops().iter().map(|one| self.loop_vitals(one.number)).collect(),
+            loops: self.loops().iter().map(|row| self.loop_vitals(row)).collect(),
             blocked: self.blocked_time().collect(),
             collections: self.collector().durations(),
             lost: self.lost(),
@@ -142,8 +142,7 @@ impl Run {
         vitals
     }
 
-    fn loop_vitals(&self, number: u8) -> LoopVitals {
-        let Some(row) = self.loops().iter().find(|one| one.number == number) else { return LoopVitals::default() };
+    fn loop_vitals(&self, row: &EventLoop) -> LoopVitals {
         let scale = self.scale();
         let (callback, lags) = row.distributions();
         let (mut busy, mut idle) = (row.busy, row.idle);
@@ -153,7 +152,7 @@ impl Run {
             Activity::Outside => {}
         }
         LoopVitals {
-            number,
+            number: row.number,
             thread: row.thread,
             is_running: row.is_running,
             callbacks: row.callbacks,
@@ -162,7 +161,7 @@ impl Run {
             idle: scale.duration(idle),
             lag: if row.is_running { scale.duration(row.turn_so_far(self.now())) } else { 0 },
             ready: row.ready,
-            surroundings: self.waits().surroundings(number).unwrap_or_default(),
+            surroundings: self.waits().surroundings(row.number).unwrap_or_default(),
             callback,
             lags,
         }
