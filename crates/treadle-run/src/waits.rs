@@ -3,8 +3,8 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use treadle_events::{Manner, Owner, Picture, PlaceId, Request, Surroundings, Thing, Wait, Waiting};
 
-use crate::Run;
 use crate::knots::{self, Knots, Stuck};
+use crate::{Run, Task};
 
 /// From when on a task that makes no step is looked at, in nanoseconds.
 const QUIET: u64 = 400_000_000;
@@ -49,6 +49,13 @@ pub struct Parked {
     pub since: u64,
     /// How often the same was seen.
     pub looks: u32,
+}
+
+impl Parked {
+    /// Whether the task has made no step since it was seen.
+    fn holds(&self, task: &Task) -> bool {
+        task.last_step.max(task.born) <= self.waiting.stamp
+    }
 }
 
 /// Tasks of which it was seen twice that nothing wakes them.
@@ -210,7 +217,7 @@ impl Run {
     }
 
     fn still(&self, task: u64, parked: &Parked) -> bool {
-        self.tasks().get(&task).is_some_and(|row| row.last_step.max(row.born) <= parked.waiting.stamp)
+        self.tasks().get(&task).is_some_and(|row| parked.holds(row))
     }
 
     /// The tasks of which it was seen twice that nothing wakes them, the last thousand times.
@@ -321,7 +328,7 @@ impl Run {
                 continue;
             }
             let times = self.waits.asked.get(&address).filter(|(step, _)| *step == last).map_or(0, |(_, times)| *times);
-            let is_seen = self.waits.parked.get(&address).is_some_and(|parked| last <= parked.waiting.stamp);
+            let is_seen = self.waits.parked.get(&address).is_some_and(|parked| parked.holds(task));
             if !is_seen && times < PATIENCE {
                 request.tasks.insert(address, task.event_loop);
                 asked.push((address, (last, times + 1)));
