@@ -140,7 +140,7 @@ impl Collector for Metrics {
             "treadle_tasks",
             "Tasks that are alive",
             None,
-            states.map(|(state, count)| (("state", state), count as f64)),
+            states.map(|(state, count)| ([("state", state)], count as f64)),
         )?;
         let jobs = [("queued", vitals.queued_jobs), ("running", vitals.running_jobs)];
         let help = "Jobs handed to executors of threads that have not ended";
@@ -148,14 +148,17 @@ impl Collector for Metrics {
             "treadle_executor_queue",
             help,
             None,
-            jobs.map(|(state, count)| (("state", state), count as f64)),
+            jobs.map(|(state, count)| ([("state", state)], count as f64)),
         )?;
         let blocked: BTreeMap<Cause, u64> = vitals.blocked.iter().copied().collect();
         let causes =
-            Cause::ALL.map(|cause| (("cause", cause.word()), seconds(blocked.get(&cause).copied().unwrap_or(0))));
+            Cause::ALL.map(|cause| ([("cause", cause.word())], seconds(blocked.get(&cause).copied().unwrap_or(0))));
         let help = "Time for which one callback kept a loop for longer than the threshold, by what it did";
         sheet.counters("treadle_loop_blocked", help, Some(&Unit::Seconds), causes)?;
-        sheet.findings(&self.findings)?;
+        let findings = self.findings.iter();
+        let findings = findings
+            .map(|((pitfall, severity), count)| ([("pitfall", *pitfall), ("severity", *severity)], *count as f64));
+        sheet.counters("treadle_findings", "Pitfalls that were found, each time counted", None, findings)?;
         sheet.histograms("treadle_gc_pause", "How long collections of garbage took", [(None, &vitals.collections)])?;
         if let Some(descriptors) = self.descriptors {
             sheet.gauge("treadle_fds", "Descriptors that the process has open", None, descriptors as f64)?;
@@ -171,8 +174,8 @@ impl Metrics {
     fn loops(&self, sheet: &mut Sheet<'_>) -> Result<(), Error> {
         let numbers: Vec<(String, &LoopVitals)> =
             self.vitals.loops.iter().map(|row| (row.number.to_string(), row)).collect();
-        let of = |value: &dyn Fn(&LoopVitals) -> f64| -> Vec<((&'static str, String), f64)> {
-            numbers.iter().map(|(number, row)| (("loop", number.clone()), value(row))).collect()
+        let of = |value: &dyn Fn(&LoopVitals) -> f64| -> Vec<([(&'static str, String); 1], f64)> {
+            numbers.iter().map(|(number, row)| ([("loop", number.clone())], value(row))).collect()
         };
         let busy = |row: &LoopVitals| self.busy.get(&row.number).copied().unwrap_or(0.0);
         let seconds_unit = Some(&Unit::Seconds);
@@ -236,16 +239,6 @@ impl Sheet<'_> {
         rows.into_iter().try_for_each(|(label, value)| label.of(&mut encoder, |one| one.encode_counter(&value, none)))
     }
 
-    fn findings(&mut self, counts: &BTreeMap<(&'static str, &'static str), u64>) -> Result<(), Error> {
-        let help = "Pitfalls that were found, each time counted";
-        let mut encoder = self.0.encode_descriptor("treadle_findings", help, None, MetricType::Counter)?;
-        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
-        counts.iter().try_for_each(|((pitfall, severity), count)| {
-            let labels = [("pitfall", *pitfall), ("severity", *severity)];
-            encoder.encode_family(&labels)?.encode_counter(&(*count as f64), none)
-        })
-    }
-
     fn histograms<'a>(
         &mut self,
         name: &str,
@@ -266,13 +259,13 @@ trait Label {
     ) -> Result<(), Error>;
 }
 
-impl<T: AsRef<str>> Label for (&'static str, T) {
+impl<T: AsRef<str>, const N: usize> Label for [(&'static str, T); N] {
     fn of(
         &self,
         encoder: &mut MetricEncoder<'_>,
         write: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        write(&mut encoder.encode_family(&[(self.0, self.1.as_ref())])?)
+        write(&mut encoder.encode_family(&self.each_ref().map(|(name, value)| (*name, value.as_ref())))?)
     }
 }
 
@@ -283,7 +276,7 @@ impl Label for Option<(&'static str, &str)> {
         write: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Some(label) => label.of(encoder, write),
+            Some(label) => [*label].of(encoder, write),
             None => write(encoder),
         }
     }
