@@ -40,21 +40,7 @@ async def to_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
         BaseException: what ``fn`` raises.
 
     """
-    loop = get_running_loop()
-    future = loop.create_future()
-    crew = the_threads()._crew
-    job = Job(noted(loop, crew, fn), args, kwargs, copy_context(), future, drain_of(loop))
-    crew.put(job)
-    try:
-        result: R = await future
-    except asyncio.CancelledError:
-        crew.abandon(job)
-        raise
-    else:
-        return result
-    finally:
-        # An error that went through here refers to this frame.
-        del future, job
+    return await call_in(the_threads()._crew, fn, args, kwargs)
 
 
 async def to_process(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -125,6 +111,7 @@ async def call_in(crew: Crew, fn: Callable[..., R], args: tuple[Any, ...], keywo
     else:
         return result
     finally:
+        # An error that went through here refers to this frame.
         del future, job
 
 
