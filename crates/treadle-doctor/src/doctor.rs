@@ -26,7 +26,6 @@ use crate::reply;
 use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
-use crate::thread::Thread;
 use crate::witness::Witness;
 
 /// How often the tape is read while a callback takes long.
@@ -109,7 +108,6 @@ impl Doctor {
             still: Still::default(),
             sources: Sources::default(),
             pace: Pace::default(),
-            own: None,
             clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record)),
         };
         let thread =
@@ -200,15 +198,12 @@ struct Visit {
     still: Still,
     sources: Sources,
     pace: Pace,
-    /// What the system says of this thread.
-    own: Option<Thread>,
     /// Who records, if that is wanted.
     clerk: Option<Clerk>,
 }
 
 impl Visit {
     fn run(mut self, messages: &Receiver<Message>) {
-        self.own = Some(Thread::own());
         self.say_what_is_missing();
         let (mut asked, mut rest) = (Instant::now(), ROUND);
         let mut pause = TICK;
@@ -406,12 +401,11 @@ impl Visit {
     fn metrics(&self) -> Metrics {
         let vitals = self.examination.run().vitals();
         let watched = self.began.elapsed().as_nanos().max(1) as f64;
-        let ran = self.own.as_ref().and_then(Thread::time).map_or(0, |time| time.ran);
         Metrics {
             busy: self.pace.busy(&vitals),
             findings: findings(self.examination.found()),
             descriptors: reply::descriptors(),
-            overhead: (ran + vitals.inspected) as f64 / watched,
+            overhead: (reply::own_time() + vitals.inspected) as f64 / watched,
             vitals,
         }
     }

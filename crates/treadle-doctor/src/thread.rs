@@ -24,13 +24,6 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Those of the thread that calls this.
-    pub(crate) fn own() -> Self {
-        let link = std::fs::read_link("/proc/thread-self").unwrap_or_default();
-        let number = link.file_name().and_then(|name| name.to_string_lossy().parse().ok());
-        Self::open(number.unwrap_or(0))
-    }
-
     /// Those of the thread that has a number of the system's.
     pub(crate) fn open(number: u64) -> Self {
         let open = |name: &str| File::open(format!("/proc/self/task/{number}/{name}")).ok();
