@@ -7,15 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from watched import TREADLE, child_of, start
 
-TREADLE = str(Path(sysconfig.get_path("scripts")) / "treadle")
 MIB = 1 << 20
 
 # Meets two pitfalls, in lines 12 and 17, and has a worker with a name.
@@ -254,22 +253,6 @@ def test_page_is_written_beside_the_recording() -> None:
     run("run", "--record", "app.treadle", "--report", "now.html", "app.py")
     run("report", "app.treadle")
     assert in_page(Path("app.html").read_text()) == in_page(Path("now.html").read_text())
-
-
-def start(*options: str) -> "subprocess.Popen[str]":
-    """Start a program that lasts, under treadle, and return when it runs."""
-    process = subprocess.Popen(
-        [TREADLE, "run", *options, "lasting.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "here\n"
-    return process
-
-
-def child_of(process: "subprocess.Popen[str]") -> int:
-    """Return the number of the program that treadle waits for."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], check=True, capture_output=True, text=True)
-    return int(found.stdout)
 
 
 def wait_for(recording: str, name: str) -> dict[str, Any]:

@@ -6,14 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-TREADLE = str(Path(sysconfig.get_path("scripts")) / "treadle")
+from watched import TREADLE, child_of, start
 
 # Meets one pitfall, in line 9.
 FORGETFUL = """\
@@ -59,22 +57,6 @@ def run(*arguments: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
 def objects(text: str) -> list[dict[str, Any]]:
     """Return the objects on the lines of a text; Python's own warnings stand between them."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    """Start treadle with a program that lasts, and return when that runs and its mistake was found."""
-    process = subprocess.Popen(
-        [TREADLE, "run", *arguments, "lasting.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "here\n"
-    return process
-
-
-def child_of(process: "subprocess.Popen[str]") -> int:
-    """Return the number of the program that treadle waits for."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], check=True, capture_output=True, text=True)
-    return int(found.stdout)
 
 
 def wait_for_finding(process: int) -> None:

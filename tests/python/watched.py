@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,25 @@ with open(sys.argv[1], "wb", 0) as words:
 sys.argv[:] = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+TREADLE = str(Path(sysconfig.get_path("scripts")) / "treadle")
+
+
+def start(*options: str) -> "subprocess.Popen[str]":
+    """Start ``lasting.py``, which prints when it runs, under treadle, and return when it does."""
+    process = subprocess.Popen(
+        [TREADLE, "run", *options, "lasting.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    return process
+
+
+def child_of(process: "subprocess.Popen[str]") -> int:
+    """Return the number of the program that treadle waits for."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], check=True, capture_output=True, text=True)
+    return int(found.stdout)
 
 
 @dataclass(frozen=True)
