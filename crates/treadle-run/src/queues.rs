@@ -66,9 +66,12 @@ impl Queues {
                 windows: 0,
             };
             let growth = self.growths.entry(thing.address).or_insert_with(new);
-            if thing.size <= growth.size && growth.last != now || thing.class != growth.class {
+            let is_over = now.saturating_sub(growth.last) >= window;
+            // Shortly after the last look, whoever empties it may be the only one that has run.
+            let least = if is_over { growth.size + 1 } else { growth.size / 2 };
+            if thing.size < least || thing.class != growth.class {
                 *growth = new();
-            } else if now.saturating_sub(growth.last) >= window {
+            } else if is_over {
                 growth.windows += 1;
                 (growth.last, growth.size) = (now, thing.size);
             }
@@ -109,10 +112,14 @@ mod tests {
     use super::*;
 
     fn grows(sizes: &[u64], bound: u64) -> bool {
+        grows_at(&(1..).map(|number| number * WINDOW).zip(sizes.iter().copied()).collect::<Vec<_>>(), bound)
+    }
+
+    fn grows_at(looks: &[(u64, u64)], bound: u64) -> bool {
         let mut queues = Queues::default();
-        for (number, size) in (1..).zip(sizes) {
-            let thing = Thing { address: 7, class: "Queue".to_owned(), size: *size, bound, ..Thing::default() };
-            queues.see(&Picture { ended: number * WINDOW, things: vec![thing], ..Picture::default() }, WINDOW);
+        for &(ended, size) in looks {
+            let thing = Thing { address: 7, class: "Queue".to_owned(), size, bound, ..Thing::default() };
+            queues.see(&Picture { ended, things: vec![thing], ..Picture::default() }, WINDOW);
         }
         queues.growths.values().any(Growth::is_growing)
     }
@@ -123,5 +130,15 @@ mod tests {
         assert!(!grows(&[100, 200, 300, 400, 350, 600, 700, 800], 0));
         assert!(!grows(&[1, 2, 3, 4, 5, 6, 7, 8], 0));
         assert!(!grows(&[100, 200, 300, 400, 500, 600, 700, 800], 1_000));
+    }
+
+    #[test]
+    fn a_look_shortly_after_another_ends_no_growth_unless_much_was_taken() {
+        let grows_with = |left: u64| {
+            let twice = |size: u64| [(size * WINDOW / 100, size), (size * WINDOW / 100 + 1, size * left / 100)];
+            grows_at(&[100, 200, 300, 400, 500, 600, 700, 800].map(twice).concat(), 0)
+        };
+        assert!(grows_with(95));
+        assert!(!grows_with(40));
     }
 }
