@@ -161,7 +161,7 @@ def test_recording_implies_watching_for_people() -> None:
 def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     run("run", "--record", "app.treadle", "app.py")
     recorded = report("app.treadle")
-    assert (recorded["format"], recorded["title"], recorded["kept_from"]) == (1, "app.py", 0)
+    assert (recorded["format"], recorded["title"], recorded["kept_from"]) == (2, "app.py", 0)
     environment = dict(recorded["environment"])
     assert environment["command"] == "treadle run app.py"
     assert environment["Python"] == sys.version.split(" ")[0]
@@ -178,8 +178,12 @@ def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     assert int(environment["callbacks"]) == len(steps["took"])
     # The first step of a task was brought about by who has made it.
     first = steps["task"].index(spoil)
-    assert steps["task"][steps["waker"][first]] == main
+    assert steps["task"][first - steps["waker_delta"][first]] == main
     assert steps["queued"][first] >= 0
+    # All others are known too, but for what was ready before the loop ran; steps that another one woke have that one above them.
+    assert steps["woken_by"].count(0) <= 2
+    assert all((by == 1) == (delta > 0) for by, delta in zip(steps["woken_by"], steps["waker_delta"], strict=True) if by != 4)
+    assert all((by == 0) or queued >= 0 for by, queued in zip(steps["woken_by"], steps["queued"], strict=True))
     began = starts(steps)
     assert began == sorted(began)
     assert all(later + 2 >= start + took for start, took, later in zip(began, steps["took"], began[1:], strict=False))

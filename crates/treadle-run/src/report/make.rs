@@ -80,7 +80,7 @@ impl<'a> Maker<'a> {
         let until = start + scale.ticks(chronicle.totals.at);
         let now = events.last().map_or(start, |event| event.stamp).max(until);
         let report = Report {
-            format: 1,
+            format: 2,
             title: chronicle.title.clone(),
             began: scale.time(start) as f64 / 1e6,
             environment: environment(recorded, scale.since_start(now)),
@@ -196,7 +196,7 @@ impl<'a> Maker<'a> {
         self.report.kept_from = since.map_or(0, |since| self.time(since));
         let numbers = self.tasks(&replay, &steps, &waiting, limits);
         let mut last = 0;
-        for step in &steps {
+        for (at, step) in steps.iter().enumerate() {
             let site = self.place(step.place);
             let (start, took) = (self.time(step.start), self.took(step.took));
             let queued = if step.woken == 0 { -1 } else { self.took(step.start.saturating_sub(step.woken)) };
@@ -206,7 +206,8 @@ impl<'a> Maker<'a> {
             columns.site.push(site);
             columns.start_delta.push(start - last);
             columns.took.push(took);
-            columns.waker.push(if step.waker == NONE { -1 } else { i64::from(step.waker) });
+            columns.woken_by.push(step.woken_by as u8);
+            columns.waker_delta.push(if step.waker == NONE { 0 } else { at as i64 - i64::from(step.waker) });
             columns.queued.push(queued);
             last = start;
         }

@@ -40,10 +40,11 @@ fn chosen(steps: &[Step], mut order: Vec<u32>, limit: usize) -> (Vec<u32>, Optio
 mod tests {
     use treadle_events::PlaceId;
 
+    use super::super::WokenBy;
     use super::*;
 
     fn step(start: u64, took: u64, waker: u32) -> Step {
-        Step { event_loop: 1, task: NONE, place: PlaceId(0), start, took, waker, woken: 0 }
+        Step { event_loop: 1, task: NONE, place: PlaceId(0), start, took, woken_by: WokenBy::Step, waker, woken: 0 }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The trace event format of Chrome, which Perfetto reads: a lane for each loop and each thread of an executor.
 
 use serde_json::{Value, json};
-use treadle_run::Report;
+use treadle_run::{Report, WokenBy};
 
 /// Lanes of threads of executors, of findings and of pauses come after those of loops.
 const THREADS: i64 = 1_000;
@@ -36,13 +36,13 @@ fn steps(report: &Report, events: &mut Vec<Value>) {
         let name = if name.is_empty() { "callback" } else { &name };
         let category = if task < 0 { "callback" } else { "step" };
         let queued = (columns.queued[at] >= 0).then(|| columns.queued[at]);
-        let args = json!({ "task": (task >= 0).then_some(task), "queued_us": queued });
+        let woken_by = columns.woken_by.get(at).and_then(|number| WokenBy::of(*number).words());
+        let args = json!({ "task": (task >= 0).then_some(task), "queued_us": queued, "woken by": woken_by });
         events.push(json!({
             "ph": "X", "name": name, "cat": category, "pid": 1, "tid": lane, "ts": start, "dur": columns.took[at], "args": args,
         }));
-        let Some(waker) = usize::try_from(columns.waker[at]).ok().filter(|waker| *waker < starts.len()) else {
-            continue;
-        };
+        let above = usize::try_from(columns.waker_delta[at]).unwrap_or(0);
+        let Some(waker) = at.checked_sub(above).filter(|waker| *waker != at) else { continue };
         let from = (columns.r#loop[waker], starts[waker]);
         let flow = |phase: &str, (lane, time): (i64, i64)| json!({"ph": phase, "name": "wakes", "cat": "wake", "id": at, "pid": 1, "tid": lane, "ts": time, "bp": "e"});
         events.extend([flow("s", from), flow("f", (lane, start))]);
