@@ -23,7 +23,7 @@ export const LOOKS = [
 ];
 
 /** What has woken a step if there is none that could be shown, by the number in the report. */
-const WOKEN_BY = [undefined, "a step that is not shown", "a descriptor that was ready", "a timer", "another thread", "a transport that has sent what it had"];
+const WOKEN_BY = [undefined, "a callback that is not shown", "a descriptor that was ready", "a timer", "another thread", "a transport that has sent what it had"];
 
 export class Reader {
   static async start() {
@@ -192,6 +192,7 @@ export class Timeline {
     else assert.equal(facts.waited, undefined);
     const by = (row, more = 3) => {
       const waker = woke[row];
+      if (steps.waker_task[row] >= 0) return `${tasks.name[steps.waker_task[row]]} in a step that is not shown`;
       if (waker < 0) return WOKEN_BY[steps.woken_by[row]];
       const through = steps.task[waker] < 0 && more > 0 ? by(waker, more - 1) : undefined;
       return `${name(waker)} at ${at(waker)}${through === undefined ? "" : `, called by ${through}`}`;

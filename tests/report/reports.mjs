@@ -45,7 +45,7 @@ class Writer {
       findings: [],
       pages: {},
       tasks: { name: [], code: [], birth: [], parent: [], loop: [], born: [], ended: [], outcome: [], run: [], steps: [], longest: [] },
-      steps: { loop: [], task: [], site: [], start_delta: [], took: [], woken_by: [], waker_delta: [], queued: [] },
+      steps: { loop: [], task: [], site: [], start_delta: [], took: [], woken_by: [], waker_delta: [], waker_task: [], queued: [] },
       polls: { loop: [], start_delta: [], took: [] },
       pauses: { kind: [], loop: [], start: [], took: [], cause: [], site: [], stack: [] },
       jobs: { name: [], site: [], submitted: [], started: [], ended: [], thread: [] },
@@ -146,6 +146,7 @@ class Writer {
       for (const column of ["loop", "task", "site", "took", "queued"]) report.steps[column].push(row[column]);
       report.steps.woken_by.push(row.waker === NONE ? step % WOKEN_BY : BY_STEP);
       report.steps.waker_delta.push(row.waker === NONE ? 0 : step - row.waker);
+      report.steps.waker_task.push(row.waker === NONE && step % WOKEN_BY === BY_STEP && step % 4 > 1 ? 0 : NONE);
       report.steps.start_delta.push(row.start - at);
       at = row.start;
     }

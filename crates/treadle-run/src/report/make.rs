@@ -208,6 +208,8 @@ impl<'a> Maker<'a> {
             columns.took.push(took);
             columns.woken_by.push(step.woken_by as u8);
             columns.waker_delta.push(if step.waker == NONE { 0 } else { at as i64 - i64::from(step.waker) });
+            let unseen = numbers.get(&step.waker_task).filter(|_| step.waker == NONE);
+            columns.waker_task.push(unseen.copied().unwrap_or(-1));
             columns.queued.push(queued);
             last = start;
         }
@@ -230,11 +232,12 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// The tasks that have a step that is shown, or are alive, or were seen waiting, and those that made them.
+    /// The tasks that have a step that is shown or have brought one about, or are alive, or were seen waiting, and those that made them.
     fn tasks(&mut self, replay: &Replay, steps: &[Step], waiting: &[u32], limits: Limits) -> FxHashMap<u32, Index> {
         // Tasks that live and are shown though none of their steps is, and with those that made them.
         let (quiet, most) = (limits.steps / 40, limits.steps);
-        let mut wanted: FxHashSet<u32> = steps.iter().map(|step| step.task).chain(waiting.iter().copied()).collect();
+        let named = steps.iter().flat_map(|step| [step.task, step.waker_task]);
+        let mut wanted: FxHashSet<u32> = named.chain(waiting.iter().copied()).collect();
         let alive = (0..replay.tasks.len() as u32).filter(|at| replay.tasks[*at as usize].ended == 0);
         wanted.extend(alive.take(quiet));
         wanted.remove(&NONE);

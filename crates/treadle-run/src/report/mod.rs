@@ -171,6 +171,8 @@ pub struct StepColumns {
     pub woken_by: Vec<u8>,
     /// How many rows above this one the step is that has brought it about; 0 if that is none, or is not shown.
     pub waker_delta: Vec<i64>,
+    /// The task whose step that is, if the step is not shown; -1 if it is, or is no task's.
+    pub waker_task: Vec<Index>,
     /// How long it was ready and did not run: since the answer of the system, the call from another thread or the birth of the task, else since the
     /// end of the step that has brought it about.
     pub queued: Vec<i64>,

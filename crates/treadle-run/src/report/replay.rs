@@ -20,6 +20,8 @@ pub(super) struct Step {
     /// What has brought it about, and the step in which that was.
     pub(super) woken_by: WokenBy,
     pub(super) waker: u32,
+    /// The task whose step that is.
+    pub(super) waker_task: u32,
     /// Since when it was ready, at the latest; 0 if that is not known.
     pub(super) woken: u64,
 }
@@ -231,11 +233,12 @@ impl Replay {
     fn start(&mut self, event: &Event, task: u32, place: PlaceId) {
         self.end(event);
         let Waking { woken_by, waker, woken } = self.waking(event, task);
+        let waker_task = self.steps.get(waker as usize).map_or(NONE, |step| step.task);
         let step = self.steps.len();
         self.number(event, event.value, Waking { woken_by: WokenBy::Step, waker: step as u32, woken: 0 });
         self.running.insert(event.event_loop, step);
         let (event_loop, start) = (event.event_loop, event.stamp);
-        self.steps.push(Step { event_loop, task, place, start, took: 0, woken_by, waker, woken });
+        self.steps.push(Step { event_loop, task, place, start, took: 0, woken_by, waker, waker_task, woken });
     }
 
     /// Remembers what has a number, which is the lower half of `value`.

@@ -137,7 +137,25 @@ fn step_that_was_ready_long_before_waited_since_the_one_that_woke_it_had_ended()
         Limits::default(),
     );
     assert_eq!((report.steps.took[0], report.steps.queued[2]), (10, 400));
+    assert_eq!(report.steps.waker_task, [-1, -1, -1]);
     assert_eq!(report.steps.waker_delta, [0, 0, 2]);
+}
+
+#[test]
+fn step_whose_waker_is_not_shown_knows_the_task_that_has_woken_it() {
+    let mut events = vec![born(1, 7, 1, 2), born(2, 8, 1, 2), born(3, 9, 1, 2)];
+    events.push(numbered(at(4, Kind::Step, 7), 1, Wake::UNKNOWN));
+    // Of these, short and long in turn, there is room for one long one and the newest, which is a callback.
+    events.push(numbered(at(5, Kind::Step, 8), 2, Wake::by(1)));
+    events.push(numbered(at(50, Kind::Step, 9), 3, Wake::by(2)));
+    events.push(numbered(at(500, Kind::Step, 9), 4, Wake::by(1)));
+    events.extend([numbered(at(501, Kind::Call, 90), 5, Wake::by(4)), at(502, Kind::Poll, 0)]);
+    let report = report(&recorded(events), Limits { steps: 2, ..Limits::default() });
+    let names = |column: &[Index]| -> Vec<Option<i64>> {
+        column.iter().map(|task| usize::try_from(*task).ok().map(|task| report.tasks.born[task])).collect()
+    };
+    assert_eq!((names(&report.steps.task), names(&report.steps.waker_task)), (vec![Some(3), None], vec![Some(2), Some(3)]));
+    assert_eq!((report.steps.waker_delta, report.steps.woken_by), (vec![0, 0], vec![1, 1]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ import { duration, moment } from "./words";
 
 /** Who wakes without a step that could be shown. */
 const NO_STEP: Record<number, string> = {
-  [WokenBy.step]: "a step that is not shown",
+  [WokenBy.step]: "a callback that is not shown",
   [WokenBy.descriptor]: "a descriptor that was ready",
   [WokenBy.timer]: "a timer",
   [WokenBy.thread]: "another thread",
@@ -17,6 +17,7 @@ const THROUGH = 3;
 
 export interface Go {
   step(step: number): void;
+  task(task: number): void;
 }
 
 /** The panel for a step of a loop. */
@@ -32,7 +33,8 @@ export function stepDetails(model: Model, step: number, go: Go): HTMLElement {
   }
   const link = (other: number): HTMLElement =>
     button(`${model.stepName(other)} at ${moment(steps.start[other]!, 1)}`, () => go.step(other), { class: "link" });
-  const by = wokenBy(model, step, link);
+  const ofTask = (other: number): HTMLElement => button(model.taskName(other), () => go.task(other), { class: "link" });
+  const by = wokenBy(model, step, link, ofTask);
   if (by.length > 0) facts.push(["woken by", by]);
   if (steps.queued[step]! >= 0) facts.push(["waited", [`${duration(steps.queued[step]!)} in the ready queue`]]);
   const woken = [...model.woken(step)];
@@ -53,13 +55,16 @@ export function stepDetails(model: Model, step: number, go: Go): HTMLElement {
   return panel(title, facts);
 }
 
+type Link = (row: number) => HTMLElement;
+
 /** Who has brought a step about. What a callback has done only hands on what has brought the callback about, which stands beside it. */
-function wokenBy(model: Model, step: number, link: (step: number) => HTMLElement, depth = 0): Child[] {
+function wokenBy(model: Model, step: number, link: Link, ofTask: Link, depth = 0): Child[] {
   const { steps } = model;
   const [by, waker] = [steps.wokenBy[step]!, steps.waker[step]!];
-  if (waker < 0) return by === WokenBy.unknown ? [] : [NO_STEP[by] ?? "something else"];
-  const through = steps.task[waker]! < 0 && depth < THROUGH ? wokenBy(model, waker, link, depth + 1) : [];
   const before = by === WokenBy.thread ? [`${NO_STEP[by]}: `] : [];
+  if (steps.wakerTask[step]! >= 0) return [...before, ofTask(steps.wakerTask[step]!), " in a step that is not shown"];
+  if (waker < 0) return by === WokenBy.unknown ? [] : [NO_STEP[by] ?? "something else"];
+  const through = steps.task[waker]! < 0 && depth < THROUGH ? wokenBy(model, waker, link, ofTask, depth + 1) : [];
   return [...before, link(waker), ...(through.length > 0 ? [", called by ", ...through] : [])];
 }
 

@@ -51,6 +51,8 @@ export interface Steps extends Spans {
   readonly wokenBy: Uint8Array;
   /** The step in which that was; -1 if it was none, or is not shown. */
   readonly waker: Int32Array;
+  /** The task whose step it was that is not shown, or -1. */
+  readonly wakerTask: Int32Array;
   readonly queued: Float64Array;
 }
 
@@ -93,6 +95,7 @@ export class Model {
       took: Float64Array.from(steps.took),
       wokenBy: Uint8Array.from(steps.woken_by),
       waker: Int32Array.from(steps.waker_delta, (delta, row) => (delta > 0 ? row - delta : -1)),
+      wakerTask: Int32Array.from(steps.waker_task),
       queued: Float64Array.from(steps.queued),
     };
     this.polls = { loop: Int32Array.from(polls.loop), start: sums(polls.start_delta), took: Float64Array.from(polls.took) };

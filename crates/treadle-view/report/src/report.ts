@@ -94,6 +94,7 @@ export interface Report {
     took: number[];
     woken_by: number[];
     waker_delta: number[];
+    waker_task: number[];
     queued: number[];
   };
   polls: { loop: number[]; start_delta: number[]; took: number[] };

@@ -118,7 +118,7 @@ export class Timeline {
 
   private select(step: number, row: number): void {
     this.scene.selected = step;
-    this.panel.replaceChildren(details.stepDetails(this.model, step, { step: (other) => this.goToStep(other) }));
+    this.panel.replaceChildren(details.stepDetails(this.model, step, { step: (other) => this.goToStep(other), task: (task) => this.goToTask(task) }));
     this.at(row);
   }
 
