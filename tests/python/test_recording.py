@@ -223,6 +223,8 @@ def test_whole_run_is_in_seconds_and_histograms() -> None:
     assert sum(seconds["busy"]) == pytest.approx(sum(steps["took"]), rel=0.05)
     assert max(seconds["lag"]) > 250_000
     assert recorded["histograms"]["step"]["max"] > 250_000
+    # All that are not a transport's, which is called as soon as the system has answered.
+    assert sum(recorded["histograms"]["queue"]["counts"]) == callbacks
     assert sum(recorded["polls"]["took"]) == pytest.approx(sum(seconds["idle"]), rel=0.05)
 
 

@@ -389,7 +389,7 @@ for (const look of LOOKS) {
     });
 
     on(SMALL, "histograms count every measurement", async (page, { histograms }) => {
-      for (const [index, { counts, edges, max }] of [histograms.step, histograms.delay].entries()) {
+      for (const [index, { counts, edges, max }] of [histograms.step, histograms.queue, histograms.delay].entries()) {
         const part = page.locator("#histograms .histogram").nth(index);
         const total = counts.reduce((sum, count) => sum + count, 0);
         const words = await part.locator("p").first().innerText();

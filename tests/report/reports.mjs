@@ -53,7 +53,7 @@ class Writer {
       seconds: { t: [], busy: [], idle: [], callbacks: [], lag: [], ready: [], tasks: [], timers: [], fds: [], interval: SECOND },
       flame: { all: { site: NONE, value: 0, label: null, children: [] }, blocked: { site: NONE, value: 0, label: null, children: [] } },
       waits: { t: 0, reason: "", tasks: [], edges: [], chains: {}, waits_for: {} },
-      histograms: { step: null, delay: null },
+      histograms: { step: null, queue: null, delay: null },
     };
   }
 
@@ -156,7 +156,9 @@ class Writer {
       report.polls.took.push(took);
       slept = start;
     }
-    report.histograms = { step: histogram(this.rows.map((row) => row.took)), delay: histogram(this.rows.map((row) => row.queued).filter((queued) => queued >= 0)) };
+    const queued = this.rows.map((row) => row.queued).filter((time) => time >= 0);
+    const turns = this.polls.slice(1).map((poll, at) => poll.start - this.polls[at].start - this.polls[at].took);
+    report.histograms = { step: histogram(this.rows.map((row) => row.took)), queue: histogram(queued), delay: histogram(turns) };
     return report;
   }
 }

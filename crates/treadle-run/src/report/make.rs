@@ -8,6 +8,7 @@ use treadle_events::{Event, Kind, PlaceId, Record, Scale};
 use super::replay::{NONE, Replay, Step};
 use super::thin::thinned;
 use super::{Flame, Flames, Histogram, Histograms, Index, Limits, Recorded, Report, ReportedFinding, ReportedLoop};
+use crate::histogram::Histogram as Times;
 use crate::{Bars, Chronicle, Found, Line, Living, PauseKind, Tree};
 
 /// What a recording says, as much of it as the limits allow.
@@ -19,6 +20,7 @@ pub fn report(recorded: &Recorded, limits: Limits) -> Report {
     let chronicle = &recorded.chronicle;
     maker.report.duration = maker.time(now);
     maker.lines();
+    let queue = histogram(&queued(&replay.steps, maker.scale));
     maker.tables(replay, limits);
     maker.pauses();
     maker.seconds();
@@ -26,7 +28,7 @@ pub fn report(recorded: &Recorded, limits: Limits) -> Report {
     let blocked = maker.flame(&chronicle.blocked, limits.calls);
     maker.report.flame = Flames { all, blocked };
     let (step, delay) = (histogram(&chronicle.totals.durations), histogram(&chronicle.totals.lags));
-    maker.report.histograms = Histograms { step, delay };
+    maker.report.histograms = Histograms { step, queue, delay };
     maker.report
 }
 
@@ -419,6 +421,15 @@ fn micros(nanoseconds: u64) -> i64 {
 fn histogram(bars: &Bars) -> Histogram {
     let edges = bars.edges.iter().map(|edge| micros(*edge)).collect();
     Histogram { edges, counts: bars.counts.clone(), max: micros(bars.most) }
+}
+
+/// How long callbacks were ready before they ran.
+fn queued(steps: &[Step], scale: &Scale) -> Bars {
+    let mut times = Times::default();
+    for step in steps.iter().filter(|step| step.woken > 0) {
+        times.record(scale.duration(step.start.saturating_sub(step.woken)));
+    }
+    Bars::of(std::iter::once(&times))
 }
 
 /// A file as it is shown: below the directory of the run, or as the module of a package.

@@ -336,6 +336,8 @@ pub struct ReportedWaits {
 pub struct Histograms {
     /// Callbacks.
     pub step: Histogram,
+    /// From being ready to running, of the callbacks whose events are there.
+    pub queue: Histogram,
     /// From one look at the system to the next: what arrives meanwhile waits at most so long.
     pub delay: Histogram,
 }

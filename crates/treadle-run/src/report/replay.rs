@@ -159,7 +159,11 @@ impl Replay {
                 self.polling.insert(event.event_loop, event.stamp);
             }
             Kind::Woke => {
-                self.number(event, event.subject, Waking { woken_by: WokenBy::Descriptor, waker: NONE, woken: event.stamp });
+                self.number(
+                    event,
+                    event.subject,
+                    Waking { woken_by: WokenBy::Descriptor, waker: NONE, woken: event.stamp },
+                );
                 if let Some(since) = self.polling.remove(&event.event_loop) {
                     self.polls.push((event.event_loop, since, event.stamp.saturating_sub(since)));
                 }
@@ -262,7 +266,9 @@ impl Replay {
             (Some((waker, woken)), _) if waker != NONE => Waking { woken_by: WokenBy::Step, waker, woken },
             (Some((_, woken)), _) => Waking { woken, ..found },
             (None, Some(step)) if found.woken_by == WokenBy::Step => Waking { woken: step.start + step.took, ..found },
-            _ if found.woken_by == WokenBy::Descriptor && wake.is_timer() => Waking { woken_by: WokenBy::Timer, ..found },
+            _ if found.woken_by == WokenBy::Descriptor && wake.is_timer() => {
+                Waking { woken_by: WokenBy::Timer, ..found }
+            }
             _ => found,
         }
     }

@@ -138,6 +138,9 @@ fn step_that_was_ready_long_before_waited_since_the_one_that_woke_it_had_ended()
     );
     assert_eq!((report.steps.took[0], report.steps.queued[2]), (10, 400));
     assert_eq!(report.steps.waker_task, [-1, -1, -1]);
+    // The first two waited since their birth.
+    let queue = &report.histograms.queue;
+    assert_eq!((queue.counts.iter().sum::<u64>(), queue.max), (3, 401));
     assert_eq!(report.steps.waker_delta, [0, 0, 2]);
 }
 
@@ -154,7 +157,10 @@ fn step_whose_waker_is_not_shown_knows_the_task_that_has_woken_it() {
     let names = |column: &[Index]| -> Vec<Option<i64>> {
         column.iter().map(|task| usize::try_from(*task).ok().map(|task| report.tasks.born[task])).collect()
     };
-    assert_eq!((names(&report.steps.task), names(&report.steps.waker_task)), (vec![Some(3), None], vec![Some(2), Some(3)]));
+    assert_eq!(
+        (names(&report.steps.task), names(&report.steps.waker_task)),
+        (vec![Some(3), None], vec![Some(2), Some(3)])
+    );
     assert_eq!((report.steps.waker_delta, report.steps.woken_by), (vec![0, 0], vec![1, 1]));
 }
 

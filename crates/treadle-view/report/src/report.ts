@@ -112,7 +112,7 @@ export interface Report {
   seconds: Seconds;
   flame: { all: Flame; blocked: Flame };
   waits: Waits;
-  histograms: { step: Histogram; delay: Histogram };
+  histograms: { step: Histogram; queue: Histogram; delay: Histogram };
   difference?: Difference;
 }
 

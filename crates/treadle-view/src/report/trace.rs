@@ -148,7 +148,8 @@ mod tests {
         let trace: Value = serde_json::from_str(&trace).unwrap_or_default();
         let events: Vec<&Value> = trace["traceEvents"].as_array().into_iter().flatten().collect();
         let flows = events.iter().filter(|event| event["cat"] == "wake");
-        let flows: Vec<Value> = flows.map(|event| json!([event["ph"], event["id"], event["tid"], event["ts"]])).collect();
+        let flows: Vec<Value> =
+            flows.map(|event| json!([event["ph"], event["id"], event["tid"], event["ts"]])).collect();
         assert_eq!(flows, [json!(["s", 2, 1, 10]), json!(["f", 2, 2, 35])]);
         let told = events.iter().filter(|event| event["ph"] == "X").map(|event| &event["args"]);
         let told: Vec<Value> =
