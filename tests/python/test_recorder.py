@@ -165,7 +165,7 @@ def test_steps_know_the_callback_that_has_woken_them(loop: treadle.EventLoop) ->
 def test_timers_and_descriptors_come_from_the_answer_of_the_system(loop: treadle.EventLoop) -> None:
     sending, receiving = socket.socketpair()
     with sending, receiving:
-        receiving.setblocking(False)
+        receiving.settimeout(0)
 
         def read() -> None:
             receiving.recv(1)
