@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import socket
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -118,6 +120,85 @@ def test_transports_are_made_called_and_lost(loop: treadle.EventLoop) -> None:
     assert len(made) == 2
     assert made == lost
     assert {event.subject for event in events("Ready")} <= made
+
+
+def numbers(event: Event) -> tuple[int, int]:
+    """Return an event's own number and that of what has brought it about; a timer that was due is the highest bit."""
+    if event.kind == "Woke":
+        return event.subject, 0
+    return event.value & 0xFFFF_FFFF, event.value >> 32
+
+
+def wakers(subject: int) -> list[tuple[str, int, bool]]:
+    """Return what has brought about the callbacks of an object: its kind, its subject, and whether it was a timer."""
+    known: dict[int, Event] = {}
+    found = []
+    for event in events("Step", "Call", "Ready", "Woke", "Flush", "Handed"):
+        number, wake = numbers(event)
+        known[number] = event
+        if event.subject == subject and event.kind in {"Step", "Call"}:
+            waker = known.get(wake & 0x7FFF_FFFF)
+            found.append((waker.kind, waker.subject, bool(wake >> 31)) if waker else ("", 0, False))
+    return found
+
+
+def test_steps_know_the_callback_that_has_woken_them(loop: treadle.EventLoop) -> None:
+    async def wait(event: asyncio.Event) -> None:
+        await event.wait()
+
+    async def main() -> tuple[int, int]:
+        event = asyncio.Event()
+        task = asyncio.create_task(wait(event))
+        await asyncio.sleep(0)
+        event.set()
+        me = asyncio.current_task()
+        await task
+        return id(me), id(task)
+
+    main_task, task = loop.run_until_complete(main())
+    # Who makes it begins its first step; then the event is set.
+    assert wakers(task) == [("Step", main_task, False)] * 2
+    # Nobody is known for the first step: no loop ran. One goes on by itself, the last when the other task has ended.
+    assert wakers(main_task) == [("", 0, False), ("Step", main_task, False), ("Step", task, False)]
+
+
+def test_timers_and_descriptors_come_from_the_answer_of_the_system(loop: treadle.EventLoop) -> None:
+    sending, receiving = socket.socketpair()
+    with sending, receiving:
+        receiving.settimeout(0)
+
+        def read() -> None:
+            receiving.recv(1)
+            loop.stop()
+
+        timer = loop.call_later(0.001, sending.send, b"x")
+        loop.add_reader(receiving, read)
+        loop.run_forever()
+        loop.remove_reader(receiving)
+    ((kind, _, is_timer),) = wakers(id(timer))
+    assert (kind, is_timer) == ("Woke", True)
+    (call,) = [event for event in events("Call") if event.function.endswith("<locals>.read")]
+    ((kind, _, is_timer),) = wakers(call.subject)
+    assert (kind, is_timer) == ("Woke", False)
+
+
+def test_other_threads_are_told_from_the_callback_that_runs_meanwhile(loop: treadle.EventLoop) -> None:
+    handles: list[asyncio.Handle] = []
+
+    def hand_over() -> None:
+        # This callback runs as long as the thread hands something to its loop.
+        thread = threading.Thread(target=lambda: handles.append(loop.call_soon_threadsafe(loop.stop)))
+        thread.start()
+        thread.join()
+        handles.append(loop.call_soon_threadsafe(lambda: None))
+
+    first = loop.call_soon(hand_over)
+    loop.run_forever()
+    other, own = map(id, handles)
+    assert wakers(other) == [("Handed", other, False)]
+    assert wakers(own) == [("Call", id(first), False)]
+    # In a thread without a loop.
+    assert [event.small for event in events("Handed") if event.subject == other] == [0]
 
 
 def test_nothing_is_written_once_the_doctor_has_ended(loop: treadle.EventLoop) -> None:

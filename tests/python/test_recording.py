@@ -161,7 +161,7 @@ def test_recording_implies_watching_for_people() -> None:
 def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     run("run", "--record", "app.treadle", "app.py")
     recorded = report("app.treadle")
-    assert (recorded["format"], recorded["title"], recorded["kept_from"]) == (1, "app.py", 0)
+    assert (recorded["format"], recorded["title"], recorded["kept_from"]) == (2, "app.py", 0)
     environment = dict(recorded["environment"])
     assert environment["command"] == "treadle run app.py"
     assert environment["Python"] == sys.version.split(" ")[0]
@@ -178,8 +178,21 @@ def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     assert int(environment["callbacks"]) == len(steps["took"])
     # The first step of a task was brought about by who has made it.
     first = steps["task"].index(spoil)
-    assert steps["task"][steps["waker"][first]] == main
+    assert steps["task"][first - steps["waker_delta"][first]] == main
     assert steps["queued"][first] >= 0
+    # Who has brought about all others is known too, but for the tasks that were made while the loop did not run.
+    unknown = [at for at, woken_by in enumerate(steps["woken_by"]) if woken_by == 0]
+    assert [tasks["parent"][steps["task"][at]] for at in unknown] == [-1] * len(unknown)
+    assert len(unknown) < 5
+    assert min(steps["queued"]) >= 0
+    woken = zip(steps["woken_by"], steps["waker_delta"], strict=True)
+    assert all((woken_by == 1) == (delta > 0) for woken_by, delta in woken)
+    # Its second step came from a timer's callback.
+    second = steps["task"].index(spoil, first + 1)
+    waker = second - steps["waker_delta"][second]
+    assert (steps["task"][waker], steps["woken_by"][waker]) == (-1, 3)
+    # The executor's thread has handed over what ends the wait for its job.
+    assert 4 in steps["woken_by"]
     began = starts(steps)
     assert began == sorted(began)
     assert all(later + 2 >= start + took for start, took, later in zip(began, steps["took"], began[1:], strict=False))
@@ -210,6 +223,8 @@ def test_whole_run_is_in_seconds_and_histograms() -> None:
     assert sum(seconds["busy"]) == pytest.approx(sum(steps["took"]), rel=0.05)
     assert max(seconds["lag"]) > 250_000
     assert recorded["histograms"]["step"]["max"] > 250_000
+    # All that are not a transport's, which is called as soon as the system has answered.
+    assert sum(recorded["histograms"]["queue"]["counts"]) == callbacks
     assert sum(recorded["polls"]["took"]) == pytest.approx(sum(seconds["idle"]), rel=0.05)
 
 

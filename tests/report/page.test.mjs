@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 
 import { assertDuration, closed, LOOKS, microseconds, number, placeOf, plain, Reader, ROOT, rows, texts, Timeline } from "./reading.mjs";
-import { clean, compared, filled, large, small } from "./reports.mjs";
+import { clean, compared, filled, large, small, wakers } from "./reports.mjs";
 
 const SMALL = small(ROOT);
 const COMPARED = compared(ROOT);
@@ -197,13 +197,14 @@ for (const look of LOOKS) {
       }
       await page.keyboard.press("p");
       await timeline.assertStep(58);
-      const woken = steps.waker.findIndex((waker, row) => row > 58 && waker >= 0);
+      const woke = wakers(steps);
+      const woken = woke.findIndex((waker, row) => row > 58 && waker >= 0);
       for (let step = 59; step <= woken; step++) await page.keyboard.press("n");
       await timeline.assertStep(woken);
       await page.keyboard.press("w");
-      await timeline.assertStep(steps.waker[woken]);
+      await timeline.assertStep(woke[woken]);
       await timeline.panel.locator("dt", { hasText: /^woke$/ }).locator("+ dd button").first().click();
-      await timeline.assertStep(steps.waker.indexOf(steps.waker[woken]));
+      await timeline.assertStep(woke.indexOf(woke[woken]));
       await timeline.canvas.focus();
       await page.keyboard.press("Escape");
       assert.equal((await timeline.facts()).title, "Nothing is selected.");
@@ -377,12 +378,18 @@ for (const look of LOOKS) {
         const text = (await part.locator(`[data-waits="${from}"]`).innerText()).replace(/\s+/g, " ");
         assert.ok(text.includes(`${plain(thing)} , which ${tasks.name[to]} has to give`) || text.includes(`${plain(thing)}, which ${tasks.name[to]} has to give`), text);
       }
+      // The program's own line comes first, Python's stands in the chain.
+      const settling = waits.tasks.find((task) => (waits.chains[task] ?? []).length > 1);
+      const entry = part.locator(`[data-waits="${settling}"]`);
+      const parked = `parked at ${placeOf(report, waits.chains[settling][0])} in`;
+      assert.ok((await entry.innerText()).replace(/\s+/g, " ").includes(parked), await entry.innerText());
+      assert.equal(await entry.locator("li").count(), waits.chains[settling].length);
       const feed = tasks.name.indexOf("feed");
       assert.equal((await part.locator(`[data-waits="${feed}"]`).innerText()).trim(), "feed waits for a timer");
     });
 
     on(SMALL, "histograms count every measurement", async (page, { histograms }) => {
-      for (const [index, { counts, edges, max }] of [histograms.step, histograms.delay].entries()) {
+      for (const [index, { counts, edges, max }] of [histograms.step, histograms.queue, histograms.delay].entries()) {
         const part = page.locator("#histograms .histogram").nth(index);
         const total = counts.reduce((sum, count) => sum + count, 0);
         const words = await part.locator("p").first().innerText();
@@ -557,8 +564,8 @@ test("what a recording does not know is left out, and much of the same is summed
 
 test("report that cannot be read says so", async () => {
   const broken = filled(reader.empty, SMALL).replace(/(id="report">)[^<]{400}/, "$1");
-  const newer = filled(reader.empty, { ...SMALL, format: 2 });
-  for (const [html, words] of [[broken, /cannot be shown/], [newer, /of format 2/]]) {
+  const newer = filled(reader.empty, { ...SMALL, format: 3 });
+  for (const [html, words] of [[broken, /cannot be shown/], [newer, /of format 3/]]) {
     const page = await reader.open(SMALL, LOOKS[0], { html, ready: "failed" });
     assert.match(await page.locator("#waiting").innerText(), words);
     await closed(page);
@@ -575,7 +582,7 @@ test("ten minutes of a busy server can be looked through", async (context) => {
   assert.equal(await page.locator(".finding").count(), report.findings.length);
   const timeline = new Timeline(page, report);
   assert.deepEqual(await timeline.range(), [report.kept_from, report.duration]);
-  const step = timeline.starts.findIndex((start, row) => report.steps.task[row] > 1 && report.steps.waker[row] >= 0 && row > 150_000);
+  const step = timeline.starts.findIndex((start, row) => report.steps.task[row] > 1 && report.steps.waker_delta[row] > 0 && row > 150_000);
   const name = report.tasks.name[report.steps.task[step]];
   await page.fill("#timeline-search", name);
   await timeline.part.locator(".hits li button", { hasText: new RegExp(`^${name}$`) }).click();

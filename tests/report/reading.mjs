@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 
 import { chromium } from "playwright-core";
 
-import { filled } from "./reports.mjs";
+import { filled, wakers } from "./reports.mjs";
 
 /** The repository. */
 export const ROOT = process.env.TREADLE_ROOT ?? join(import.meta.dirname, "../..");
@@ -21,6 +21,9 @@ export const LOOKS = [
   { name: "dark", colorScheme: "dark", viewport: { width: 1280, height: 900 }, deviceScaleFactor: 1 },
   { name: "dark at 200 %", colorScheme: "dark", viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 },
 ];
+
+/** What has woken a step if there is none that could be shown, by the number in the report. */
+const WOKEN_BY = [undefined, "a callback that is not shown", "a descriptor that was ready", "a timer", "another thread", "a transport that has sent what it had"];
 
 export class Reader {
   static async start() {
@@ -179,16 +182,23 @@ export class Timeline {
     const facts = await this.facts();
     const { steps, tasks } = this.report;
     const at = (row) => `${(this.starts[row] / 1e6).toFixed(6)} s`;
-    const name = (row) => (steps.task[row] < 0 ? "a callback" : tasks.name[steps.task[row]]);
+    const name = (row) => (steps.task[row] < 0 ? `callback ${this.report.sites[steps.site[row]][2]}` : tasks.name[steps.task[row]]);
+    const woke = wakers(steps);
     const [start, took] = facts.from.split(" for ");
     assert.equal(start, at(step));
     assertDuration(took.split(" on ")[0], steps.took[step]);
     assert.ok(facts.ran.startsWith(placeOf(this.report, steps.site[step])), facts.ran);
-    if (steps.queued[step] >= 0) assertDuration(facts.queued.split(" between")[0], steps.queued[step]);
-    else assert.equal(facts.queued, undefined);
-    const waker = steps.waker[step];
-    assert.equal(facts["woken by"], waker < 0 ? undefined : `${name(waker)} at ${at(waker)}`);
-    const woken = steps.waker.flatMap((other, row) => (other === step ? [`${name(row)} at ${at(row)}`] : []));
+    if (steps.queued[step] >= 0) assertDuration(facts.waited.split(" in the ready")[0], steps.queued[step]);
+    else assert.equal(facts.waited, undefined);
+    const by = (row, more = 3) => {
+      const waker = woke[row];
+      if (steps.waker_task[row] >= 0) return `${tasks.name[steps.waker_task[row]]} in a step that is not shown`;
+      if (waker < 0) return WOKEN_BY[steps.woken_by[row]];
+      const through = steps.task[waker] < 0 && more > 0 ? by(waker, more - 1) : undefined;
+      return `${name(waker)} at ${at(waker)}${through === undefined ? "" : `, called by ${through}`}`;
+    };
+    assert.equal(facts["woken by"], by(step));
+    const woken = woke.flatMap((other, row) => (other === step ? [`${name(row)} at ${at(row)}`] : []));
     const more = woken.length > 5 ? ` and ${woken.length - 5} more` : "";
     assert.equal(facts.woke, woken.length === 0 ? undefined : woken.slice(0, 5).join("") + more);
     if (steps.task[step] < 0) assert.ok(facts.title.startsWith("callback "));

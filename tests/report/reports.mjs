@@ -8,6 +8,14 @@ import { deflateRawSync } from "node:zlib";
 const SECOND = 1_000_000;
 /** The place that is no place. */
 const NONE = -1;
+/** What wakes a step, by its number: another one, or the other things that there are. */
+const BY_STEP = 1;
+const WOKEN_BY = 6;
+
+/** The step that has woken each step. */
+export function wakers({ waker_delta: deltas }) {
+  return deltas.map((delta, step) => (delta > 0 ? step - delta : NONE));
+}
 
 /** The page with a report in it, as `treadle report` writes it. */
 export function filled(page, report) {
@@ -25,7 +33,7 @@ class Writer {
     this.rows = [];
     this.polls = [];
     this.report = {
-      format: 1,
+      format: 2,
       title,
       environment: [],
       began: Date.UTC(2026, 4, 17, 9, 30, 12, 250),
@@ -37,7 +45,7 @@ class Writer {
       findings: [],
       pages: {},
       tasks: { name: [], code: [], birth: [], parent: [], loop: [], born: [], ended: [], outcome: [], run: [], steps: [], longest: [] },
-      steps: { loop: [], task: [], site: [], start_delta: [], took: [], waker: [], queued: [] },
+      steps: { loop: [], task: [], site: [], start_delta: [], took: [], woken_by: [], waker_delta: [], waker_task: [], queued: [] },
       polls: { loop: [], start_delta: [], took: [] },
       pauses: { kind: [], loop: [], start: [], took: [], cause: [], site: [], stack: [] },
       jobs: { name: [], site: [], submitted: [], started: [], ended: [], thread: [] },
@@ -45,7 +53,7 @@ class Writer {
       seconds: { t: [], busy: [], idle: [], callbacks: [], lag: [], ready: [], tasks: [], timers: [], fds: [], interval: SECOND },
       flame: { all: { site: NONE, value: 0, label: null, children: [] }, blocked: { site: NONE, value: 0, label: null, children: [] } },
       waits: { t: 0, reason: "", tasks: [], edges: [], chains: {}, waits_for: {} },
-      histograms: { step: null, delay: null },
+      histograms: { step: null, queue: null, delay: null },
     };
   }
 
@@ -134,8 +142,11 @@ class Writer {
     const { report } = this;
     report.duration = duration;
     let [at, slept] = [0, 0];
-    for (const row of this.rows) {
-      for (const column of ["loop", "task", "site", "took", "waker", "queued"]) report.steps[column].push(row[column]);
+    for (const [step, row] of this.rows.entries()) {
+      for (const column of ["loop", "task", "site", "took", "queued"]) report.steps[column].push(row[column]);
+      report.steps.woken_by.push(row.waker === NONE ? step % WOKEN_BY : BY_STEP);
+      report.steps.waker_delta.push(row.waker === NONE ? 0 : step - row.waker);
+      report.steps.waker_task.push(row.waker === NONE && step % WOKEN_BY === BY_STEP && step % 4 > 1 ? 0 : NONE);
       report.steps.start_delta.push(row.start - at);
       at = row.start;
     }
@@ -145,7 +156,9 @@ class Writer {
       report.polls.took.push(took);
       slept = start;
     }
-    report.histograms = { step: histogram(this.rows.map((row) => row.took)), delay: histogram(this.rows.map((row) => row.queued).filter((queued) => queued >= 0)) };
+    const queued = this.rows.map((row) => row.queued).filter((time) => time >= 0);
+    const turns = this.polls.slice(1).map((poll, at) => poll.start - this.polls[at].start - this.polls[at].took);
+    report.histograms = { step: histogram(this.rows.map((row) => row.took)), queue: histogram(queued), delay: histogram(turns) };
     return report;
   }
 }
@@ -191,7 +204,7 @@ export function small(root) {
   const dumps = writer.site("json/__init__.py", 231, "dumps", "json");
   const poll = writer.site("shop/report.py", 21, "poll");
   const lambda = writer.site("shop/server.py", 60, "<lambda>");
-  const acquire = writer.site("asyncio/locks.py", 113, "acquire", "asyncio");
+  const acquire = writer.site("asyncio/locks.py", 113, "acquire", "python");
   const births = [writer.site("shop.py", 71, "main"), writer.site("shop/server.py", 44, "serve"), writer.site("shop/server.py", 49, "serve"), writer.site("shop.py", 73, "main")];
   const load = writer.site("shop/files.py", 19, "load");
   report.loops.push({ number: 0, thread: 5120, name: "main" });

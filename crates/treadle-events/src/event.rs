@@ -61,18 +61,19 @@ kinds! {
     LoopStopped = 2,
     /// It is closed.
     LoopClosed = 3,
-    /// A task's step begins. `subject`: the task.
+    /// A task's step begins. `subject`: the task. `value`: see [`Wake`](crate::Wake).
     Step = 4,
-    /// Another callback begins. `place`: of its code. `subject`: the handle.
+    /// Another callback begins. `place`: of its code. `subject`: the handle. `value`: see [`Wake`](crate::Wake).
     Call = 5,
-    /// A transport is called. `subject`: the transport. `place`: of its protocol's code. `small`: the descriptor.
+    /// A transport is called. `subject`: the transport. `place`: of its protocol's code. `small`: the descriptor. `value`: its number
+    /// among those that [`Wake`](crate::Wake) counts.
     Ready = 6,
     /// The loop asks the system. `value`: how long it is ready to sleep, in nanoseconds, or the highest number. `small`: how many
     /// callbacks are ready.
     Poll = 7,
-    /// It has an answer. `value`: ticks from there until the interpreter let it go on.
+    /// It has an answer. `value`: ticks from there until the interpreter let it go on. `subject`: its number, as of `Ready`.
     Woke = 8,
-    /// What a transport has gathered is sent. `subject`: the transport.
+    /// What a transport has gathered is sent. `subject`: the transport. `value`: its number, as of `Ready`.
     Flush = 9,
     /// A task was made. `place`: where. `value`: the place of its coroutine's code.
     TaskBorn = 10,
@@ -107,6 +108,9 @@ kinds! {
     CalledAgain = 31,
     /// A loop is used from another thread than the one it runs in. `place`: where. `value`: the system's number of that thread.
     CrossThread = 50,
+    /// Another thread hands a callback to the loop. `subject`: the handle. `value`: its number, as of `Ready`. `small`: the number of the loop that
+    /// runs in that thread, 0 if there is none.
+    Handed = 32,
     /// A transport that nobody has closed was collected, or its loop was closed. `subject`: the transport.
     TransportLeft = 51,
     /// Something was written to a transport whose buffer is far beyond its limit already. `value`: the bytes in it. `place`: where.

@@ -18,6 +18,7 @@ mod place;
 #[expect(unsafe_code, reason = "shared memory and the processor's clock")]
 mod ring;
 mod stack;
+mod wake;
 
 pub use event::{Event, Kind, Outcome, Record};
 pub use exchange::{Exchange, Request};
@@ -26,3 +27,4 @@ pub use picture::{Hold, Manner, Picture, Surroundings, Thing, Wait, Waiting};
 pub use place::{Owner, Place, PlaceId};
 pub use ring::{Reader, Scale, Tape, Writer, ticks};
 pub use stack::{Frame, Span, Stack};
+pub use wake::Wake;

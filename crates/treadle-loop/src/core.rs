@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use treadle_events::Wake;
 use treadle_reactor::{Events, Interest, Poll, RawFd, Registry, Timers, Token, Waker, now};
 
 use crate::again::Again;
@@ -66,6 +67,9 @@ pub(crate) struct Core {
     /// What the doctor wants to know of this loop.
     pub(crate) inspector: Inspector,
     pub(crate) again: Again,
+    /// The last number that was given, and what goes on in the loop that puts callbacks into the ready queue; unknown while nobody records it.
+    numbers: Cell<u32>,
+    wake: Cell<Wake>,
     /// The number that events of this loop carry.
     pub(crate) number: Cell<u8>,
     /// It runs, and said so to whoever recorded it when it began.
@@ -110,6 +114,8 @@ impl Core {
             recorder: Cell::new(None),
             inspector: Inspector::default(),
             again: Again::default(),
+            numbers: Cell::new(0),
+            wake: Cell::new(Wake::UNKNOWN),
             number: Cell::new(0),
             is_in_turns: Cell::new(false),
             is_watched: Cell::new(false),
@@ -241,7 +247,37 @@ impl Core {
     /// Puts a callback behind those that wait already.
     #[inline]
     pub(crate) fn push_ready(&self, handle: Instance<Handle>) {
+        handle.set_wake(self.wake.get());
         self.ready.borrow_mut().push_back(handle);
+    }
+
+    /// Puts the callback of a timer that is due there.
+    #[inline]
+    pub(crate) fn push_timer(&self, handle: Instance<Handle>) {
+        handle.set_wake(self.wake.get().of_timer());
+        self.ready.borrow_mut().push_back(handle);
+    }
+
+    /// The number of something that is written down.
+    #[inline]
+    pub(crate) fn next_number(&self) -> u32 {
+        let number = Wake::next_number(self.numbers.get());
+        self.numbers.set(number);
+        number
+    }
+
+    /// As [`next_number`](Self::next_number), of what puts callbacks into the ready queue from now on.
+    #[inline]
+    pub(crate) fn next_wake(&self) -> u32 {
+        let number = self.next_number();
+        self.wake.set(Wake::by(number));
+        number
+    }
+
+    /// What went on has ended.
+    #[inline]
+    pub(crate) fn end_wake(&self) {
+        self.wake.set(Wake::UNKNOWN);
     }
 
     /// `call_soon` for native code, by default in a copy of the current context.

@@ -72,6 +72,9 @@ fn scheduling(spec: Spec<Loop>) -> Spec<Loop> {
         this.core.check_open()?;
         let handle = Handle::create_shared(&this.core, &callback[0], rest, context)?;
         let handle = this.enqueue(handle, &callback[0], "call_soon_threadsafe")?;
+        if this.core.is_watched() {
+            watch::handed(&this.core, &handle);
+        }
         this.core.wake();
         Ok(handle.into_object())
     })
@@ -231,7 +234,8 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 }
 
 impl Instance<Loop> {
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call would be a hundredth of `call_soon`, see benches/loops")]
+    #[inline(always)]
     fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
             self.check_in_debug_mode(&handle, callback, function)?;

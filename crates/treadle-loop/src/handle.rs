@@ -7,6 +7,8 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
+use treadle_events::Wake;
+
 use crate::core::Core;
 use crate::ffi::{
     Args, Call, CallSlot, Class, Comparison, Context, FreeList, Instance, Kind, Object, Plain, Raised, Result, Slot,
@@ -46,6 +48,8 @@ pub(crate) struct Handle {
     manner: Cell<Manner>,
     /// The doctor knows of this timer, and is to know of its end.
     recorded: Cell<bool>,
+    /// What has put it into the ready queue. Half a word, for which there is room beside the flags.
+    wake: Cell<Wake>,
     role: Role,
     core: Rc<Core>,
     /// In debug mode only.
@@ -142,6 +146,7 @@ impl Handle {
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
             manner: Cell::new(manner),
             recorded: Cell::new(false),
+            wake: Cell::new(Wake::UNKNOWN),
             role,
             core: Rc::clone(core),
             debug: OnceCell::new(),
@@ -156,6 +161,17 @@ impl Handle {
     pub(crate) fn set_unscheduled(handle: &Instance<Self>) {
         handle.scheduled.set(false);
         Self::end_record(handle, false);
+    }
+
+    /// What has put it into the ready queue, if the loop was recorded then.
+    #[inline]
+    pub(crate) fn wake(&self) -> Wake {
+        self.wake.get()
+    }
+
+    #[inline]
+    pub(crate) fn set_wake(&self, wake: Wake) {
+        self.wake.set(wake);
     }
 
     pub(crate) fn set_recorded(&self) {

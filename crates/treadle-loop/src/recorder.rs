@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Writer, ticks};
+use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Wake, Writer, ticks};
 use treadle_reactor::processor_time;
 
 use crate::core::Core;
@@ -198,7 +198,8 @@ impl Recorder {
             return run();
         };
         let subject = task.address() as u64;
-        self.write(core, Kind::Step, |event| Event { subject, ..event });
+        let value = handle.wake().with_number(core.next_wake());
+        self.write(core, Kind::Step, |event| Event { subject, value, ..event });
         let teller = self.teller();
         if let Some(teller) = teller
             && teller.is_cancelled(&task)
@@ -224,7 +225,8 @@ impl Recorder {
         let look = || handle.callable().map_or(PlaceId::UNKNOWN, |callback| self.place_of(&callback));
         let place = known.unwrap_or_else(look);
         let subject = handle.object().address() as u64;
-        self.write(core, Kind::Call, |event| Event { subject, place, ..event });
+        let value = handle.wake().with_number(core.next_wake());
+        self.write(core, Kind::Call, |event| Event { subject, place, value, ..event });
         match self.teller().filter(|teller| teller.is_gathered(place)) {
             Some(teller) => teller.gathered(handle),
             None => Ok(()),
@@ -345,6 +347,14 @@ impl Recorder {
             Some(task) => self.task_ran(core, &task, state),
             None => self.write_outcome(core, task, outcome(task)),
         }
+    }
+
+    /// Writes down that another thread has handed a callback to the loop: what runs there at that time has not brought it about.
+    pub(crate) fn handed(&self, core: &Core, handle: &Instance<Handle>) {
+        let number = core.next_number();
+        handle.set_wake(Wake::by(number));
+        let (subject, small) = (handle.object().address() as u64, u16::from(loop_of_this_thread()));
+        self.write(core, Kind::Handed, |event| Event { subject, small, value: u64::from(number), ..event });
     }
 
     /// Writes down that somebody uses the loop from another thread.

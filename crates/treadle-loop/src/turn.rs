@@ -46,6 +46,7 @@ pub(crate) fn run(core: &Rc<Core>) -> Result<()> {
     core.is_in_turns.set(true);
     let result = watch::started(core).and_then(|()| run_turns(core));
     core.is_in_turns.set(false);
+    core.end_wake();
     watch::stop(core);
     let result = finally(result, || watch::stopped(core));
     core.is_outside.set(false);
@@ -106,6 +107,7 @@ fn run_ready(core: &Rc<Core>) -> Result<()> {
 ///
 /// Transports wait for callbacks that were ready before them; whether there were any is what is returned.
 fn poll_point(core: &Rc<Core>) -> Result<bool> {
+    core.end_wake();
     check_signals()?;
     let descriptors = core.descriptors()?;
     if core.is_watched() {
@@ -207,7 +209,7 @@ fn collect_due_timers(core: &Core) -> Result<()> {
         if handle.is_cancelled() {
             core.timers.borrow_mut().note_cancelled_popped();
         } else {
-            core.push_ready(handle);
+            core.push_timer(handle);
         }
     }
 }

@@ -37,7 +37,8 @@ pub(crate) fn ready(core: &Core, source: Source, call: impl FnOnce(Source) -> Re
         let (subject, small) = (transport.address() as u64, endpoint.fd as u16);
         let place =
             endpoint.protocol.load().map_or_else(Default::default, |protocol| recorder.place_of_protocol(&protocol));
-        recorder.write(core, Kind::Ready, |event| Event { subject, place, small, ..event });
+        let value = u64::from(core.next_wake());
+        recorder.write(core, Kind::Ready, |event| Event { subject, place, small, value, ..event });
     }
     if !core.is_debug() {
         return call(source);
@@ -52,7 +53,8 @@ pub(crate) fn flush(core: &Core, source: &Source, call: impl FnOnce() -> Result<
     let Some(transport) = source.transport() else { return call() };
     if let Some(recorder) = core.recorder() {
         let subject = transport.address() as u64;
-        recorder.write(core, Kind::Flush, |event| Event { subject, ..event });
+        let value = u64::from(core.next_wake());
+        recorder.write(core, Kind::Flush, |event| Event { subject, value, ..event });
     }
     if core.is_debug() { timed(core, &transport.clone(), call) } else { call() }
 }
@@ -81,8 +83,8 @@ pub(crate) fn poll<T>(core: &Core, timeout: Option<Duration>, poll: impl FnOnce(
     let small = u16::try_from(core.ready.borrow().len()).unwrap_or(u16::MAX);
     recorder.write(core, Kind::Poll, |event| Event { value, small, ..event });
     let (answer, answered) = poll();
-    let value = stamp().saturating_sub(answered);
-    recorder.write(core, Kind::Woke, |event| Event { value, ..event });
+    let (value, subject) = (stamp().saturating_sub(answered), u64::from(core.next_wake()));
+    recorder.write(core, Kind::Woke, |event| Event { value, subject, ..event });
     answer
 }
 
@@ -160,6 +162,15 @@ pub(crate) fn close(core: &Core) {
 /// Has the doctor look at what it wanted to look at later.
 pub(crate) fn inspect(core: &Core) -> Result<()> {
     teller(core).map_or(Ok(()), |teller| teller.inspect(core))
+}
+
+/// Writes down that a callback comes from another thread than the one the loop runs in, if it does.
+pub(crate) fn handed(core: &Core, handle: &Instance<Handle>) {
+    if let Some(recorder) = core.recorder()
+        && core.thread.get().is_some_and(|own| !is_this_thread(own))
+    {
+        recorder.handed(core, handle);
+    }
 }
 
 /// Writes down that somebody uses the loop from another thread than its own.

@@ -59,7 +59,7 @@ pub use knots::{Knots, Stuck};
 pub use queues::Growth;
 pub use report::{
     Change, Difference, Flame, Flames, Histogram, Histograms, Index, JobColumns, Limits, PauseColumns, PollColumns,
-    Recorded, Report, ReportedFinding, ReportedLoop, ReportedWaits, SecondColumns, StepColumns, TaskColumns,
+    Recorded, Report, ReportedFinding, ReportedLoop, ReportedWaits, SecondColumns, StepColumns, TaskColumns, WokenBy,
     difference, report,
 };
 pub use run::{Run, site};

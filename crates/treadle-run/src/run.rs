@@ -143,7 +143,8 @@ impl Run {
                     self.timers.forget_loop(event.event_loop);
                 }
             }
-            Kind::Step | Kind::Call | Kind::Ready => {}
+            // Who has woken whom is for reports.
+            Kind::Step | Kind::Call | Kind::Ready | Kind::Handed => {}
             Kind::Flush => drop(self.end_callback(event.event_loop, event.stamp)),
             Kind::Poll => self.poll(event),
             Kind::Woke => self.wake(event),

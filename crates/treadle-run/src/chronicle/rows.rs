@@ -4,6 +4,8 @@ use bitcode::{Decode, Encode};
 use treadle_events::{Owner, Place};
 use treadle_finding::{Sighting, Site};
 
+use crate::histogram::Histogram;
+
 /// A place in a program's code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Line {
@@ -151,6 +153,26 @@ pub struct Bars {
     pub counts: Vec<u64>,
     /// The longest, in nanoseconds.
     pub most: u64,
+}
+
+impl Bars {
+    /// From a microsecond to a hundred seconds, two bars for each doubling.
+    pub(crate) fn of<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Self {
+        let mut edges = vec![0, 1_000];
+        while let Some(last) = edges.last().copied().filter(|last| *last < 100_000_000_000) {
+            edges.extend([last / 2 * 3, last * 2]);
+        }
+        let (mut counts, mut most) = (vec![0; edges.len() - 1], 0);
+        for histogram in histograms {
+            let seen = histogram.distribution();
+            most = most.max(seen.most());
+            for (value, count) in seen.points {
+                let at = edges.partition_point(|edge| *edge <= value).clamp(1, counts.len()) - 1;
+                counts[at] += count;
+            }
+        }
+        Self { edges, counts, most }
+    }
 }
 
 /// A loop.

@@ -355,7 +355,7 @@ impl Scribe {
 
     fn totals(&self, run: &Run, doings: Doings, is_complete: bool) -> Totals {
         let scale = run.scale();
-        let bars = |of: fn(&crate::EventLoop) -> &Histogram| bars(run.loops().iter().map(of));
+        let bars = |of: fn(&crate::EventLoop) -> &Histogram| Bars::of(run.loops().iter().map(of));
         Totals {
             at: scale.since_start(run.now()),
             loops: run.loops().iter().map(|one| LoopName { number: one.number, thread: one.thread }).collect(),
@@ -384,22 +384,4 @@ fn living(run: &Run, address: u64, task: &Task) -> Living {
         run: run.scale().duration(task.run),
         longest: run.scale().duration(task.longest),
     }
-}
-
-/// From a microsecond to a hundred seconds, two bars for each doubling.
-fn bars<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Bars {
-    let mut edges = vec![0, 1_000];
-    while let Some(last) = edges.last().copied().filter(|last| *last < 100_000_000_000) {
-        edges.extend([last / 2 * 3, last * 2]);
-    }
-    let (mut counts, mut most) = (vec![0; edges.len() - 1], 0);
-    for histogram in histograms {
-        let seen = histogram.distribution();
-        most = most.max(seen.most());
-        for (value, count) in seen.points {
-            let at = edges.partition_point(|edge| *edge <= value).clamp(1, counts.len()) - 1;
-            counts[at] += count;
-        }
-    }
-    Bars { edges, counts, most }
 }

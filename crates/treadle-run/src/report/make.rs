@@ -8,6 +8,7 @@ use treadle_events::{Event, Kind, PlaceId, Record, Scale};
 use super::replay::{NONE, Replay, Step};
 use super::thin::thinned;
 use super::{Flame, Flames, Histogram, Histograms, Index, Limits, Recorded, Report, ReportedFinding, ReportedLoop};
+use crate::histogram::Histogram as Times;
 use crate::{Bars, Chronicle, Found, Line, Living, PauseKind, Tree};
 
 /// What a recording says, as much of it as the limits allow.
@@ -19,6 +20,7 @@ pub fn report(recorded: &Recorded, limits: Limits) -> Report {
     let chronicle = &recorded.chronicle;
     maker.report.duration = maker.time(now);
     maker.lines();
+    let queue = histogram(&queued(&replay.steps, maker.scale));
     maker.tables(replay, limits);
     maker.pauses();
     maker.seconds();
@@ -26,7 +28,7 @@ pub fn report(recorded: &Recorded, limits: Limits) -> Report {
     let blocked = maker.flame(&chronicle.blocked, limits.calls);
     maker.report.flame = Flames { all, blocked };
     let (step, delay) = (histogram(&chronicle.totals.durations), histogram(&chronicle.totals.lags));
-    maker.report.histograms = Histograms { step, delay };
+    maker.report.histograms = Histograms { step, queue, delay };
     maker.report
 }
 
@@ -80,7 +82,7 @@ impl<'a> Maker<'a> {
         let until = start + scale.ticks(chronicle.totals.at);
         let now = events.last().map_or(start, |event| event.stamp).max(until);
         let report = Report {
-            format: 1,
+            format: 2,
             title: chronicle.title.clone(),
             began: scale.time(start) as f64 / 1e6,
             environment: environment(recorded, scale.since_start(now)),
@@ -196,7 +198,7 @@ impl<'a> Maker<'a> {
         self.report.kept_from = since.map_or(0, |since| self.time(since));
         let numbers = self.tasks(&replay, &steps, &waiting, limits);
         let mut last = 0;
-        for step in &steps {
+        for (at, step) in steps.iter().enumerate() {
             let site = self.place(step.place);
             let (start, took) = (self.time(step.start), self.took(step.took));
             let queued = if step.woken == 0 { -1 } else { self.took(step.start.saturating_sub(step.woken)) };
@@ -206,7 +208,10 @@ impl<'a> Maker<'a> {
             columns.site.push(site);
             columns.start_delta.push(start - last);
             columns.took.push(took);
-            columns.waker.push(if step.waker == NONE { -1 } else { i64::from(step.waker) });
+            columns.woken_by.push(step.woken_by as u8);
+            columns.waker_delta.push(if step.waker == NONE { 0 } else { at as i64 - i64::from(step.waker) });
+            let unseen = numbers.get(&step.waker_task).filter(|_| step.waker == NONE);
+            columns.waker_task.push(unseen.copied().unwrap_or(-1));
             columns.queued.push(queued);
             last = start;
         }
@@ -229,11 +234,12 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// The tasks that have a step that is shown, or are alive, or were seen waiting, and those that made them.
+    /// The tasks that have a step that is shown or have brought one about, or are alive, or were seen waiting, and those that made them.
     fn tasks(&mut self, replay: &Replay, steps: &[Step], waiting: &[u32], limits: Limits) -> FxHashMap<u32, Index> {
         // Tasks that live and are shown though none of their steps is, and with those that made them.
         let (quiet, most) = (limits.steps / 40, limits.steps);
-        let mut wanted: FxHashSet<u32> = steps.iter().map(|step| step.task).chain(waiting.iter().copied()).collect();
+        let named = steps.iter().flat_map(|step| [step.task, step.waker_task]);
+        let mut wanted: FxHashSet<u32> = named.chain(waiting.iter().copied()).collect();
         let alive = (0..replay.tasks.len() as u32).filter(|at| replay.tasks[*at as usize].ended == 0);
         wanted.extend(alive.take(quiet));
         wanted.remove(&NONE);
@@ -415,6 +421,15 @@ fn micros(nanoseconds: u64) -> i64 {
 fn histogram(bars: &Bars) -> Histogram {
     let edges = bars.edges.iter().map(|edge| micros(*edge)).collect();
     Histogram { edges, counts: bars.counts.clone(), max: micros(bars.most) }
+}
+
+/// How long callbacks were ready before they ran.
+fn queued(steps: &[Step], scale: &Scale) -> Bars {
+    let mut times = Times::default();
+    for step in steps.iter().filter(|step| step.woken > 0) {
+        times.record(scale.duration(step.start.saturating_sub(step.woken)));
+    }
+    Bars::of(std::iter::once(&times))
 }
 
 /// A file as it is shown: below the directory of the run, or as the module of a package.

@@ -167,10 +167,58 @@ pub struct StepColumns {
     pub start_delta: Vec<i64>,
     /// How long it took.
     pub took: Vec<i64>,
-    /// The step in which the task was woken.
-    pub waker: Vec<Index>,
-    /// How long it was ready and did not run.
+    /// What has brought it about, as a [`WokenBy`].
+    pub woken_by: Vec<u8>,
+    /// How many rows above this one the step is that has brought it about; 0 if that is none, or is not shown.
+    pub waker_delta: Vec<i64>,
+    /// The task whose step that is, if the step is not shown; -1 if it is, or is no task's.
+    pub waker_task: Vec<Index>,
+    /// How long it was ready and did not run: since the answer of the system, the call from another thread or the birth of the task, else since the
+    /// end of the step that has brought it about.
     pub queued: Vec<i64>,
+}
+
+/// What has brought a callback about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum WokenBy {
+    /// That is not known.
+    Unknown = 0,
+    /// Something that was done in a step, or in another callback.
+    Step = 1,
+    /// A descriptor was ready.
+    Descriptor = 2,
+    /// A timer was due.
+    Timer = 3,
+    /// Another thread has handed it over.
+    Thread = 4,
+    /// A transport has sent what it had.
+    Flush = 5,
+}
+
+impl WokenBy {
+    /// What stands in a column.
+    pub fn of(number: u8) -> Self {
+        match number {
+            1 => Self::Step,
+            2 => Self::Descriptor,
+            3 => Self::Timer,
+            4 => Self::Thread,
+            5 => Self::Flush,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// In words, as far as there is no step that could be named.
+    pub fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown | Self::Step => None,
+            Self::Descriptor => Some("a descriptor that was ready"),
+            Self::Timer => Some("a timer"),
+            Self::Thread => Some("another thread"),
+            Self::Flush => Some("a transport that has sent what it had"),
+        }
+    }
 }
 
 /// Sleep in the system.
@@ -288,6 +336,8 @@ pub struct ReportedWaits {
 pub struct Histograms {
     /// Callbacks.
     pub step: Histogram,
+    /// From being ready to running, of the callbacks whose events are there.
+    pub queue: Histogram,
     /// From one look at the system to the next: what arrives meanwhile waits at most so long.
     pub delay: Histogram,
 }

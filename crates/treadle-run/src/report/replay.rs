@@ -1,8 +1,9 @@
 //! Events in their order, once more: which task made which step when, and what became of it.
 
 use rustc_hash::FxHashMap;
-use treadle_events::{Event, Kind, PlaceId};
+use treadle_events::{Event, Kind, PlaceId, Wake};
 
+use super::WokenBy;
 use crate::Living;
 
 /// Nothing: the number of no task, no step.
@@ -16,9 +17,25 @@ pub(super) struct Step {
     pub(super) place: PlaceId,
     pub(super) start: u64,
     pub(super) took: u64,
-    /// The step in which it was woken, and when.
+    /// What has brought it about, and the step in which that was.
+    pub(super) woken_by: WokenBy,
     pub(super) waker: u32,
+    /// The task whose step that is.
+    pub(super) waker_task: u32,
+    /// Since when it was ready, at the latest; 0 if that is not known.
     pub(super) woken: u64,
+}
+
+/// What has brought something about.
+#[derive(Clone, Copy, Debug)]
+struct Waking {
+    woken_by: WokenBy,
+    waker: u32,
+    woken: u64,
+}
+
+impl Waking {
+    const UNKNOWN: Self = Self { woken_by: WokenBy::Unknown, waker: NONE, woken: 0 };
 }
 
 /// A task.
@@ -63,8 +80,10 @@ pub(super) struct Replay {
     living: FxHashMap<u64, u32>,
     /// How tasks are known from elsewhere: by address and birth.
     known: FxHashMap<(u64, u64), u32>,
-    /// Who has woken a task, and when.
-    wakes: FxHashMap<u32, (u32, u64)>,
+    /// What has a number, by the loop and the number.
+    wakings: FxHashMap<(u8, u32), Waking>,
+    /// The tasks that have not begun to run, with who has made them and when.
+    born: FxHashMap<u32, (u32, u64)>,
     running: FxHashMap<u8, usize>,
     polling: FxHashMap<u8, u64>,
     open_jobs: FxHashMap<u64, usize>,
@@ -74,7 +93,8 @@ impl Replay {
     /// Begins with events that do not follow those before: what lived then is known from `tasks` alone.
     pub(super) fn begin<'a>(&mut self, tasks: impl Iterator<Item = &'a Living>) {
         self.living.clear();
-        self.wakes.clear();
+        self.wakings.clear();
+        self.born.clear();
         self.running.clear();
         self.polling.clear();
         let mut parents = Vec::new();
@@ -125,12 +145,25 @@ impl Replay {
                 self.start(event, task, place);
             }
             Kind::Call | Kind::Ready => self.start(event, NONE, event.place),
-            Kind::LoopStarted | Kind::LoopStopped | Kind::LoopClosed | Kind::Flush => self.end(event),
+            Kind::LoopStarted | Kind::LoopStopped | Kind::LoopClosed => self.end(event),
+            Kind::Flush => {
+                self.end(event);
+                self.number(event, event.value, Waking { woken_by: WokenBy::Flush, waker: NONE, woken: event.stamp });
+            }
+            Kind::Handed => {
+                let waker = self.running.get(&u8::try_from(event.small).unwrap_or(0)).map_or(NONE, |step| *step as u32);
+                self.number(event, event.value, Waking { woken_by: WokenBy::Thread, waker, woken: event.stamp });
+            }
             Kind::Poll => {
                 self.end(event);
                 self.polling.insert(event.event_loop, event.stamp);
             }
             Kind::Woke => {
+                self.number(
+                    event,
+                    event.subject,
+                    Waking { woken_by: WokenBy::Descriptor, waker: NONE, woken: event.stamp },
+                );
                 if let Some(since) = self.polling.remove(&event.event_loop) {
                     self.polls.push((event.event_loop, since, event.stamp.saturating_sub(since)));
                 }
@@ -140,13 +173,7 @@ impl Replay {
                 if let Some(at) = self.living.remove(&event.subject) {
                     let task = &mut self.tasks[at as usize];
                     (task.ended, task.outcome) = (event.stamp, event.small);
-                    self.wakes.remove(&at);
-                }
-            }
-            Kind::SelfWoken => {
-                let step = self.running.get(&event.event_loop).copied();
-                if let (Some(task), Some(step)) = (self.living.get(&event.subject), step) {
-                    self.wakes.insert(*task, (step as u32, event.stamp));
+                    self.born.remove(&at);
                 }
             }
             Kind::JobSubmitted => {
@@ -204,15 +231,46 @@ impl Replay {
         };
         self.tasks[at as usize].parent = parent;
         self.living.insert(event.subject, at);
-        self.wakes.insert(at, (step.map_or(NONE, |step| step as u32), event.stamp));
+        self.born.insert(at, (step.map_or(NONE, |step| step as u32), event.stamp));
     }
 
     fn start(&mut self, event: &Event, task: u32, place: PlaceId) {
         self.end(event);
-        let (waker, woken) = self.wakes.remove(&task).unwrap_or((NONE, 0));
-        self.running.insert(event.event_loop, self.steps.len());
+        let Waking { woken_by, waker, woken } = self.waking(event, task);
+        let waker_task = self.steps.get(waker as usize).map_or(NONE, |step| step.task);
+        let step = self.steps.len();
+        self.number(event, event.value, Waking { woken_by: WokenBy::Step, waker: step as u32, woken: 0 });
+        self.running.insert(event.event_loop, step);
         let (event_loop, start) = (event.event_loop, event.stamp);
-        self.steps.push(Step { event_loop, task, place, start, took: 0, waker, woken });
+        self.steps.push(Step { event_loop, task, place, start, took: 0, woken_by, waker, waker_task, woken });
+    }
+
+    /// Remembers what has a number, which is the lower half of `value`.
+    fn number(&mut self, event: &Event, value: u64, waking: Waking) {
+        let (_, number) = Wake::of_value(value);
+        if number != 0 {
+            self.wakings.insert((event.event_loop, number), waking);
+        }
+    }
+
+    /// What has brought about what begins here.
+    fn waking(&mut self, event: &Event, task: u32) -> Waking {
+        let born = self.born.remove(&task);
+        if event.kind == Kind::Ready {
+            return Waking { woken_by: WokenBy::Descriptor, ..Waking::UNKNOWN };
+        }
+        let (wake, _) = Wake::of_value(event.value);
+        let found = self.wakings.get(&(event.event_loop, wake.number())).copied().unwrap_or(Waking::UNKNOWN);
+        match (born, self.steps.get(found.waker as usize)) {
+            // When a task was made is known more exactly than when something else was done in a step.
+            (Some((waker, woken)), _) if waker != NONE => Waking { woken_by: WokenBy::Step, waker, woken },
+            (Some((_, woken)), _) => Waking { woken, ..found },
+            (None, Some(step)) if found.woken_by == WokenBy::Step => Waking { woken: step.start + step.took, ..found },
+            _ if found.woken_by == WokenBy::Descriptor && wake.is_timer() => {
+                Waking { woken_by: WokenBy::Timer, ..found }
+            }
+            _ => found,
+        }
     }
 
     fn end(&mut self, event: &Event) {

@@ -1,6 +1,6 @@
 //! Recordings made by hand, and what is said of them.
 
-use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Record, Scale};
+use treadle_events::{Event, Kind, Outcome, Owner, Place, PlaceId, Record, Scale, Wake};
 
 use super::*;
 use crate::{Found, Kept, Line, Living, LoopName, Moment, Pause, PauseKind, Totals, WaitPicture};
@@ -54,7 +54,8 @@ fn steps_know_their_task_and_who_has_woken_it() {
     assert_eq!(report.steps.start_delta, [12, 8, 5, 66]);
     // The last one had not ended when the recording did.
     assert_eq!(report.steps.took, [8, 5, 35, 909]);
-    assert_eq!(report.steps.waker, [-1, -1, 0, -1]);
+    assert_eq!(report.steps.waker_delta, [0, 0, 2, 0]);
+    assert_eq!(report.steps.woken_by, [0, 0, 1, 0]);
     assert_eq!(report.steps.queued, [1, -1, 10, -1]);
     assert_eq!((report.tasks.parent, report.tasks.born), (vec![-1, 0], vec![11, 15]));
     assert_eq!((report.tasks.ended, report.tasks.outcome), (vec![-1, 60], vec![-1, 1]));
@@ -64,6 +65,103 @@ fn steps_know_their_task_and_who_has_woken_it() {
     assert_eq!((report.polls.start_delta, report.polls.took), (vec![60], vec![30]));
     assert_eq!((report.files, report.kept_from, report.duration), (vec!["app.py".to_owned()], 0, 1_000));
     assert_eq!(report.loops[0].thread, 77);
+}
+
+/// A step or a call, with its number and that of what has brought it about.
+fn numbered(event: Event, number: u32, wake: Wake) -> Event {
+    Event { value: wake.with_number(number), ..event }
+}
+
+#[test]
+fn every_callback_knows_what_has_brought_it_about_and_how_long_it_waited() {
+    let other = |event: Event| Event { event_loop: 2, ..event };
+    let by = Wake::by;
+    let report = report(
+        &recorded(vec![
+            born(1, 7, 1, 2),
+            born(1, 8, 1, 2),
+            numbered(at(2, Kind::Step, 7), 1, Wake::UNKNOWN),
+            numbered(at(3, Kind::Step, 8), 2, Wake::UNKNOWN),
+            at(5, Kind::Poll, 0),
+            // The answer of the system, and what comes of it: a callback of a descriptor, one of a timer that wakes a task, a transport.
+            Event { subject: 3, ..at(20, Kind::Woke, 0) },
+            Event { value: 4, ..at(21, Kind::Ready, 90) },
+            numbered(at(23, Kind::Call, 91), 5, by(3)),
+            numbered(at(24, Kind::Call, 92), 6, by(3).of_timer()),
+            numbered(at(30, Kind::Step, 7), 7, by(6)),
+            // A loop in another thread hands something over while this step is executed, which wakes the other task before.
+            other(numbered(at(31, Kind::Step, 9), 1, Wake::UNKNOWN)),
+            Event { value: 8, small: 2, ..at(35, Kind::Handed, 93) },
+            numbered(at(40, Kind::Step, 8), 9, by(7)),
+            numbered(at(42, Kind::Call, 93), 10, by(8)),
+            Event { value: 11, ..at(44, Kind::Flush, 90) },
+            numbered(at(45, Kind::Step, 7), 12, by(11)),
+            // The one that woke it came before what is there.
+            numbered(at(50, Kind::Step, 8), 13, by(1_000)),
+        ]),
+        Limits::default(),
+    );
+    let [step, descriptor, timer, thread, flush] =
+        [WokenBy::Step, WokenBy::Descriptor, WokenBy::Timer, WokenBy::Thread, WokenBy::Flush].map(|by| by as u8);
+    let rows = report.steps.woken_by.iter().zip(&report.steps.waker_delta).zip(&report.steps.queued);
+    let rows: Vec<(u8, i64, i64)> = rows.map(|((by, delta), queued)| (*by, *delta, *queued)).collect();
+    assert_eq!(
+        rows,
+        [
+            (0, 0, 1),
+            (0, 0, 2),
+            (descriptor, 0, -1),
+            (descriptor, 0, 3),
+            (timer, 0, 4),
+            (step, 1, 0),
+            (0, 0, -1),
+            (step, 2, 0),
+            (thread, 2, 7),
+            (flush, 0, 1),
+            (0, 0, -1)
+        ]
+    );
+}
+
+#[test]
+fn step_that_was_ready_long_before_waited_since_the_one_that_woke_it_had_ended() {
+    let report = report(
+        &recorded(vec![
+            born(1, 7, 1, 2),
+            born(1, 8, 1, 2),
+            numbered(at(2, Kind::Step, 7), 1, Wake::UNKNOWN),
+            numbered(at(12, Kind::Step, 8), 2, Wake::UNKNOWN),
+            numbered(at(412, Kind::Step, 7), 3, Wake::by(1)),
+            at(420, Kind::Poll, 0),
+        ]),
+        Limits::default(),
+    );
+    assert_eq!((report.steps.took[0], report.steps.queued[2]), (10, 400));
+    assert_eq!(report.steps.waker_task, [-1, -1, -1]);
+    // The first two waited since their birth.
+    let queue = &report.histograms.queue;
+    assert_eq!((queue.counts.iter().sum::<u64>(), queue.max), (3, 401));
+    assert_eq!(report.steps.waker_delta, [0, 0, 2]);
+}
+
+#[test]
+fn step_whose_waker_is_not_shown_knows_the_task_that_has_woken_it() {
+    let mut events = vec![born(1, 7, 1, 2), born(2, 8, 1, 2), born(3, 9, 1, 2)];
+    events.push(numbered(at(4, Kind::Step, 7), 1, Wake::UNKNOWN));
+    // Of these, short and long in turn, there is room for one long one and the newest, which is a callback.
+    events.push(numbered(at(5, Kind::Step, 8), 2, Wake::by(1)));
+    events.push(numbered(at(50, Kind::Step, 9), 3, Wake::by(2)));
+    events.push(numbered(at(500, Kind::Step, 9), 4, Wake::by(1)));
+    events.extend([numbered(at(501, Kind::Call, 90), 5, Wake::by(4)), at(502, Kind::Poll, 0)]);
+    let report = report(&recorded(events), Limits { steps: 2, ..Limits::default() });
+    let names = |column: &[Index]| -> Vec<Option<i64>> {
+        column.iter().map(|task| usize::try_from(*task).ok().map(|task| report.tasks.born[task])).collect()
+    };
+    assert_eq!(
+        (names(&report.steps.task), names(&report.steps.waker_task)),
+        (vec![Some(3), None], vec![Some(2), Some(3)])
+    );
+    assert_eq!((report.steps.waker_delta, report.steps.woken_by), (vec![0, 0], vec![1, 1]));
 }
 
 #[test]

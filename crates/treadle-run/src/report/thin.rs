@@ -40,10 +40,12 @@ fn chosen(steps: &[Step], mut order: Vec<u32>, limit: usize) -> (Vec<u32>, Optio
 mod tests {
     use treadle_events::PlaceId;
 
+    use super::super::WokenBy;
     use super::*;
 
     fn step(start: u64, took: u64, waker: u32) -> Step {
-        Step { event_loop: 1, task: NONE, place: PlaceId(0), start, took, waker, woken: 0 }
+        let (event_loop, task, woken_by) = (1, NONE, WokenBy::Step);
+        Step { event_loop, task, place: PlaceId(0), start, took, woken_by, waker, waker_task: NONE, woken: 0 }
     }
 
     #[test]

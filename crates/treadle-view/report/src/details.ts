@@ -1,11 +1,23 @@
 // What was selected in the timeline, in words: everything that the drawing says by shape and colour stands here too.
 
 import { button, h, message, place, type Child } from "./dom";
-import type { Model } from "./model";
+import { WokenBy, type Model } from "./model";
 import { duration, moment } from "./words";
+
+/** Who wakes without a step that could be shown. */
+const NO_STEP: Record<number, string> = {
+  [WokenBy.step]: "a callback that is not shown",
+  [WokenBy.descriptor]: "a descriptor that was ready",
+  [WokenBy.timer]: "a timer",
+  [WokenBy.thread]: "another thread",
+  [WokenBy.flush]: "a transport that has sent what it had",
+};
+/** Callbacks that are named on the way to what has brought them about. */
+const THROUGH = 3;
 
 export interface Go {
   step(step: number): void;
+  task(task: number): void;
 }
 
 /** The panel for a step of a loop. */
@@ -16,14 +28,15 @@ export function stepDetails(model: Model, step: number, go: Go): HTMLElement {
     ["ran", [place(model, steps.site[step]!)]],
     ["from", [`${moment(start, 1)} for ${duration(took)} on ${model.loopName(steps.loop[step]!)}`]],
   ];
-  if (steps.queued[step]! >= 0) facts.push(["queued", [`${duration(steps.queued[step]!)} between being woken and running`]]);
   if (task >= 0) {
     facts.push(["task", [`${model.taskName(task)}, ${model.state(task)}, born at `, place(model, report.tasks.birth[task]!)]]);
   }
-  const waker = steps.waker[step]!;
   const link = (other: number): HTMLElement =>
-    button(`${model.taskName(steps.task[other]!)} at ${moment(steps.start[other]!, 1)}`, () => go.step(other), { class: "link" });
-  if (waker >= 0) facts.push(["woken by", [link(waker)]]);
+    button(`${model.stepName(other)} at ${moment(steps.start[other]!, 1)}`, () => go.step(other), { class: "link" });
+  const ofTask = (other: number): HTMLElement => button(model.taskName(other), () => go.task(other), { class: "link" });
+  const by = wokenBy(model, step, link, ofTask);
+  if (by.length > 0) facts.push(["woken by", by]);
+  if (steps.queued[step]! >= 0) facts.push(["waited", [`${duration(steps.queued[step]!)} in the ready queue`]]);
   const woken = [...model.woken(step)];
   if (woken.length > 0) {
     const rest = woken.length > 5 ? [` and ${woken.length - 5} more`] : [];
@@ -40,6 +53,19 @@ export function stepDetails(model: Model, step: number, go: Go): HTMLElement {
   });
   const title = task < 0 ? `callback ${model.function_(steps.site[step]!)}` : `step of ${model.taskName(task)}`;
   return panel(title, facts);
+}
+
+type Link = (row: number) => HTMLElement;
+
+/** Who has brought a step about. What a callback has done only hands on what has brought the callback about, which stands beside it. */
+function wokenBy(model: Model, step: number, link: Link, ofTask: Link, depth = 0): Child[] {
+  const { steps } = model;
+  const [by, waker] = [steps.wokenBy[step]!, steps.waker[step]!];
+  const before = by === WokenBy.thread ? [`${NO_STEP[by]}: `] : [];
+  if (steps.wakerTask[step]! >= 0) return [...before, ofTask(steps.wakerTask[step]!), " in a step that is not shown"];
+  if (waker < 0) return by === WokenBy.unknown ? [] : [NO_STEP[by] ?? "something else"];
+  const through = steps.task[waker]! < 0 && depth < THROUGH ? wokenBy(model, waker, link, ofTask, depth + 1) : [];
+  return [...before, link(waker), ...(through.length > 0 ? [", called by ", ...through] : [])];
 }
 
 /** The panel for a time in which a loop could not go on. */
@@ -81,6 +107,8 @@ export function taskDetails(model: Model, task: number): HTMLElement {
     ["lived", [life]],
     ["ran", [`${duration(tasks.run[task]!)} in ${tasks.steps[task]!} steps, at most ${duration(tasks.longest[task]!)} at once`]],
   ];
+  const parked = model.parked(task);
+  if (parked >= 0) facts.push(["parked at", [place(model, parked), `, when waits were looked at: ${moment(model.report.waits.t, 1e6)}`]]);
   if (tasks.parent[task]! >= 0) facts.push(["started by", [model.taskName(tasks.parent[task]!)]]);
   return panel(`task ${model.taskName(task)}`, facts);
 }

@@ -138,3 +138,11 @@ export class Lanes {
     return { kind: "task", name: this.model.taskName(task), detail, task, nested };
   }
 }
+
+/** The steps that stand in a lane. */
+export function stepsOf(model: Model, lane: Lane | undefined): Uint32Array {
+  if (lane?.kind === "loop") return model.stepsOfLoop.at(lane.loop);
+  if (lane?.kind === "birth") return model.stepsOfBirth.at(lane.birth.key);
+  if (lane?.kind === "task") return model.stepsOfTask.at(lane.task);
+  return new Uint32Array();
+}

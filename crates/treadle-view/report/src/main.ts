@@ -60,7 +60,13 @@ function show(model: Model): void {
   page.add("tasks", "Tasks", () => [new Births(model, goToTask).element]);
   page.add("waits", "Waits", () => [waits(model, goToTask)]);
   page.add("histograms", "Histograms", () => [
-    h("div", { class: "side-by-side" }, histogram("Step time", report.histograms.step), histogram("Queueing delay", report.histograms.delay)),
+    h(
+      "div",
+      { class: "side-by-side" },
+      histogram("Step time", report.histograms.step),
+      histogram("Time in the ready queue", report.histograms.queue),
+      histogram("From one look at the system to the next", report.histograms.delay),
+    ),
   ]);
   page.add("environment", "Environment", () => [table("The process and what it ran on", ["what", "value"], report.environment.map(([what, value]) => [what, value]))]);
   page.open(report.title, `watched for ${duration(report.duration)} from ${new Date(report.began).toLocaleString("en-GB", { timeZoneName: "short" })}`);

@@ -2,6 +2,9 @@
 
 import type { Report } from "./report";
 
+/** The package that Python's own lines are of. */
+const PYTHON = "python";
+
 /** Rows by a small key, in the order in which they were given. */
 export class Index {
   constructor(
@@ -36,12 +39,20 @@ export interface Spans {
   readonly took: Float64Array;
 }
 
+/** What brings a callback about: the numbers in a report. */
+export const WokenBy = { unknown: 0, step: 1, descriptor: 2, timer: 3, thread: 4, flush: 5 } as const;
+
 export interface Steps extends Spans {
   readonly count: number;
   readonly loop: Int32Array;
   readonly task: Int32Array;
   readonly site: Int32Array;
+  /** What has brought it about, as one of `WokenBy`. */
+  readonly wokenBy: Uint8Array;
+  /** The step in which that was; -1 if it was none, or is not shown. */
   readonly waker: Int32Array;
+  /** The task whose step it was that is not shown, or -1. */
+  readonly wakerTask: Int32Array;
   readonly queued: Float64Array;
 }
 
@@ -82,7 +93,9 @@ export class Model {
       site: Int32Array.from(steps.site),
       start: sums(steps.start_delta),
       took: Float64Array.from(steps.took),
-      waker: Int32Array.from(steps.waker),
+      wokenBy: Uint8Array.from(steps.woken_by),
+      waker: Int32Array.from(steps.waker_delta, (delta, row) => (delta > 0 ? row - delta : -1)),
+      wakerTask: Int32Array.from(steps.waker_task),
       queued: Float64Array.from(steps.queued),
     };
     this.polls = { loop: Int32Array.from(polls.loop), start: sums(polls.start_delta), took: Float64Array.from(polls.took) };
@@ -138,6 +151,20 @@ export class Model {
     if (task < 0) return "a callback";
     // Not every name was seen.
     return this.report.tasks.name[task] || `${this.function_(this.report.tasks.code[task] ?? -1)} #${task}`;
+  }
+
+  /** Where a task was parked when waits were looked at: the innermost line of the program, else of a package; -1 if nobody looked at it. */
+  parked(task: number): number {
+    const chain = this.report.waits.chains[task] ?? [];
+    const inner = (isMeant: (owner: string | null) => boolean): number | undefined =>
+      chain.findLast((site) => isMeant(this.report.sites[site]?.[3] ?? null));
+    return inner((owner) => owner === null) ?? inner((owner) => owner !== PYTHON) ?? chain.at(-1) ?? -1;
+  }
+
+  /** What a step is called where another one is told of: its task, or the function of a callback. */
+  stepName(step: number): string {
+    const task = this.steps.task[step]!;
+    return task < 0 ? `callback ${this.function_(this.steps.site[step]!)}` : this.taskName(task);
   }
 
   /** What has become of a task, in a word. */

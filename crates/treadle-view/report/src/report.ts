@@ -74,7 +74,7 @@ export interface Seconds {
 }
 
 export interface Report {
-  format: 1;
+  format: 2;
   title: string;
   environment: [what: string, value: string][];
   began: number;
@@ -92,7 +92,9 @@ export interface Report {
     site: number[];
     start_delta: number[];
     took: number[];
-    waker: number[];
+    woken_by: number[];
+    waker_delta: number[];
+    waker_task: number[];
     queued: number[];
   };
   polls: { loop: number[]; start_delta: number[]; took: number[] };
@@ -110,7 +112,7 @@ export interface Report {
   seconds: Seconds;
   flame: { all: Flame; blocked: Flame };
   waits: Waits;
-  histograms: { step: Histogram; delay: Histogram };
+  histograms: { step: Histogram; queue: Histogram; delay: Histogram };
   difference?: Difference;
 }
 
@@ -121,6 +123,6 @@ export async function embedded(element: HTMLElement): Promise<Report> {
   for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
   const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const report = (await new Response(plain).json()) as Report;
-  if (report.format !== 1) throw new Error(`this page cannot show a report of format ${String(report.format)}`);
+  if (report.format !== 2) throw new Error(`this page cannot show a report of format ${String(report.format)}`);
   return report;
 }

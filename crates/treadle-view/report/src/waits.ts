@@ -225,7 +225,7 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
     });
     if (edges.length > NAMED) to.push(` and ${edges.length - NAMED} more`);
     const chain = told.chains[task] ?? [];
-    const parked = chain.at(-1);
+    const parked = model.parked(task);
     return h(
       "li",
       { "data-waits": task },
@@ -233,7 +233,7 @@ function list(model: Model, rings: number[][], ringOf: Map<number, number>, goTo
       ...to,
       edges.length === 0 ? " waits" : null,
       ...(edges.length === 0 && what !== undefined ? [" for ", message(what)] : []),
-      ...(parked === undefined ? [] : [", parked at ", place(model, parked)]),
+      ...(parked < 0 ? [] : [", parked at ", place(model, parked)]),
       chain.length > 1 ? h("details", {}, h("summary", {}, "await chain"), h("ol", {}, ...chain.map((site) => h("li", {}, place(model, site))))) : null,
     );
   };

@@ -1,7 +1,7 @@
 //! The trace event format of Chrome, which Perfetto reads: a lane for each loop and each thread of an executor.
 
 use serde_json::{Value, json};
-use treadle_run::Report;
+use treadle_run::{Report, WokenBy};
 
 /// Lanes of threads of executors, of findings and of pauses come after those of loops.
 const THREADS: i64 = 1_000;
@@ -36,13 +36,14 @@ fn steps(report: &Report, events: &mut Vec<Value>) {
         let name = if name.is_empty() { "callback" } else { &name };
         let category = if task < 0 { "callback" } else { "step" };
         let queued = (columns.queued[at] >= 0).then(|| columns.queued[at]);
-        let args = json!({ "task": (task >= 0).then_some(task), "queued_us": queued });
+        let woken_by = columns.woken_by.get(at).and_then(|number| WokenBy::of(*number).words());
+        let waker_task = columns.waker_task.get(at).filter(|task| **task >= 0);
+        let args = json!({ "task": (task >= 0).then_some(task), "queued_us": queued, "woken by": woken_by, "woken by task": waker_task });
         events.push(json!({
             "ph": "X", "name": name, "cat": category, "pid": 1, "tid": lane, "ts": start, "dur": columns.took[at], "args": args,
         }));
-        let Some(waker) = usize::try_from(columns.waker[at]).ok().filter(|waker| *waker < starts.len()) else {
-            continue;
-        };
+        let above = usize::try_from(columns.waker_delta[at]).unwrap_or(0);
+        let Some(waker) = at.checked_sub(above).filter(|waker| *waker != at) else { continue };
         let from = (columns.r#loop[waker], starts[waker]);
         let flow = |phase: &str, (lane, time): (i64, i64)| json!({"ph": phase, "name": "wakes", "cat": "wake", "id": at, "pid": 1, "tid": lane, "ts": time, "bp": "e"});
         events.extend([flow("s", from), flow("f", (lane, start))]);
@@ -122,4 +123,42 @@ fn sums(deltas: &[i64]) -> Vec<i64> {
         Some(*sum)
     };
     deltas.iter().scan(0, add).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use treadle_run::StepColumns;
+
+    use super::*;
+
+    #[test]
+    fn arrows_lead_from_who_wakes_to_who_is_woken() {
+        let steps = StepColumns {
+            r#loop: vec![1, 1, 2],
+            task: vec![0, 1, 2],
+            site: vec![-1, -1, -1],
+            start_delta: vec![10, 5, 20],
+            took: vec![4, 3, 2],
+            woken_by: vec![WokenBy::Timer as u8, WokenBy::Descriptor as u8, WokenBy::Thread as u8],
+            waker_delta: vec![0, 0, 2],
+            waker_task: vec![-1, 7, -1],
+            queued: vec![1, -1, 16],
+        };
+        let trace = trace(&Report { steps, ..Report::default() });
+        let trace: Value = serde_json::from_str(&trace).unwrap_or_default();
+        let events: Vec<&Value> = trace["traceEvents"].as_array().into_iter().flatten().collect();
+        let flows = events.iter().filter(|event| event["cat"] == "wake");
+        let flows: Vec<Value> =
+            flows.map(|event| json!([event["ph"], event["id"], event["tid"], event["ts"]])).collect();
+        assert_eq!(flows, [json!(["s", 2, 1, 10]), json!(["f", 2, 2, 35])]);
+        let told = events.iter().filter(|event| event["ph"] == "X").map(|event| &event["args"]);
+        let told: Vec<Value> =
+            told.map(|args| json!([args["queued_us"], args["woken by"], args["woken by task"]])).collect();
+        let wanted = [
+            json!([1, "a timer", null]),
+            json!([null, "a descriptor that was ready", 7]),
+            json!([16, "another thread", null]),
+        ];
+        assert_eq!(told, wanted);
+    }
 }
