@@ -108,7 +108,7 @@ impl Doctor {
             still: Still::default(),
             sources: Sources::default(),
             pace: Pace::default(),
-            clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record)),
+            clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record, settings.is_follower)),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;

@@ -38,7 +38,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Record {
-    /// The file, if the process is to make it itself.
+    /// The file. Its process makes it unless it is handed a tape; followers make theirs beside it.
     pub path: Option<PathBuf>,
     /// How large it is, in bytes; 0 for what is usual.
     pub size: u64,

@@ -7,6 +7,7 @@ use treadle_events::{Event, Reader, Stack, Tape};
 use treadle_finding::Sighting;
 use treadle_run::{Activity, Blockage, Doings, Line, Run, Scribe};
 
+use super::family::mark;
 use super::log::Log;
 use crate::settings::Record;
 use crate::witness::Witness;
@@ -36,15 +37,23 @@ pub(crate) struct Clerk {
 }
 
 impl Clerk {
-    pub(crate) fn new(tape: Arc<Tape>, record: &Record) -> Self {
+    /// `is_child` says that the recording was made beside the one that is named.
+    pub(crate) fn new(tape: Arc<Tape>, record: &Record, is_child: bool) -> Self {
+        let (mut title, mut beside) = (record.title.clone(), 0);
         let mut environment = record.environment.clone();
         environment.push(("treadle".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
         environment.push(("process".to_owned(), std::process::id().to_string()));
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         environment.push(("processors".to_owned(), processors.to_string()));
+        if let Some(path) = record.path.as_deref().filter(|_| is_child) {
+            title = format!("{title}, process {}", std::process::id());
+            beside = mark(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            environment.push(("recorded beside".to_owned(), name));
+        }
         let mut clerk = Self {
-            scribe: Scribe::new(record.title.clone(), environment),
-            log: Log::begin(Arc::clone(&tape)),
+            scribe: Scribe::new(title, environment),
+            log: Log::begin(Arc::clone(&tape), beside),
             tape,
             written: Instant::now(),
             looked: Instant::now(),
