@@ -176,9 +176,12 @@ report-long: .venv/tools
 	$(BIN)/treadle report target/report/long.treadle
 	tests/run-report measure target/report/long.html
 
-# The pictures in the documentation, taken of the page in Chromium.
-pictures:
+# The pictures in the documentation: of the page in Chromium, of `treadle top` on a terminal, of Prometheus.
+pictures: .venv/tools
 	tests/run-report pictures
+	$(BIN)/python -m pip install --quiet . 'pyte==0.8.2'
+	$(BIN)/python tests/pictures/top.py docs/pictures
+	$(BIN)/python tests/pictures/metrics.py docs/pictures
 
 # Examples that need packages of others, from PyPI: a local Dask cluster.
 examples: .venv/tools

@@ -247,7 +247,7 @@ def _have_loop_look() -> None:
 
 def _forked() -> None:
     """Have a child that was forked leave the doctor to its parent, and get one of its own."""
-    global _settings  # noqa: PLW0603
+    global _settings
     if _settings is None:
         return
     settings, _settings = hooks.follower(_settings), None
