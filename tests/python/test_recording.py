@@ -304,6 +304,26 @@ def test_recording_is_there_whoever_is_killed(victim: str) -> None:
     assert recorded["sites"][chain[0]][1:3] == [7, "hold"]
 
 
+def test_last_moment_of_a_program_that_is_killed_is_recorded(directory: Path) -> None:
+    (directory / "dying.py").write_text(
+        "import asyncio, os, signal\n"
+        "async def work(): pass\n"
+        "async def main():\n"
+        "    await asyncio.sleep(0.2)\n"
+        "    for number in range(500):\n"
+        "        await asyncio.create_task(work(), name=f'task {number}')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    run("run", "--record", "app.treadle", "dying.py", status=-signal.SIGKILL)
+    recorded = report("app.treadle")
+    works = [at for at, code in enumerate(recorded["tasks"]["code"]) if recorded["sites"][code][2] == "work"]
+    assert len(works) == 500
+    assert all(recorded["tasks"]["ended"][at] >= 0 for at in works[:-1])
+    steps = set(recorded["steps"]["task"])
+    assert steps.issuperset(works)
+
+
 def test_page_is_written_after_a_kill() -> None:
     process = start("--report", "out.html")
     program = child_of(process)

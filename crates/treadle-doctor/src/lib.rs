@@ -43,8 +43,8 @@ pub use examination::Examination;
 pub use metrics::check_address;
 #[cfg(unix)]
 pub use recording::{
-    Child, SIZE, SIZES, Unreadable, begin_tape, children_of, create_beside, create_recording, names_beside,
-    read_recording, recorded_in,
+    Child, SIZE, SIZES, Unreadable, begin_tape, children_of, complete_recording, create_beside, create_recording,
+    names_beside, read_recording, recorded_in,
 };
 pub use settings::{Output, Record, Settings, To};
 pub use witness::Witness;

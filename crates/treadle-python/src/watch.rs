@@ -88,31 +88,37 @@ pub(crate) fn watch(
     settings.check().map_err(PyValueError::new_err)?;
     end_with_parent(&settings)?;
     let mut out = if settings.output == Output::Logging { to_be_logged() } else { out_of(&settings.to)? };
-    let tape = match tape(&settings) {
-        Err(error) if settings.is_follower && settings.record.is_some() => unrecorded(&mut settings, &mut out, &error)?,
-        tape => tape?,
+    let (tape, kept) = match tapes(&settings) {
+        Err(error) if settings.is_follower && settings.record.is_some() => {
+            (unrecorded(&mut settings, &mut out, &error)?, None)
+        }
+        tapes => tapes?,
     };
     let exchange = Exchange::new();
     let stacks =
         treadle_loop::record(Arc::clone(&tape), Arc::clone(&exchange), examples.each_ref(), waits, python, inner)?;
     let witness = stacks.map(|stacks| Box::new(Eyes(stacks)) as Box<dyn Witness>);
     let started =
-        Doctor::start(tape, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
+        Doctor::start(tape, kept, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }
 
-/// Where events are written.
-fn tape(settings: &Settings) -> io::Result<Arc<Tape>> {
+/// Where events are written, and the tape of a recording to which they are copied, if it lies in a file: the loop is not to wait for a disk.
+fn tapes(settings: &Settings) -> io::Result<(Arc<Tape>, Option<Arc<Tape>>)> {
     match (settings.tape, &settings.record) {
         // They are ours: whoever started this process has handed them over.
-        (Some(fd), Some(_)) => treadle_doctor::begin_tape(&handed(fd)?),
-        (Some(fd), None) => Tape::create(&handed(fd)?),
+        (Some(fd), Some(Record { file: Some(file), .. })) => {
+            Ok((Tape::create(&handed(fd)?)?, Some(treadle_doctor::begin_tape(&handed(*file)?)?)))
+        }
+        (Some(fd), Some(_)) => Ok((treadle_doctor::begin_tape(&handed(fd)?)?, None)),
+        (Some(fd), None) => Ok((Tape::create(&handed(fd)?)?, None)),
         (None, Some(Record { path: Some(path), size, .. })) => {
             let create = if settings.is_follower { create_beside } else { create_recording };
-            treadle_doctor::begin_tape(&create(path, if *size == 0 { treadle_doctor::SIZE } else { *size })?)
+            let file = create(path, if *size == 0 { treadle_doctor::SIZE } else { *size })?;
+            Ok((Tape::anonymous(CAPACITY)?, Some(treadle_doctor::begin_tape(&file)?)))
         }
-        (None, _) => Tape::anonymous(CAPACITY),
+        (None, _) => Ok((Tape::anonymous(CAPACITY)?, None)),
     }
 }
 

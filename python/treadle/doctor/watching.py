@@ -179,9 +179,10 @@ def begin(settings: str) -> None:
     _settings = settings
     if said["output"] == "logging":
         log.start()
-    if said["tape"] is not None:
+    for descriptor in (said["tape"], said["record"] and said["record"]["file"]):
         # The memory stays; processes that this one starts need not inherit it.
-        os.close(said["tape"])
+        if descriptor is not None:
+            os.close(descriptor)
     _listen()
     if native.note_collection not in gc.callbacks:
         # A process that was forked has it.

@@ -198,7 +198,9 @@ def follower(settings: str) -> str:
         return settings
     import json  # noqa: PLC0415 - only programs that are watched need it
 
-    return json.dumps({**json.loads(settings), "tape": None, "parent": None, "is-follower": True})
+    said = json.loads(settings)
+    record = said["record"] and {**said["record"], "file": None}
+    return json.dumps({**said, "tape": None, "record": record, "parent": None, "is-follower": True})
 
 
 def hook_spawn(spawn: "ModuleType") -> None:

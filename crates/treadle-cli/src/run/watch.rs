@@ -109,10 +109,13 @@ pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
 
 /// Runs a program to its end.
 pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
-    let file = match &settings.record {
-        Some(record) => recording(record)?,
-        None => shared_file(Tape::file_size(CAPACITY)).context("memory for events")?,
+    let recording = settings.record.as_mut().map(recording).transpose()?.flatten();
+    let size = match &settings.record {
+        // Memory that is the recording.
+        Some(record) if recording.is_none() => record.size,
+        _ => Tape::file_size(CAPACITY),
     };
+    let file = shared_file(size).context("memory for events")?;
     // If only pages are wanted, children make their recordings where they are removed at the end.
     let mut aside = None;
     if let Some(record) = settings.record.as_mut().filter(|record| record.path.is_none()) {
@@ -141,19 +144,20 @@ pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run)
     let status = child.wait()?;
     handle.close();
     let _ = passing.join();
-    let end = End { status, file: &file, settings: &settings };
+    let end = End { status, file: &file, recording: recording.as_ref().unwrap_or(&file), settings: &settings };
     let has_failed = end.tell(options)?;
     // This process may end by a signal now.
     drop(aside);
     end.exit(has_failed)
 }
 
-/// The file that is recorded into: the one that is named, or memory if only the page is wanted.
-fn recording(record: &Record) -> anyhow::Result<File> {
-    let Some(path) = &record.path else { return shared_file(record.size).context("memory for the recording") };
+/// The file that is recorded into, if one is named.
+fn recording(record: &mut Record) -> anyhow::Result<Option<File>> {
+    let Some(path) = &record.path else { return Ok(None) };
     let file = treadle_doctor::create_recording(path, record.size).with_context(|| path.display().to_string())?;
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
-    Ok(file)
+    record.file = Some(file.as_raw_fd());
+    Ok(Some(file))
 }
 
 /// Memory that another process can have too, by the descriptor it inherits.
@@ -174,6 +178,8 @@ fn shared_file(size: u64) -> std::io::Result<File> {
 struct End<'a> {
     status: ExitStatus,
     file: &'a File,
+    /// The same file, or what was copied from it.
+    recording: &'a File,
     settings: &'a Settings,
 }
 
@@ -187,7 +193,13 @@ impl End<'_> {
         let words = tape.as_ref().map(|tape| tape.words()).unwrap_or_default();
         let mut closing: Value = serde_json::from_slice(&words).unwrap_or_default();
         match &tape {
-            Some(tape) if !tape.is_finished() => self.tell_of_killed(Arc::clone(tape), &mut closing)?,
+            Some(tape) if !tape.is_finished() => {
+                if options.record.is_some() {
+                    // One that was killed before it had a recording has none now.
+                    let _ = treadle_doctor::complete_recording(Arc::clone(tape), self.recording);
+                }
+                self.tell_of_killed(Arc::clone(tape), &mut closing)?;
+            }
             // Who only starts others that are watched needs no doctor.
             None if !children.is_empty() => {}
             Some(_) => {}
@@ -214,7 +226,7 @@ impl End<'_> {
     fn write_pages(&self, page: &Path, is_recorded: bool, children: &[Child]) -> anyhow::Result<()> {
         let mut written = Vec::new();
         if is_recorded {
-            let recorded = treadle_doctor::recorded_in(self.file)?;
+            let recorded = treadle_doctor::recorded_in(self.recording)?;
             crate::report::write_page(recorded, page, children)?;
             written.push(page.to_path_buf());
         }

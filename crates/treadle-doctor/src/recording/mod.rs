@@ -1,7 +1,8 @@
 //! Recordings: a file with the tape at its beginning, and a log of what is beside the events behind it.
 //!
-//! The file is mapped by the process that is watched, so that what was written is there whoever is killed. Its size is fixed when it is made: the
-//! space is reserved then, because a full disk would end the program in the middle of a write otherwise.
+//! The file is mapped by the process that is watched, so that what was written is there whoever is killed, and only its doctor's thread writes to it:
+//! a store to a page that is on its way to a slow disk waits for that, and a loop must not. Its size is fixed when it is made: the space is
+//! reserved then, because a full disk would end the program in the middle of a write otherwise.
 
 mod clerk;
 mod family;
@@ -13,7 +14,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use treadle_events::{Reader, Tape};
+use treadle_events::{Copyist, Reader, Tape};
 use treadle_run::Recorded;
 
 pub(crate) use clerk::Clerk;
@@ -175,6 +176,15 @@ pub(crate) fn recorded(tape: &Arc<Tape>) -> Result<Recorded, Problem> {
     let mut events = Vec::new();
     let lost = reader.read(usize::MAX >> 1, |event| events.push(*event));
     Ok(Recorded { chronicle, events, is_partial: lost > 0, places: tape.places(), scale: tape.scale() })
+}
+
+/// Copies what is on a tape, and not yet in the recording that this process has made: whoever copied it is gone.
+///
+/// # Errors
+/// Nothing was recorded, or a file cannot be mapped.
+pub fn complete_recording(tape: Arc<Tape>, file: &File) -> io::Result<()> {
+    Copyist::go_on(tape, Tape::open(file)?).copy();
+    Ok(())
 }
 
 /// What was recorded into a file that this process has made.
