@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor bench-patterns metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts examples report-page test-report pictures clean
+.PHONY: help demo test ready format lint types test-rust test-python bench bench-loops bench-doctor bench-patterns metrics soak soak-quick load load-quick fuzz packages knowledge conformance conformance-quick hosts examples report-page test-report test-report-quick report-long pictures clean
 
 # The first interpreter that is new enough. `make PYTHON=… …` chooses another.
 PYTHON ?= $(shell for version in 3.11 3.12 3.13 3.14 3.15; do tests/find-python $$version 2>/dev/null && break; done)
@@ -51,7 +51,7 @@ lint: .venv/tools
 types: .venv/tools
 	$(BIN)/mypy
 
-test: test-rust test-python
+test: test-rust test-python test-report-quick
 
 # Fixed files are compiled by Python, and knowledge is held against the real standard library.
 test-rust: .venv/made
@@ -163,9 +163,25 @@ test-report:
 	tests/run-report check
 	tests/run-report test $(OPTIONS)
 
-# The pictures in the documentation, taken of the page in Chromium.
-pictures:
+# The same in one look instead of three, and without Node or Chromium a line that says so.
+test-report-quick:
+	@tests/run-report quick
+
+# Ten minutes of a busy service are recorded; their page must be small, and usable at once. `make report-long LONG=60` is shorter.
+LONG ?= 600
+report-long: .venv/tools
+	$(BIN)/python -m pip install --quiet .
+	mkdir -p target/report
+	$(BIN)/treadle run --record target/report/long.treadle tests/report/busy.py $(LONG)
+	$(BIN)/treadle report target/report/long.treadle
+	tests/run-report measure target/report/long.html
+
+# The pictures in the documentation: of the page in Chromium, of `treadle top` on a terminal, of Prometheus.
+pictures: .venv/tools
 	tests/run-report pictures
+	$(BIN)/python -m pip install --quiet . 'pyte==0.8.2'
+	$(BIN)/python tests/pictures/top.py docs/pictures
+	$(BIN)/python tests/pictures/metrics.py docs/pictures
 
 # Examples that need packages of others, from PyPI: a local Dask cluster.
 examples: .venv/tools

@@ -319,6 +319,26 @@ def test_recording_is_there_whoever_is_killed(victim: str) -> None:
     assert recorded["sites"][chain[0]][1:3] == [7, "hold"]
 
 
+def test_last_moment_of_a_program_that_is_killed_is_recorded(directory: Path) -> None:
+    (directory / "dying.py").write_text(
+        "import asyncio, os, signal\n"
+        "async def work(): pass\n"
+        "async def main():\n"
+        "    await asyncio.sleep(0.2)\n"
+        "    for number in range(500):\n"
+        "        await asyncio.create_task(work(), name=f'task {number}')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    run("run", "--record", "app.treadle", "dying.py", status=-signal.SIGKILL)
+    recorded = report("app.treadle")
+    works = [at for at, code in enumerate(recorded["tasks"]["code"]) if recorded["sites"][code][2] == "work"]
+    assert len(works) == 500
+    assert all(recorded["tasks"]["ended"][at] >= 0 for at in works[:-1])
+    steps = set(recorded["steps"]["task"])
+    assert steps.issuperset(works)
+
+
 def test_page_is_written_after_a_kill() -> None:
     process = start("--report", "out.html")
     program = child_of(process)
@@ -446,23 +466,185 @@ def test_program_that_watches_itself_records_itself(directory: Path) -> None:
     assert recorded["title"] == "own.py"
 
 
-def test_children_leave_the_recording_to_their_parent(directory: Path) -> None:
-    (directory / "parent.py").write_text(
-        "import asyncio, multiprocessing, os\n"
-        "async def store(): pass\n"
-        "async def child():\n"
-        "    store()\n"
-        "def begin():\n"
-        "    asyncio.run(child())\n"
-        "async def main():\n"
-        "    await asyncio.sleep(0)\n"
-        "if __name__ == '__main__':\n"
+# Has two children, of which the second is killed when it has met a pitfall.
+FAMILY = """\
+import asyncio, multiprocessing, os, signal, treadle.doctor
+
+
+async def store():
+    pass
+
+
+async def child(number):
+    store()
+    await asyncio.sleep(0, number)
+
+
+async def stay(seen):
+    store()
+    while not treadle.doctor.findings():
+        await asyncio.sleep(0.01)
+    seen.set()
+    await asyncio.sleep(600)
+
+
+def begin(number):
+    os.chdir("/")
+    asyncio.run(child(number))
+
+
+def last(seen):
+    asyncio.run(stay(seen))
+
+
+async def main():
+    await asyncio.sleep(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    context = multiprocessing.get_context("METHOD")
+    first = context.Process(target=begin, args=(1,))
+    first.start()
+    first.join()
+    seen = context.Event()
+    second = context.Process(target=last, args=(seen,))
+    second.start()
+    seen.wait()
+    os.kill(second.pid, signal.SIGKILL)
+    second.join()
+    print(first.pid, second.pid)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_are_recorded_beside_their_parent(directory: Path, method: str) -> None:
+    (directory / "family.py").write_text(FAMILY.replace("METHOD", method))
+    done = run("run", "--record", "app.treadle", "--record-size", "4M", "family.py")
+    first, second = done.stdout.split()
+    files = f"app-1.treadle (process {first}), app-2.treadle (process {second})"
+    assert f"treadle: recorded app.treadle, and beside it what children did: {files}\n" in done.stderr
+    assert lines(report("app.treadle")) == []
+    for name, process, line, ended in (
+        ("app-1.treadle", first, 9, "by itself"),
+        ("app-2.treadle", second, 14, "killed, or still running"),
+    ):
+        assert Path(name).stat().st_size == 4 * MIB
+        recorded = report(name)
+        assert recorded["title"] == f"family.py, process {process}"
+        assert lines(recorded) == [("never-awaited", "family.py", line)]
+        environment = dict(recorded["environment"])
+        assert len(environment) == len(recorded["environment"])
+        assert (environment["process"], environment["ended"]) == (process, ended)
+        assert environment["recorded beside"] == "app.treadle"
+    told = run("report", "app.treadle").stderr
+    assert told == f"treadle: wrote app.html\ntreadle: children were recorded beside app.treadle: {files}\n"
+    page = in_page(Path("app.html").read_text())
+    assert dict(page["environment"])["children recorded too"] == f"{first}, {second}"
+    run("report", "app.treadle", "app-1.treadle", "app-2.treadle")
+    assert in_page(Path("app-2.html").read_text()) == report("app-2.treadle")
+
+
+def test_each_child_gets_a_page_and_leaves_nothing_else(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory / "temporary"))
+    (directory / "family.py").write_text(FAMILY.replace("METHOD", "spawn"))
+    done = run("run", "--report", "out.html", "--record-size", "4M", "family.py")
+    assert re.findall("wrote (.*)", done.stderr) == ["out.html", "out-1.html", "out-2.html"]
+    assert lines(in_page(Path("out-2.html").read_text())) == [("never-awaited", "family.py", 14)]
+    assert sorted(path.name for path in Path().glob("*.html")) == ["out-1.html", "out-2.html", "out.html"]
+    assert list(Path().glob("*.treadle")) == list((directory / "temporary").iterdir()) == []
+
+
+def test_children_of_a_process_without_loops_are_recorded(directory: Path) -> None:
+    # As servers do that fork before their workers import anything.
+    (directory / "fork.py").write_text(
+        "import os\n"
+        "def work():\n"
+        "    import asyncio\n"
+        "    async def store(): pass\n"
+        "    async def main():\n"
+        "        store()\n"
+        "        await asyncio.sleep(0)\n"
         "    asyncio.run(main())\n"
-        "    for method in ('fork', 'spawn'):\n"
-        "        process = multiprocessing.get_context(method).Process(target=begin)\n"
-        "        process.start()\n"
-        "        process.join()\n"
+        "children = []\n"
+        "for _ in range(2):\n"
+        "    children.append(os.fork())\n"
+        "    if not children[-1]:\n"
+        "        work()\n"
+        "        raise SystemExit\n"
+        "assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]\n"
     )
-    done = run("run", "--record", "parent.treadle", "parent.py")
+    done = run("run", "--record", "app.treadle", "--record-size", "4M", "fork.py")
+    assert "nothing was watched" not in done.stderr
+    for number in (1, 2):
+        assert lines(report(f"app-{number}.treadle")) == [("never-awaited", "fork.py", 6)]
+    words = run("report", "app.treadle", status=2).stderr
+    assert "this process has run no event loop, but its children have: app-1.treadle" in words
+    told = run("report", "app.treadle", "app-1.treadle", "app-2.treadle").stderr
+    assert "`app.treadle` holds nothing" in told
+    assert re.findall("wrote (.*)", told) == ["app-1.html", "app-2.html"]
+    assert "there is nothing to show" in run("report", "app.treadle", "app.treadle", status=2).stderr
+    assert "get a page each" in run("report", "app-1.treadle", "app-2.treadle", "-o", "x.html", status=2).stderr
+
+
+def test_only_children_with_loops_are_recorded_and_only_the_last_run_is_kept(directory: Path) -> None:
+    (directory / "pool.py").write_text(
+        "import asyncio, multiprocessing, sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "async def nothing(): pass\n"
+        "def loop():\n"
+        "    asyncio.run(nothing())\n"
+        "async def main():\n"
+        "    context = multiprocessing.get_context(sys.argv[1])\n"
+        "    with ProcessPoolExecutor(1, context) as pool:\n"
+        "        work = loop if len(sys.argv) > 2 else abs\n"
+        "        await asyncio.get_running_loop().run_in_executor(pool, work, *[1][: work is abs])\n"
+        "if __name__ == '__main__': asyncio.run(main())\n"
+    )
+    (directory / "app-2.treadle").write_text("notes")
+    for method, more, wanted in (("spawn", ["loop"], 1), ("spawn", [], 0), ("fork", ["loop"], 1), ("fork", [], 0)):
+        run("run", "--record", "app.treadle", "--record-size", "4M", "pool.py", method, *more)
+        assert len(list(Path().glob("app-*.treadle"))) == wanted + 1
+        assert (directory / "app-1.treadle").exists() == bool(wanted)
+    assert (directory / "app-2.treadle").read_text() == "notes"
+
+
+def test_child_that_cannot_be_recorded_runs_and_is_watched(directory: Path) -> None:
+    (directory / "child.py").write_text(
+        "import asyncio, os, sys\n"
+        "async def store(): pass\n"
+        "async def main():\n"
+        "    store()\n"
+        "    await asyncio.sleep(0)\n"
+        "asyncio.run(asyncio.sleep(0))\n"
+        "os.rename('place', 'elsewhere')\n"
+        "if os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "asyncio.run(main())\n"
+        "print('ran')\n"
+    )
+    (directory / "place").mkdir()
+    done = run("run", "--record", "place/app.treadle", "child.py")
+    assert done.stdout == "ran\n"
+    assert re.search(r"treadle: process \d+ is not recorded: ", done.stderr)
     assert "never-awaited" in done.stderr
-    assert lines(report("parent.treadle")) == []
+
+
+def test_children_of_a_program_that_records_itself_are_recorded(directory: Path) -> None:
+    (directory / "own.py").write_text(
+        "import asyncio, os, treadle\n"
+        "async def store(): pass\n"
+        "async def main():\n"
+        "    store()\n"
+        "    await asyncio.sleep(0)\n"
+        "treadle.watch(record='own.treadle', output='silent', settings=False)\n"
+        "if os.fork(): os.wait()\n"
+        "else:\n"
+        "    os.chdir('/')\n"
+        "    treadle.run(main())\n"
+    )
+    subprocess.run([sys.executable, "own.py"], check=True, capture_output=True, timeout=60)
+    assert lines(report("own.treadle")) == []
+    assert lines(report("own-1.treadle")) == [("never-awaited", "own.py", 4)]

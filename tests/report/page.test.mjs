@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 
-import { assertDuration, closed, LOOKS, microseconds, number, placeOf, plain, Reader, ROOT, rows, texts, Timeline } from "./reading.mjs";
+import { assertDuration, closed, LOOKS, microseconds, number, placeOf, plain, Reader, ROOT, rows, SIDE_BY_SIDE, texts, Timeline } from "./reading.mjs";
 import { clean, compared, filled, large, small, wakers } from "./reports.mjs";
 
 const SMALL = small(ROOT);
@@ -15,8 +15,11 @@ let reader;
 before(async () => (reader = await Reader.start()));
 after(() => reader?.stop());
 
-for (const look of LOOKS) {
-  describe(look.name, () => {
+// All three show the same; where time is short, one will do.
+const QUICK = process.env.TREADLE_REPORT_QUICK !== undefined;
+
+for (const look of QUICK ? LOOKS.slice(0, 1) : LOOKS) {
+  describe(look.name, { concurrency: SIDE_BY_SIDE }, () => {
     /** A test with a page of its own, which must not have complained at the end. */
     const on = (report, name, act) =>
       test(name, async () => {
@@ -496,116 +499,118 @@ for (const look of LOOKS) {
   });
 }
 
-test("reader's choice of colours stays, whatever the system says", async () => {
-  const page = await reader.open(SMALL, LOOKS[0]);
-  const back = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
-  const light = await back();
-  await page.getByLabel("Colours").selectOption("dark");
-  const dark = await back();
-  assert.notEqual(dark, light);
-  await page.getByLabel("Colours").selectOption("as the system");
-  assert.equal(await back(), light);
-  await page.emulateMedia({ colorScheme: "dark" });
-  await page.waitForFunction((wanted) => getComputedStyle(document.documentElement).backgroundColor === wanted, dark);
-  await page.getByLabel("Colours").selectOption("light");
-  assert.equal(await back(), light);
-  await closed(page);
-});
-
-test("reader who wants no motion gets none", async () => {
-  for (const [reducedMotion, wanted] of [["reduce", "auto"], ["no-preference", "smooth"]]) {
-    const page = await reader.open(SMALL, { ...LOOKS[0], reducedMotion });
-    assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).scrollBehavior), wanted);
-    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+describe("in any look", { concurrency: SIDE_BY_SIDE }, () => {
+  test("reader's choice of colours stays, whatever the system says", async () => {
+    const page = await reader.open(SMALL, LOOKS[0]);
+    const back = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await back();
+    await page.getByLabel("Colours").selectOption("dark");
+    const dark = await back();
+    assert.notEqual(dark, light);
+    await page.getByLabel("Colours").selectOption("as the system");
+    assert.equal(await back(), light);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.waitForFunction((wanted) => getComputedStyle(document.documentElement).backgroundColor === wanted, dark);
+    await page.getByLabel("Colours").selectOption("light");
+    assert.equal(await back(), light);
     await closed(page);
-  }
-});
+  });
 
-test("names and pages with markup in them stay text", async () => {
-  const report = structuredClone(SMALL);
-  const evil = `</script><img src="https://example.org/x.png" onerror="document.title='taken'">`;
-  report.title = evil;
-  report.tasks.name[1] = evil;
-  report.findings[0].message = evil;
-  report.pages.deadlock = `# deadlock\n\n## What it looks like\n\n${evil}\n\n![x](https://example.org/y.png) [z](javascript:alert(1))\n`;
-  const page = await reader.open(report, LOOKS[0]);
-  await page.locator(".finding summary").first().click();
-  assert.equal(await page.title(), evil);
-  assert.equal(await page.locator("img, a[href^=javascript]").count(), 0);
-  assert.ok((await page.locator("#verdict").innerText()).includes(evil));
-  assert.ok((await page.locator(".page-text").first().innerText()).includes(evil));
-  await closed(page);
-});
+  test("reader who wants no motion gets none", async () => {
+    for (const [reducedMotion, wanted] of [["reduce", "auto"], ["no-preference", "smooth"]]) {
+      const page = await reader.open(SMALL, { ...LOOKS[0], reducedMotion });
+      assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).scrollBehavior), wanted);
+      assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+      await closed(page);
+    }
+  });
 
-test("what a recording does not know is left out, and much of the same is summed up", async () => {
-  const report = structuredClone(SMALL);
-  const { tasks, waits, histograms, jobs } = report;
-  tasks.name.fill("");
-  const orders = tasks.birth.flatMap((birth, task) => (birth === tasks.birth[3] ? [task] : [])).slice(0, 12);
-  Object.assign(waits, { tasks: [0, ...orders], edges: orders.map((task) => [0, task, ""]), chains: {}, waits_for: { 0: "all of 12 tasks" } });
-  histograms.step = { edges: [0, 1, 1, 2, 4], counts: [5, 7, 3, 1], max: 3 };
-  Object.assign(report.findings[0], { site: -1, help: null, evidence: [], marks: [] });
-  for (const column of ["started", "ended"]) jobs[column].fill(-1);
-  report.pages = {};
-  const page = await reader.open(report, LOOKS[0]);
-  assert.deepEqual(await texts(page.locator(".node .name")), ["main #0", "12 tasks"]);
-  const list = (await page.locator("#waits .waits-list").innerText()).replace(/\s+/g, " ");
-  assert.match(list, /^main #0 waits for settle #\d+; .* and 4 more 12 tasks of which it is not known what they wait for$/);
-  await page.locator(".histogram summary").first().click();
-  assert.deepEqual((await rows(page.locator(".histogram details table").first())).map((row) => row.slice(0, 3)), [["0 µs", "1 µs", "5"], ["1 µs", "2 µs", "10"], ["2 µs", "4 µs", "1"]]);
-  const first = await page.locator(".finding").first().innerText();
-  assert.ok(first.includes("an unknown place") && !first.includes("Help") && !first.includes("Show in"), first);
-  assert.equal(await page.locator(".finding details").count(), 0);
-  assert.equal(await page.locator(".lane", { hasText: "executor queue" }).count() > 0, true);
-  await page.fill("#timeline-search", "refund #");
-  assert.equal(await page.locator(".hits li button").count(), 8);
-  await closed(page);
-});
+  test("names and pages with markup in them stay text", async () => {
+    const report = structuredClone(SMALL);
+    const evil = `</script><img src="https://example.org/x.png" onerror="document.title='taken'">`;
+    report.title = evil;
+    report.tasks.name[1] = evil;
+    report.findings[0].message = evil;
+    report.pages.deadlock = `# deadlock\n\n## What it looks like\n\n${evil}\n\n![x](https://example.org/y.png) [z](javascript:alert(1))\n`;
+    const page = await reader.open(report, LOOKS[0]);
+    await page.locator(".finding summary").first().click();
+    assert.equal(await page.title(), evil);
+    assert.equal(await page.locator("img, a[href^=javascript]").count(), 0);
+    assert.ok((await page.locator("#verdict").innerText()).includes(evil));
+    assert.ok((await page.locator(".page-text").first().innerText()).includes(evil));
+    await closed(page);
+  });
 
-test("report that cannot be read says so", async () => {
-  const broken = filled(reader.empty, SMALL).replace(/(id="report">)[^<]{400}/, "$1");
+  test("what a recording does not know is left out, and much of the same is summed up", async () => {
+    const report = structuredClone(SMALL);
+    const { tasks, waits, histograms, jobs } = report;
+    tasks.name.fill("");
+    const orders = tasks.birth.flatMap((birth, task) => (birth === tasks.birth[3] ? [task] : [])).slice(0, 12);
+    Object.assign(waits, { tasks: [0, ...orders], edges: orders.map((task) => [0, task, ""]), chains: {}, waits_for: { 0: "all of 12 tasks" } });
+    histograms.step = { edges: [0, 1, 1, 2, 4], counts: [5, 7, 3, 1], max: 3 };
+    Object.assign(report.findings[0], { site: -1, help: null, evidence: [], marks: [] });
+    for (const column of ["started", "ended"]) jobs[column].fill(-1);
+    report.pages = {};
+    const page = await reader.open(report, LOOKS[0]);
+    assert.deepEqual(await texts(page.locator(".node .name")), ["main #0", "12 tasks"]);
+    const list = (await page.locator("#waits .waits-list").innerText()).replace(/\s+/g, " ");
+    assert.match(list, /^main #0 waits for settle #\d+; .* and 4 more 12 tasks of which it is not known what they wait for$/);
+    await page.locator(".histogram summary").first().click();
+    assert.deepEqual((await rows(page.locator(".histogram details table").first())).map((row) => row.slice(0, 3)), [["0 µs", "1 µs", "5"], ["1 µs", "2 µs", "10"], ["2 µs", "4 µs", "1"]]);
+    const first = await page.locator(".finding").first().innerText();
+    assert.ok(first.includes("an unknown place") && !first.includes("Help") && !first.includes("Show in"), first);
+    assert.equal(await page.locator(".finding details").count(), 0);
+    assert.equal(await page.locator(".lane", { hasText: "executor queue" }).count() > 0, true);
+    await page.fill("#timeline-search", "refund #");
+    assert.equal(await page.locator(".hits li button").count(), 8);
+    await closed(page);
+  });
+
+  test("report that cannot be read says so", async () => {
+    const broken = filled(reader.empty, SMALL).replace(/(id="report">)[^<]{400}/, "$1");
   const newer = filled(reader.empty, { ...SMALL, format: 3 });
   for (const [html, words] of [[broken, /cannot be shown/], [newer, /of format 3/]]) {
-    const page = await reader.open(SMALL, LOOKS[0], { html, ready: "failed" });
-    assert.match(await page.locator("#waiting").innerText(), words);
-    await closed(page);
-  }
-});
+      const page = await reader.open(SMALL, LOOKS[0], { html, ready: "failed" });
+      assert.match(await page.locator("#waiting").innerText(), words);
+      await closed(page);
+    }
+  });
 
-test("ten minutes of a busy server can be looked through", async (context) => {
-  const report = large(ROOT);
-  const page = await reader.open(report, LOOKS[1]);
-  const [interactive, all] = await page.evaluate(() => [performance.getEntriesByName("interactive")[0].startTime, performance.now()]);
-  const bytes = filled(reader.empty, report).length;
-  context.diagnostic(`${report.steps.took.length} steps, ${report.tasks.name.length} tasks, ${bytes} bytes: interactive after ${Math.round(interactive)} ms, every part after ${Math.round(all)} ms`);
-  assert.ok(bytes < 5 * 1024 * 1024);
-  assert.equal(await page.locator(".finding").count(), report.findings.length);
-  const timeline = new Timeline(page, report);
-  assert.deepEqual(await timeline.range(), [report.kept_from, report.duration]);
+  test("ten minutes of a busy server can be looked through", async (context) => {
+    const report = large(ROOT);
+    const page = await reader.open(report, LOOKS[1]);
+    const [interactive, all] = await page.evaluate(() => [performance.getEntriesByName("interactive")[0].startTime, performance.now()]);
+    const bytes = filled(reader.empty, report).length;
+    context.diagnostic(`${report.steps.took.length} steps, ${report.tasks.name.length} tasks, ${bytes} bytes: interactive after ${Math.round(interactive)} ms, every part after ${Math.round(all)} ms`);
+    assert.ok(bytes < 5 * 1024 * 1024);
+    assert.equal(await page.locator(".finding").count(), report.findings.length);
+    const timeline = new Timeline(page, report);
+    assert.deepEqual(await timeline.range(), [report.kept_from, report.duration]);
   const step = timeline.starts.findIndex((start, row) => report.steps.task[row] > 1 && report.steps.waker_delta[row] > 0 && row > 150_000);
-  const name = report.tasks.name[report.steps.task[step]];
-  await page.fill("#timeline-search", name);
-  await timeline.part.locator(".hits li button", { hasText: new RegExp(`^${name}$`) }).click();
-  await timeline.assertStep(report.steps.task.indexOf(report.steps.task[step]));
-  await timeline.press("Whole run");
-  await timeline.settled();
-  await timeline.canvas.focus();
-  for (let press = 0; press < 12; press++) await page.keyboard.press("+");
-  await timeline.settled();
-  const table = page.locator("#tasks table");
-  await page.getByLabel("under the place that started them").uncheck();
-  const told = (await rows(table)).reduce((sum, row) => sum + number(row[1]), 0);
-  assert.equal(told, report.tasks.name.length);
-  const total = report.histograms.step.counts.reduce((sum, count) => sum + count, 0);
-  assert.equal(number((await page.locator(".histogram p").first().innerText()).split(" ")[0]), total);
-  assert.equal(await page.locator("[data-waits]").count(), 30);
-  const path = page.locator("#flames .flame-part").nth(1).locator("> [role=status]");
-  assertDuration((await path.textContent()).split(" · ")[1].split(", ")[0], report.flame.all.value);
-  await page.locator("#flames canvas").nth(1).focus();
-  let depth = 0;
-  for (let last = ""; last !== (last = await path.textContent()); depth++) await page.keyboard.press("ArrowDown");
-  assert.ok(depth > 20, String(depth));
-  await closed(page);
+    const name = report.tasks.name[report.steps.task[step]];
+    await page.fill("#timeline-search", name);
+    await timeline.part.locator(".hits li button", { hasText: new RegExp(`^${name}$`) }).click();
+    await timeline.assertStep(report.steps.task.indexOf(report.steps.task[step]));
+    await timeline.press("Whole run");
+    await timeline.settled();
+    await timeline.canvas.focus();
+    for (let press = 0; press < 12; press++) await page.keyboard.press("+");
+    await timeline.settled();
+    const table = page.locator("#tasks table");
+    await page.getByLabel("under the place that started them").uncheck();
+    const told = (await rows(table)).reduce((sum, row) => sum + number(row[1]), 0);
+    assert.equal(told, report.tasks.name.length);
+    const total = report.histograms.step.counts.reduce((sum, count) => sum + count, 0);
+    assert.equal(number((await page.locator(".histogram p").first().innerText()).split(" ")[0]), total);
+    assert.equal(await page.locator("[data-waits]").count(), 30);
+    const path = page.locator("#flames .flame-part").nth(1).locator("> [role=status]");
+    assertDuration((await path.textContent()).split(" · ")[1].split(", ")[0], report.flame.all.value);
+    await page.locator("#flames canvas").nth(1).focus();
+    let depth = 0;
+    for (let last = ""; last !== (last = await path.textContent()); depth++) await page.keyboard.press("ArrowDown");
+    assert.ok(depth > 20, String(depth));
+    await closed(page);
+  });
 });
 
 /** Goes through a flame by the arrows, and calls with each node and what is said of it. */

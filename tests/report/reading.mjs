@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -14,6 +14,9 @@ import { filled, wakers } from "./reports.mjs";
 export const ROOT = process.env.TREADLE_ROOT ?? join(import.meta.dirname, "../..");
 const PAGE = process.env.TREADLE_REPORT_PAGE ?? join(ROOT, "crates/treadle-view/src/report/page.html");
 const PROGRAMS = [process.env.TREADLE_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/** How many pages are looked at side by side: most tests wait for the page, and a page has one processor. */
+export const SIDE_BY_SIDE = 2 * availableParallelism();
 
 /** How the page is looked at; twice as large is what a browser does with a page at 200 %. */
 export const LOOKS = [
@@ -92,6 +95,9 @@ export async function rows(table) {
   return table.locator("tbody tr").evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent.trim())));
 }
 
+/** As long as the page waits until it has lanes come and go, in milliseconds; of two such timers the page's own is the earlier. */
+const SETTLED = 150;
+
 const UNITS = { µs: 1, ms: 1e3, s: 1e6, min: 60e6, h: 3600e6 };
 
 /** Microseconds out of words such as `1.98 s` or `3 min 8 s`. */
@@ -141,10 +147,15 @@ export class Timeline {
     await this.settled();
   }
 
-  /** Lanes come and go a moment after the range has changed, and drawing takes a frame. */
+  /** Lanes come and go a moment after the range has changed, and drawing takes a frame. The page's own clock says when, however slow the machine is. */
   async settled() {
-    await this.page.waitForTimeout(200);
-    await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    await this.page.evaluate(async (moment) => {
+      const frame = () => new Promise((done) => requestAnimationFrame(done));
+      await frame();
+      await new Promise((done) => setTimeout(done, moment));
+      await frame();
+      await frame();
+    }, SETTLED);
   }
 
   press(label) {

@@ -186,15 +186,16 @@ pub(crate) struct Run {
         help_heading = "The doctor"
     )]
     pub(crate) watch: Option<String>,
-    /// Keep what happens in a file for `treadle report`, also if the program is killed; implies
-    /// `--watch`
+    /// Keep what happens in a file for `treadle report`, also if the program is killed; children make
+    /// theirs beside it; implies `--watch`
     #[arg(long, value_name = "FILE", conflicts_with = "check", group = "watching", help_heading = "The doctor")]
     pub(crate) record: Option<PathBuf>,
     /// How large that file is, however long the program runs: half of it is for the last events, of
     /// 32 bytes; at least 4M [default: 64M]
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "watching", help_heading = "The doctor")]
     pub(crate) record_size: Option<u64>,
-    /// Write a page that shows what has happened, at the end; implies `--watch`
+    /// Write a page that shows what has happened, at the end, and one beside it for each child; implies
+    /// `--watch`
     #[arg(long, value_name = "HTML", conflicts_with = "check", group = "watching", help_heading = "The doctor")]
     pub(crate) report: Option<PathBuf>,
     /// Write findings to the end of a file, or to a descriptor's number [default: 2]
@@ -262,6 +263,7 @@ speedscope.app; `sarif` are the findings for code hosts; `json` is all of it.
 Examples:
   treadle run --record app.treadle app.py
   treadle report app.treadle                       writes app.html
+  treadle report app.treadle app-*.treadle         and a page for each child
   treadle report new.treadle --compare old.treadle -o both.html
   treadle report app.treadle --format perfetto -o trace.json
 
@@ -270,8 +272,9 @@ Exit codes: 0 written, 2 could not work.";
 #[derive(Args, Debug)]
 #[command(after_help = REPORT_NOTES)]
 pub(crate) struct Report {
-    /// What `treadle run --record` has written, also while it still does
-    pub(crate) recording: PathBuf,
+    /// What `treadle run --record` has written, also while it still does; several get a page each
+    #[arg(required = true)]
+    pub(crate) recording: Vec<PathBuf>,
     /// Where to write [default: standard output; a page beside the recording]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use treadle_doctor::{Child, Unreadable, children_of};
 use treadle_run::{Limits, Recorded};
 use treadle_view::LARGEST_PAGE;
 
@@ -12,18 +13,32 @@ use crate::arguments::{Report, ReportFormat};
 use crate::output;
 
 pub(crate) fn run(options: &Report) -> anyhow::Result<u8> {
-    let after = treadle_doctor::read_recording(&options.recording)?;
+    match options.recording.as_slice() {
+        [recording] => show(recording, options)?,
+        _ if options.format != ReportFormat::Html || options.output.is_some() || options.compare.is_some() => {
+            bail!("several recordings get a page each, beside them. Name one for `--format`, `--output` or `--compare`")
+        }
+        recordings => show_all(recordings)?,
+    }
+    Ok(0)
+}
+
+/// Writes what was recorded in one process.
+fn show(recording: &Path, options: &Report) -> anyhow::Result<()> {
+    let children = children_of(recording);
+    let after = treadle_doctor::read_recording(recording).map_err(|error| of_children(error, &children))?;
     let before = options.compare.as_deref().map(treadle_doctor::read_recording).transpose()?;
-    let default = || (options.format == ReportFormat::Html).then(|| options.recording.with_extension("html"));
+    let default = || (options.format == ReportFormat::Html).then(|| recording.with_extension("html"));
     let to = options.output.clone().or_else(default).filter(|to| to != Path::new("-"));
     let is_input = |to: &PathBuf| {
         let there = to.canonicalize().ok();
-        let inputs = [Some(&options.recording), options.compare.as_ref()];
+        let inputs = [Some(recording), options.compare.as_deref()];
         there.is_some() && inputs.into_iter().flatten().any(|input| input.canonicalize().ok() == there)
     };
     if let Some(to) = to.as_ref().filter(|to| is_input(to)) {
         bail!("`{}` is a recording. Write the report to another file", to.display());
     }
+    let after = with_children(after, &children);
     let text = match options.format {
         ReportFormat::Html => page(&after, before.as_ref(), LARGEST_PAGE),
         format => written(&report(&after, before.as_ref(), Limits::default()), format),
@@ -35,12 +50,61 @@ pub(crate) fn run(options: &Report) -> anyhow::Result<u8> {
             eprintln!("treadle: wrote {}", to.display());
         }
     }
-    Ok(0)
+    if !children.is_empty() {
+        eprintln!("treadle: children were recorded beside {}: {}", recording.display(), listed(&children));
+    }
+    Ok(())
+}
+
+/// Writes a page for each of some recordings; one in which nothing was recorded, as that of a process that only starts others, is left out.
+fn show_all(recordings: &[PathBuf]) -> anyhow::Result<()> {
+    let mut is_any = false;
+    for recording in recordings {
+        let to = recording.with_extension("html");
+        match treadle_doctor::read_recording(recording) {
+            Err(error) if error.is_empty => eprintln!("treadle: {error}"),
+            recorded => {
+                write_page(recorded?, &to, &children_of(recording))?;
+                eprintln!("treadle: wrote {}", to.display());
+                is_any = true;
+            }
+        }
+    }
+    if !is_any {
+        bail!("there is nothing to show. Record a program that runs asyncio");
+    }
+    Ok(())
+}
+
+/// Says where to look instead, if nothing was recorded in a process but in its children.
+fn of_children(error: Unreadable, children: &[Child]) -> anyhow::Error {
+    match children.first() {
+        Some(child) if error.is_empty => {
+            let (listed, first) = (listed(children), child.path.display());
+            anyhow!("this process has run no event loop, but its children have: {listed}. Name one such as `{first}`")
+        }
+        _ => error.into(),
+    }
+}
+
+/// The recordings of children, in words.
+pub(crate) fn listed(children: &[Child]) -> String {
+    let one = |child: &Child| format!("{} (process {})", child.path.display(), child.process);
+    children.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What was recorded, with a row that says which children there are.
+fn with_children(mut recorded: Recorded, children: &[Child]) -> Recorded {
+    if !children.is_empty() {
+        let numbers: Vec<String> = children.iter().map(|child| child.process.to_string()).collect();
+        recorded.chronicle.environment.push(("children recorded too".to_owned(), numbers.join(", ")));
+    }
+    recorded
 }
 
 /// Writes a page of what was recorded.
-pub(crate) fn write_page(recorded: &Recorded, to: &Path) -> anyhow::Result<()> {
-    write(to, &page(recorded, None, LARGEST_PAGE))
+pub(crate) fn write_page(recorded: Recorded, to: &Path, children: &[Child]) -> anyhow::Result<()> {
+    write(to, &page(&with_children(recorded, children), None, LARGEST_PAGE))
 }
 
 fn write(to: &Path, text: &str) -> anyhow::Result<()> {

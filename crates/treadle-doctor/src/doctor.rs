@@ -72,13 +72,15 @@ enum Message {
 }
 
 impl Doctor {
-    /// Begins to read a tape, in a thread. What there is to say is written to `out`; stacks are seen through `witness`, where there is
+    /// Begins to read a tape, in a thread, which also copies it to the tape of a recording that is `kept`; without one it is the recording's own, if
+    /// there is one. What there is to say is written to `out`; stacks are seen through `witness`, where there is
     /// one, and loops are asked at the exchange what their tasks wait for.
     ///
     /// # Errors
     /// The system gives no thread; the settings name what is not there, or a baseline that is none.
     pub fn start(
         tape: Arc<Tape>,
+        kept: Option<Arc<Tape>>,
         settings: &Settings,
         exchange: Arc<Exchange>,
         witness: Option<Box<dyn Witness>>,
@@ -108,7 +110,10 @@ impl Doctor {
             still: Still::default(),
             sources: Sources::default(),
             pace: Pace::default(),
-            clerk: settings.record.as_ref().map(|record| Clerk::new(Arc::clone(&tape), record)),
+            clerk: settings
+                .record
+                .as_ref()
+                .map(|record| Clerk::new(Arc::clone(&tape), kept, record, settings.is_follower)),
         };
         let thread =
             std::thread::Builder::new().name("treadle-doctor".to_owned()).spawn(move || visit.run(&received))?;
@@ -295,7 +300,11 @@ impl Visit {
     fn read(&mut self) -> bool {
         self.examination.reader().tape().compare_clocks(self.began.elapsed().as_nanos() as u64);
         let has_read = match &mut self.clerk {
-            Some(clerk) => self.examination.read(|records| clerk.see(records)),
+            Some(clerk) => {
+                let has_read = self.examination.read(|records| clerk.see(records));
+                clerk.copy();
+                has_read
+            }
             None => self.examination.read(|_| {}),
         };
         self.consultation.hear(&mut self.examination);

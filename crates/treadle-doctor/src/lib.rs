@@ -42,6 +42,9 @@ pub use examination::Examination;
 #[cfg(unix)]
 pub use metrics::check_address;
 #[cfg(unix)]
-pub use recording::{SIZE, SIZES, Unreadable, begin_tape, create_recording, read_recording, recorded_in};
+pub use recording::{
+    Child, SIZE, SIZES, Unreadable, begin_tape, children_of, complete_recording, create_beside, create_recording,
+    names_beside, read_recording, recorded_in,
+};
 pub use settings::{Output, Record, Settings, To};
 pub use witness::Witness;

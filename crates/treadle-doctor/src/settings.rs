@@ -26,7 +26,7 @@ pub struct Settings {
     pub metrics: Option<String>,
     /// The descriptor of the file in which the events are written, if somebody else reads them too.
     pub tape: Option<i32>,
-    /// What is recorded, if anything: the tape is then at the beginning of a recording.
+    /// What is recorded, if anything.
     pub record: Option<Record>,
     /// Another process that is watched has started this one.
     pub is_follower: bool,
@@ -38,8 +38,10 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Record {
-    /// The file, if the process is to make it itself.
+    /// The file. Its process makes it unless it is handed one; followers make theirs beside it.
     pub path: Option<PathBuf>,
+    /// The descriptor of the file, if it is handed over. With a tape and without this, the tape is at the beginning of the recording.
+    pub file: Option<i32>,
     /// How large it is, in bytes; 0 for what is usual.
     pub size: u64,
     /// The program: `app.py`, `-m service`.

@@ -25,6 +25,6 @@ pub use exchange::{Exchange, Request};
 pub use note::{Note, What};
 pub use picture::{Hold, Manner, Picture, Surroundings, Thing, Wait, Waiting};
 pub use place::{Owner, Place, PlaceId};
-pub use ring::{Reader, Scale, Tape, Writer, ticks};
+pub use ring::{Copyist, Reader, Scale, Tape, Writer, ticks};
 pub use stack::{Frame, Span, Stack};
 pub use wake::Wake;

@@ -48,6 +48,8 @@ mod at {
     pub(super) const WORDS_LENGTH: usize = 12;
     /// What became of the doctor: 0 it lives or was killed, 1 it has said all.
     pub(super) const IS_FINISHED: usize = 14;
+    /// In a copy: how many events were written over before they were copied.
+    pub(super) const LOST: usize = 15;
     pub(super) const END: usize = 16;
 }
 
@@ -216,7 +218,7 @@ impl Tape {
         tape.set(at::PROCESS, u64::from(std::process::id()));
         tape.set(at::START_TICKS, ticks());
         tape.set(at::START_TIME, time);
-        for word in [at::HEAD, at::PLACES_USED, at::WORDS_COUNT, at::LATER_TICKS, at::IS_FINISHED] {
+        for word in [at::HEAD, at::PLACES_USED, at::WORDS_COUNT, at::LATER_TICKS, at::IS_FINISHED, at::LOST] {
             tape.set(word, 0);
         }
         // Last: who finds it finds the rest.
@@ -455,7 +457,11 @@ impl Writer {
     /// Writes an event with the stamp that it has. 32 bytes and the count: 3 ns.
     #[inline]
     pub fn write_at(&self, event: Event) {
-        let record = event.record();
+        self.write_record(&event.record());
+    }
+
+    #[inline]
+    fn write_record(&self, record: &Record) {
         // SAFETY: a word of the mapping (R1), which everybody looks at as an atomic (R2).
         let count = unsafe { &*self.head };
         let head = count.load(Ordering::Relaxed);
@@ -564,6 +570,53 @@ impl Reader {
     }
 }
 
+/// Keeps a copy of a tape in another one, which may have a ring of another size. What writes to the first never waits for what the second lies on, a
+/// slow disk for instance.
+pub struct Copyist {
+    from: Reader,
+    to: Writer,
+}
+
+impl Copyist {
+    /// Begins to copy into a new tape.
+    pub fn begin(from: Arc<Tape>, to: Arc<Tape>) -> Self {
+        for word in [at::PROCESS, at::START_TICKS, at::START_TIME] {
+            to.set(word, from.get(word));
+        }
+        Self { from: Reader::new(from), to: Writer::new(to) }
+    }
+
+    /// Goes on where one has ended that is gone.
+    pub fn go_on(from: Arc<Tape>, to: Arc<Tape>) -> Self {
+        let next = to.head() + to.get(at::LOST);
+        Self { from: Reader { tape: from, next, places_read: 0 }, to: Writer::new(to) }
+    }
+
+    /// The copy.
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.to.tape
+    }
+
+    /// Copies what is new.
+    pub fn copy(&mut self) {
+        let Self { from, to } = self;
+        let (source, copy) = (&from.tape, &to.tape);
+        for word in [at::LATER_NANOSECONDS, at::LATER_TICKS] {
+            copy.set(word, source.get(word));
+        }
+        let limit = copy.places.min(source.places) * size_of::<u64>();
+        let used = (source.word(at::PLACES_USED).load(Ordering::Acquire) as usize).min(limit);
+        let copied = copy.get(at::PLACES_USED) as usize;
+        if used > copied {
+            let bytes = source.load_bytes(source.places_at() + copied / size_of::<u64>(), used - copied);
+            copy.store_bytes(copy.places_at() + copied / size_of::<u64>(), &bytes);
+            copy.word(at::PLACES_USED).store(used as u64, Ordering::Release);
+        }
+        let lost = from.read_blocks(usize::MAX >> 1, |block| block.iter().for_each(|record| to.write_record(record)));
+        copy.set(at::LOST, copy.get(at::LOST) + lost);
+    }
+}
+
 // SAFETY: the pointers lead into the mapping that the `Arc` keeps (R1), which any thread may look at (R2). The cells are for one thread at
 // a time, which is what `Send` asks for.
 unsafe impl Send for Writer {}
@@ -631,6 +684,38 @@ mod tests {
             });
         }
         assert!(writing.join().is_ok());
+    }
+
+    #[test]
+    fn copy_has_what_the_tape_has_also_if_the_copyist_is_another_one() {
+        let ([small, large], mut reader) = ([tape(64), tape(256)], Vec::new());
+        let writer = Writer::new(Arc::clone(&small));
+        let place =
+            |line| Place { file: "app.py".to_owned(), line, function: "main".to_owned(), owner: Owner::Program };
+        let mut copyist = Copyist::begin(Arc::clone(&small), Arc::clone(&large));
+        for round in 0..4 {
+            writer.enter(&place(round));
+            (0..40).for_each(|at| {
+                writer.write(event(u64::from(round) * 40 + at));
+            });
+            small.compare_clocks(1_000 * u64::from(round + 1));
+            copyist.copy();
+            // Whoever goes on knows no more than what stands in the copy.
+            copyist = Copyist::go_on(Arc::clone(&small), Arc::clone(&large));
+        }
+        assert_eq!((large.places(), large.scale(), large.process()), (small.places(), small.scale(), small.process()));
+        Reader::new(Arc::clone(&large)).read(usize::MAX >> 1, |event| reader.push(event.subject));
+        assert_eq!(reader, (0..160).collect::<Vec<_>>());
+        // What was written over before it could be copied is missing, and nothing comes twice.
+        (160..300).for_each(|subject| {
+            writer.write(event(subject));
+        });
+        copyist.copy();
+        Copyist::go_on(Arc::clone(&small), Arc::clone(&large)).copy();
+        let mut last = Vec::new();
+        Reader::of_last(large, 60).read(60, |event| last.push(event.subject));
+        assert_eq!(last.last(), Some(&299));
+        assert!(last.is_sorted_by(|one, other| one < other) && last[0] < 244, "{last:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use treadle_doctor::{Doctor, Output, Record, Settings, To, Witness};
+use treadle_doctor::{Doctor, Output, Record, Settings, To, Witness, create_beside, create_recording};
 use treadle_events::{Exchange, Note, Owner, Place, Reader, Stack, Tape, What, ticks};
 use treadle_loop::Stacks;
 
@@ -83,34 +83,54 @@ pub(crate) fn watch(
     if doctor.is_some() {
         return Err(PyRuntimeError::new_err("this process is watched already"));
     }
-    let settings: Settings =
+    let mut settings: Settings =
         serde_json::from_str(settings).map_err(|error| PyValueError::new_err(error.to_string()))?;
     settings.check().map_err(PyValueError::new_err)?;
     end_with_parent(&settings)?;
-    let tape = tape(&settings)?;
-    let out = if settings.output == Output::Logging { to_be_logged() } else { out_of(&settings.to)? };
+    let mut out = if settings.output == Output::Logging { to_be_logged() } else { out_of(&settings.to)? };
+    let (tape, kept) = match tapes(&settings) {
+        Err(error) if settings.is_follower && settings.record.is_some() => {
+            (unrecorded(&mut settings, &mut out, &error)?, None)
+        }
+        tapes => tapes?,
+    };
     let exchange = Exchange::new();
     let stacks =
         treadle_loop::record(Arc::clone(&tape), Arc::clone(&exchange), examples.each_ref(), waits, python, inner)?;
     let witness = stacks.map(|stacks| Box::new(Eyes(stacks)) as Box<dyn Witness>);
     let started =
-        Doctor::start(tape, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
+        Doctor::start(tape, kept, &settings, exchange, witness, out).inspect_err(|_| treadle_loop::stop_recording())?;
     *doctor = Some(Arc::new(started));
     Ok(())
 }
 
-/// Where events are written.
-fn tape(settings: &Settings) -> io::Result<Arc<Tape>> {
+/// Where events are written, and the tape of a recording to which they are copied, if it lies in a file: the loop is not to wait for a disk.
+fn tapes(settings: &Settings) -> io::Result<(Arc<Tape>, Option<Arc<Tape>>)> {
     match (settings.tape, &settings.record) {
         // They are ours: whoever started this process has handed them over.
-        (Some(fd), Some(_)) => treadle_doctor::begin_tape(&handed(fd)?),
-        (Some(fd), None) => Tape::create(&handed(fd)?),
-        (None, Some(Record { path: Some(path), size, .. })) => {
-            let size = if *size == 0 { treadle_doctor::SIZE } else { *size };
-            treadle_doctor::begin_tape(&treadle_doctor::create_recording(path, size)?)
+        (Some(fd), Some(Record { file: Some(file), .. })) => {
+            Ok((Tape::create(&handed(fd)?)?, Some(treadle_doctor::begin_tape(&handed(*file)?)?)))
         }
-        (None, _) => Tape::anonymous(CAPACITY),
+        (Some(fd), Some(_)) => Ok((treadle_doctor::begin_tape(&handed(fd)?)?, None)),
+        (Some(fd), None) => Ok((Tape::create(&handed(fd)?)?, None)),
+        (None, Some(Record { path: Some(path), size, .. })) => {
+            let create = if settings.is_follower { create_beside } else { create_recording };
+            let file = create(path, if *size == 0 { treadle_doctor::SIZE } else { *size })?;
+            Ok((Tape::anonymous(CAPACITY)?, Some(treadle_doctor::begin_tape(&file)?)))
+        }
+        (None, _) => Ok((Tape::anonymous(CAPACITY)?, None)),
     }
+}
+
+/// Has a child whose recording cannot be made watched all the same.
+fn unrecorded(settings: &mut Settings, out: &mut dyn Write, error: &io::Error) -> io::Result<Arc<Tape>> {
+    settings.record = None;
+    if settings.output == Output::Text {
+        let words = format!("treadle: process {} is not recorded: {error}\n", std::process::id());
+        // If nobody reads it, there is nobody to be told of that either.
+        let _ = out.write_all(words.as_bytes());
+    }
+    Tape::anonymous(CAPACITY)
 }
 
 /// Has this process be told to end when the one that waits for it is gone, where the system can do that.

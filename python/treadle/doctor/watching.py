@@ -2,6 +2,8 @@
 
 import asyncio
 import atexit
+import contextlib
+import functools
 import gc
 import json
 import os
@@ -15,6 +17,7 @@ from treadle import _native
 from treadle.doctor import log, puts, tales, waits
 from treadle.hosts import hooks
 from treadle.loop import EventLoop, native
+from treadle.loop.base import before_first
 
 __all__ = ["begin", "findings", "finish", "snapshot", "vitals", "watch"]
 
@@ -107,7 +110,8 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         metrics: where metrics are served for Prometheus, ``"127.0.0.1:9464"`` or the port alone; children that
             are watched too take the next free ports.
         settings: whether the project's settings are read.
-        record: a file for ``treadle report``, of 64 MiB, which is readable also if the process is killed.
+        record: a file for ``treadle report``, of 64 MiB, which is readable also if the process is killed; children
+            that are watched too make theirs beside it, ``app-1.treadle`` and so on.
 
     Raises:
         RuntimeError: the process is watched already.
@@ -122,7 +126,8 @@ def watch(  # noqa: PLR0913 - each is a setting of its own
         "ignore": list(ignore),
         "baseline": None if baseline is None else os.fspath(baseline),
         "metrics": metrics,
-        "record": None if record is None else {"path": os.fspath(record), **_about()},
+        # Children may be elsewhere.
+        "record": None if record is None else {"path": os.path.abspath(record), **_about()},  # noqa: PTH100
     }
     begin(_native.settings(json.dumps(said), project=settings))
 
@@ -136,12 +141,33 @@ def _about() -> dict[str, Any]:
     return {"title": program, "environment": list(rows.items())}
 
 
+def start(settings: str) -> None:
+    """Begin to watch, as settings in JSON say: at once, or in a child when it makes its first loop.
+
+    Many children never do; neither memory nor a recording is made for them.
+    """
+    if json.loads(settings)["is-follower"]:
+        before_first[:] = [functools.partial(_begin_in_child, settings)]
+    else:
+        begin(settings)
+
+
+def _begin_in_child(settings: str) -> None:
+    # It runs all the same if it cannot be watched, or is already.
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        begin(settings)
+
+
 def begin(settings: str) -> None:
     """Begin to watch, as settings in JSON say."""
     global _settings  # noqa: PLW0603 - there is one doctor in a process
     said = json.loads(settings)
+    before_first.clear()
     if said["record"] is not None:
-        said["record"]["environment"].append(("Python", sys.version.split(" ", 1)[0]))
+        said["record"]["environment"] = [
+            *(row for row in said["record"]["environment"] if row[0] != "Python"),
+            ("Python", sys.version.split(" ", 1)[0]),
+        ]
         settings = json.dumps(said)
     stage: Any = _Stage()
     suspended = waits.Examples()
@@ -153,9 +179,10 @@ def begin(settings: str) -> None:
     _settings = settings
     if said["output"] == "logging":
         log.start()
-    if said["tape"] is not None:
+    for descriptor in (said["tape"], said["record"] and said["record"]["file"]):
         # The memory stays; processes that this one starts need not inherit it.
-        os.close(said["tape"])
+        if descriptor is not None:
+            os.close(descriptor)
     _listen()
     if native.note_collection not in gc.callbacks:
         # A process that was forked has it.
@@ -199,6 +226,7 @@ def finish() -> int:
     """
     global _settings  # noqa: PLW0603
     _settings = None
+    before_first.clear()
     atexit.unregister(finish)
     tales.stop_listening()
     puts.stop()
@@ -219,17 +247,14 @@ def _have_loop_look() -> None:
 
 
 def _forked() -> None:
-    """Give a child that was forked a doctor of its own."""
+    """Have a child that was forked leave the doctor to its parent, and get one of its own."""
+    global _settings
     if _settings is None:
         return
-    settings = hooks.follower(_settings)
+    settings, _settings = hooks.follower(_settings), None
     _native.forget()
     tales.stop_listening()
-    try:
-        begin(settings)
-    except (OSError, RuntimeError, ValueError):
-        # It runs all the same.
-        return
+    start(settings)
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -22,8 +22,9 @@ VERBOSE = "verbose"
 KEEP_UVLOOP = "keep-uvloop"
 
 options: "frozenset[str]" = frozenset()
-# What the doctor is to go by, as JSON.
+# What the doctor is to go by, as JSON, in the process of this number.
 watch = ""
+process = 0
 # The class that was in uvloop before we came.
 UVLOOP: "dict[str, Any]" = {}
 
@@ -36,14 +37,21 @@ def install(words: str, watched: str = "") -> None:
         watched: what the doctor is to go by, as JSON; nothing if there is to be none.
 
     """
-    global options, watch
+    global options, watch, process
     if any(getattr(finder, "is_of_treadle", False) for finder in sys.meta_path):
         return
-    options, watch = frozenset(words.split("\n")), watched
+    options, watch, process = frozenset(words.split("\n")), watched, number_of_process()
     sys.meta_path.insert(0, Finder)
     for name in HOOKS:
         if name in sys.modules:
             Finder.change(sys.modules[name])
+
+
+def number_of_process() -> int:
+    """Return the number of this process."""
+    import os  # noqa: PLC0415 - every interpreter has it before it comes here
+
+    return os.getpid()
 
 
 def say(text: str) -> None:
@@ -179,7 +187,8 @@ def hook_doctor(_asyncio: "ModuleType") -> None:
         return
     from treadle.doctor import watching  # noqa: PLC0415 - it needs all of asyncio
 
-    watching.begin(watch)
+    # One that was forked before it came here has what its parent goes by.
+    watching.start(watch if process == number_of_process() else follower(watch))
     say("asyncio: the doctor watches")
 
 
@@ -189,7 +198,9 @@ def follower(settings: str) -> str:
         return settings
     import json  # noqa: PLC0415 - only programs that are watched need it
 
-    return json.dumps({**json.loads(settings), "tape": None, "record": None, "parent": None, "is-follower": True})
+    said = json.loads(settings)
+    record = said["record"] and {**said["record"], "file": None}
+    return json.dumps({**said, "tape": None, "record": record, "parent": None, "is-follower": True})
 
 
 def hook_spawn(spawn: "ModuleType") -> None:
@@ -299,7 +310,7 @@ def hook_granian(module: "ModuleType") -> None:
 
 def hook_hooks(hooks: "ModuleType") -> None:
     """Tell the module what this copy of it knows, when a server imports it by name."""
-    vars(hooks).update(options=options, watch=watch, UVLOOP=UVLOOP)
+    vars(hooks).update(options=options, watch=watch, process=process, UVLOOP=UVLOOP)
 
 
 HOOKS: "dict[str, Callable[[ModuleType], None]]" = {

@@ -33,6 +33,19 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+# Is called, once, before this process has its first loop.
+before_first: list[Callable[[], None]] = []
+
+
+def _call_first() -> None:
+    try:
+        call = before_first.pop()
+    except IndexError:
+        # Another thread makes a loop, too.
+        return
+    call()
+
+
 class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precedence.
     """A loop without sockets."""
 
@@ -42,6 +55,8 @@ class Base(native.Loop, asyncio.BaseEventLoop):  # The native half takes precede
         Raises:
             OSError: the system has no more descriptors.
         """
+        if before_first:
+            _call_first()
         super().__init__()
         self._attach()
         self._look_at_clock()

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
-use treadle_doctor::{Examination, Output, Record, Settings, To};
+use treadle_doctor::{Child, Examination, Output, Record, Settings, To, children_of};
 use treadle_events::Tape;
 use treadle_view::{closing_text, last_moments, snapshot_json};
 
@@ -70,6 +70,11 @@ pub(super) fn settings(options: &Run, format: &str) -> anyhow::Result<Settings> 
         record: (options.record.is_some() || options.report.is_some()).then(Record::default),
         ..Settings::default()
     };
+    if let Some(record) = &mut settings.record {
+        record.size = options.record_size.unwrap_or(treadle_doctor::SIZE);
+        // Children may be elsewhere.
+        record.path = options.record.as_deref().map(std::path::absolute).transpose()?;
+    }
     if let Some(to) = &options.watch_to {
         settings.to = match to.to_str().and_then(|text| text.parse().ok()) {
             Some(descriptor) => To::Descriptor(descriptor),
@@ -104,10 +109,21 @@ pub(crate) fn of_project(start: &Path) -> anyhow::Result<Settings> {
 
 /// Runs a program to its end.
 pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run) -> anyhow::Result<u8> {
-    let file = match &settings.record {
-        Some(_) => recording(options)?,
-        None => shared_file(Tape::file_size(CAPACITY)).context("memory for events")?,
+    let recording = settings.record.as_mut().map(recording).transpose()?.flatten();
+    let size = match &settings.record {
+        // Memory that is the recording.
+        Some(record) if recording.is_none() => record.size,
+        _ => Tape::file_size(CAPACITY),
     };
+    let file = shared_file(size).context("memory for events")?;
+    // If only pages are wanted, children make their recordings where they are removed at the end.
+    let mut aside = None;
+    if let Some(record) = settings.record.as_mut().filter(|record| record.path.is_none()) {
+        let directory = tempfile::tempdir().context("a directory for the recordings of children")?;
+        let page = options.report.as_deref().and_then(Path::file_name).unwrap_or_default();
+        record.path = Some(directory.path().join(page));
+        aside = Some(directory);
+    }
     settings.tape = Some(file.as_raw_fd());
     settings.parent = Some(std::process::id());
     command.env(SETTINGS, serde_json::to_string(&settings)?);
@@ -128,17 +144,20 @@ pub(super) fn watch(mut command: Command, mut settings: Settings, options: &Run)
     let status = child.wait()?;
     handle.close();
     let _ = passing.join();
-    let end = End { status, file: &file, settings: &settings };
-    end.tell(options)
+    let end = End { status, file: &file, recording: recording.as_ref().unwrap_or(&file), settings: &settings };
+    let has_failed = end.tell(options)?;
+    // This process may end by a signal now.
+    drop(aside);
+    end.exit(has_failed)
 }
 
-/// The file that is recorded into: the one that is named, or memory if only the page is wanted.
-fn recording(options: &Run) -> anyhow::Result<File> {
-    let size = options.record_size.unwrap_or(treadle_doctor::SIZE);
-    let Some(path) = &options.record else { return shared_file(size).context("memory for the recording") };
-    let file = treadle_doctor::create_recording(path, size).with_context(|| path.display().to_string())?;
+/// The file that is recorded into, if one is named.
+fn recording(record: &mut Record) -> anyhow::Result<Option<File>> {
+    let Some(path) = &record.path else { return Ok(None) };
+    let file = treadle_doctor::create_recording(path, record.size).with_context(|| path.display().to_string())?;
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())?;
-    Ok(file)
+    record.file = Some(file.as_raw_fd());
+    Ok(Some(file))
 }
 
 /// Memory that another process can have too, by the descriptor it inherits.
@@ -159,18 +178,30 @@ fn shared_file(size: u64) -> std::io::Result<File> {
 struct End<'a> {
     status: ExitStatus,
     file: &'a File,
+    /// The same file, or what was copied from it.
+    recording: &'a File,
     settings: &'a Settings,
 }
 
 impl End<'_> {
-    /// Says what the program could not say any more, and returns what this process is to end with.
-    fn tell(&self, options: &Run) -> anyhow::Result<u8> {
+    /// Says what the program could not say any more and what was written, and returns whether it has met what is a failure.
+    fn tell(&self, options: &Run) -> anyhow::Result<bool> {
+        let path = self.settings.record.as_ref().and_then(|record| record.path.as_deref());
+        let children = path.map(children_of).unwrap_or_default();
         // A program that never came to asyncio has no doctor.
         let tape = Tape::open(self.file).ok();
         let words = tape.as_ref().map(|tape| tape.words()).unwrap_or_default();
         let mut closing: Value = serde_json::from_slice(&words).unwrap_or_default();
         match &tape {
-            Some(tape) if !tape.is_finished() => self.tell_of_killed(Arc::clone(tape), &mut closing)?,
+            Some(tape) if !tape.is_finished() => {
+                if options.record.is_some() {
+                    // One that was killed before it had a recording has none now.
+                    let _ = treadle_doctor::complete_recording(Arc::clone(tape), self.recording);
+                }
+                self.tell_of_killed(Arc::clone(tape), &mut closing)?;
+            }
+            // Who only starts others that are watched needs no doctor.
+            None if !children.is_empty() => {}
             Some(_) => {}
             None => self.say("treadle: nothing was watched; the program has not made an event loop of treadle's\n")?,
         }
@@ -179,14 +210,31 @@ impl End<'_> {
         if let Some(baseline) = &options.write_baseline {
             treadle_doctor::write_baseline(baseline, findings).with_context(|| baseline.display().to_string())?;
         }
-        if let Some(page) = options.report.as_deref().filter(|_| tape.is_some()) {
-            let recorded = treadle_doctor::recorded_in(self.file)?;
-            crate::report::write_page(&recorded, page)?;
-            self.say(&format!("treadle: wrote {}\n", page.display()))?;
+        if let Some(record) = options.record.as_deref().filter(|_| !children.is_empty()) {
+            let shown = crate::report::listed(&children_of(record));
+            self.say(&format!("treadle: recorded {}, and beside it what children did: {shown}\n", record.display()))?;
+        }
+        if let Some(page) = &options.report {
+            self.write_pages(page, tape.is_some(), &children)?;
         }
         let has_failed =
             findings.iter().filter_map(|found| found["name"].as_str()).any(|name| self.settings.fails_on(name));
-        self.exit(has_failed)
+        Ok(has_failed)
+    }
+
+    /// Writes the program's page, and one beside it for each child.
+    fn write_pages(&self, page: &Path, is_recorded: bool, children: &[Child]) -> anyhow::Result<()> {
+        let mut written = Vec::new();
+        if is_recorded {
+            let recorded = treadle_doctor::recorded_in(self.recording)?;
+            crate::report::write_page(recorded, page, children)?;
+            written.push(page.to_path_buf());
+        }
+        for (child, own) in children.iter().zip(treadle_doctor::names_beside(page)) {
+            crate::report::write_page(treadle_doctor::read_recording(&child.path)?, &own, &[])?;
+            written.push(own);
+        }
+        written.iter().try_for_each(|page| self.say(&format!("treadle: wrote {}\n", page.display())))
     }
 
     /// A program that was killed leaves its findings and its last events.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use treadle_events::{Event, Reader, Stack, Tape};
+use treadle_events::{Copyist, Event, Reader, Stack, Tape};
 use treadle_finding::Sighting;
 use treadle_run::{Activity, Blockage, Doings, Line, Run, Scribe};
 
+use super::family::mark;
 use super::log::Log;
 use crate::settings::Record;
 use crate::witness::Witness;
@@ -28,7 +29,10 @@ const ROOM: usize = 1_000;
 pub(crate) struct Clerk {
     scribe: Scribe,
     log: Log,
+    /// What is written to by the process.
     tape: Arc<Tape>,
+    /// What is kept of that, if it is not the tape itself.
+    copyist: Option<Copyist>,
     written: Instant,
     looked: Instant,
     /// Which quarter of the ring was written to when living tasks were noted.
@@ -36,15 +40,24 @@ pub(crate) struct Clerk {
 }
 
 impl Clerk {
-    pub(crate) fn new(tape: Arc<Tape>, record: &Record) -> Self {
+    /// `kept` is the recording's own tape, if that is another one; `is_child` says that it was made beside the recording that is named.
+    pub(crate) fn new(tape: Arc<Tape>, kept: Option<Arc<Tape>>, record: &Record, is_child: bool) -> Self {
+        let (mut title, mut beside) = (record.title.clone(), 0);
         let mut environment = record.environment.clone();
         environment.push(("treadle".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
         environment.push(("process".to_owned(), std::process::id().to_string()));
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         environment.push(("processors".to_owned(), processors.to_string()));
+        if let Some(path) = record.path.as_deref().filter(|_| is_child) {
+            title = format!("{title}, process {}", std::process::id());
+            beside = mark(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            environment.push(("recorded beside".to_owned(), name));
+        }
         let mut clerk = Self {
-            scribe: Scribe::new(record.title.clone(), environment),
-            log: Log::begin(Arc::clone(&tape)),
+            scribe: Scribe::new(title, environment),
+            log: Log::begin(Arc::clone(kept.as_ref().unwrap_or(&tape)), beside),
+            copyist: kept.map(|kept| Copyist::begin(Arc::clone(&tape), kept)),
             tape,
             written: Instant::now(),
             looked: Instant::now(),
@@ -57,6 +70,13 @@ impl Clerk {
     /// Takes in what has happened.
     pub(crate) fn see(&mut self, events: &[treadle_events::Record]) {
         events.iter().filter_map(treadle_events::Record::event).for_each(|event| self.scribe.see(&event));
+    }
+
+    /// Keeps the events. On a slow disk this takes its time, which is not the program's.
+    pub(crate) fn copy(&mut self) {
+        if let Some(copyist) = &mut self.copyist {
+            copyist.copy();
+        }
     }
 
     /// Looks what loops execute that are in a callback.
@@ -110,8 +130,9 @@ impl Clerk {
     }
 
     fn write(&mut self, run: &Run, is_end: bool) {
-        let (events, capacity) = (self.tape.head(), self.tape.capacity());
-        let quarter = events / (capacity / 4).max(1);
+        let kept = self.copyist.as_ref().map_or(&self.tape, Copyist::tape);
+        let quarter = kept.head() / (kept.capacity() / 4).max(1);
+        let events = self.tape.head();
         if quarter > self.quarter {
             self.quarter = quarter;
             self.scribe.count_living(run, LIVING.min(self.log.half() / ROOM));

@@ -15,8 +15,9 @@ use super::Problem;
 const MAGIC: u64 = u64::from_le_bytes(*b"treadlog");
 const VERSION: u64 = 1;
 
-/// Bytes before the halves: the two, and the size of a half.
+/// Bytes before the halves: the two, the size of a half, and what is said of the recording beside which this one was made, or 0.
 const HEAD: usize = 32;
+const BESIDE: usize = 24;
 
 /// Bytes before an entry: its length and its checksum; and before the entries of a half: its number.
 const ENTRY: usize = 16;
@@ -35,12 +36,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Begins the log of a tape that has room behind it.
-    pub(crate) fn begin(tape: Arc<Tape>) -> Self {
+    /// Begins the log of a tape that has room behind it; `beside` is 0, or a [mark](super::family::mark).
+    pub(crate) fn begin(tape: Arc<Tape>, beside: u64) -> Self {
         let half = tape.room().saturating_sub(HEAD) / 2 / size_of::<u64>() * size_of::<u64>();
         let log = Self { tape, number: 1, at: NUMBER, half, lost: 0 };
         log.tape.store_in_room(16, &(half as u64).to_le_bytes());
         log.tape.store_in_room(8, &VERSION.to_le_bytes());
+        log.tape.store_in_room(BESIDE, &beside.to_le_bytes());
         log.tape.publish_in_room(0, MAGIC);
         log.tape.publish_in_room(log.begin_of_half(), 1);
         log
@@ -89,6 +91,12 @@ impl Log {
 /// Of an entry at a place in a half: what was left there by an earlier half does not fit.
 fn checksum(bytes: &[u8], number: u64, at: usize) -> u64 {
     xxh3_64_with_seed(bytes, number << 32 | at as u64)
+}
+
+/// What a log says of the recording beside which it was made; 0 if there is none.
+pub(super) fn beside(tape: &Tape) -> u64 {
+    let head = tape.load_from_room(0, HEAD);
+    if word(&head, 0) == MAGIC { word(&head, BESIDE) } else { 0 }
 }
 
 /// Everything that a log says.
@@ -155,7 +163,7 @@ mod tests {
     #[test]
     fn a_log_that_goes_on_for_ever_stays_as_long_and_right() {
         let tape = tape();
-        let (mut log, mut chronicle) = (Log::begin(Arc::clone(&tape)), Chronicle::default());
+        let (mut log, mut chronicle) = (Log::begin(Arc::clone(&tape), 0), Chronicle::default());
         let mut renewed = 0;
         for round in 0..30_000_u64 {
             let entry = Entry::About(format!("{round}"), vec![("text".to_owned(), "x".repeat(round as usize % 200))]);
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn who_is_killed_while_it_writes_anew_leaves_the_half_before() {
         let tape = tape();
-        let mut log = Log::begin(Arc::clone(&tape));
+        let mut log = Log::begin(Arc::clone(&tape), 0);
         log.write(&Entry::About("before".to_owned(), Vec::new()));
         (log.number, log.at) = (2, NUMBER);
         log.write(&Entry::About("after".to_owned(), Vec::new()));

@@ -1,9 +1,11 @@
 //! Recordings: a file with the tape at its beginning, and a log of what is beside the events behind it.
 //!
-//! The file is mapped by the process that is watched, so that what was written is there whoever is killed. Its size is fixed when it is made: the
-//! space is reserved then, because a full disk would end the program in the middle of a write otherwise.
+//! The file is mapped by the process that is watched, so that what was written is there whoever is killed, and only its doctor's thread writes to it:
+//! a store to a page that is on its way to a slow disk waits for that, and a loop must not. Its size is fixed when it is made: the space is
+//! reserved then, because a full disk would end the program in the middle of a write otherwise.
 
 mod clerk;
+mod family;
 mod log;
 
 use std::fmt;
@@ -12,10 +14,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use treadle_events::{Reader, Tape};
+use treadle_events::{Copyist, Reader, Tape};
 use treadle_run::Recorded;
 
 pub(crate) use clerk::Clerk;
+pub use family::{Child, children_of, create_beside, names_beside};
 
 /// How large a recording may be, in bytes.
 pub const SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=4 << 30;
@@ -26,10 +29,10 @@ pub const SIZE: u64 = 64 << 20;
 /// Bytes of an event.
 const EVENT: u64 = 32;
 
-/// Makes an empty recording of a size in bytes, of which half or less is for events.
+/// Makes an empty recording of a size in bytes, of which half or less is for events. What was recorded there before goes, also that of children.
 ///
 /// # Errors
-/// The file cannot be made, is there and no recording, or there is no room for it.
+/// The file cannot be made, is there and no recording, or there is no room for it; or one of an earlier child cannot be removed.
 pub fn create_recording(path: &Path, size: u64) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut head = [0; MARK.len()];
@@ -40,6 +43,7 @@ pub fn create_recording(path: &Path, size: u64) -> io::Result<File> {
         let words = "the file is there and is no recording. Name another one";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
     }
+    family::remove_children(path)?;
     file.set_len(0)?;
     reserve(&file, size)?;
     Ok(file)
@@ -73,11 +77,15 @@ pub fn begin_tape(file: &File) -> io::Result<Arc<Tape>> {
 
 /// Why a recording cannot be read, in two sentences.
 #[derive(Debug)]
-pub struct Unreadable(String);
+pub struct Unreadable {
+    words: String,
+    /// It is one, and nothing was written to it.
+    pub is_empty: bool,
+}
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
@@ -89,11 +97,12 @@ impl std::error::Error for Unreadable {}
 /// There is no such file, or it is no recording, one of a newer treadle, or was cut.
 pub fn read_recording(path: &Path) -> Result<Recorded, Unreadable> {
     let shown = path.display();
-    let cannot = |error: io::Error| Unreadable(format!("`{shown}` cannot be read: {error}. Name a recording"));
-    let file = File::open(path).map_err(cannot)?;
+    let cannot = |error: io::Error| format!("`{shown}` cannot be read: {error}. Name a recording");
+    let file = File::open(path).map_err(|error| Unreadable { words: cannot(error), is_empty: false })?;
     read(&file).map_err(|problem| {
-        Unreadable(match problem {
-            Problem::System(error) => return cannot(error),
+        let is_empty = matches!(problem, Problem::Empty);
+        let words = match problem {
+            Problem::System(error) => cannot(error),
             Problem::Empty => format!(
                 "`{shown}` holds nothing: the program has not made an event loop of treadle's. Record one that runs asyncio"
             ),
@@ -109,7 +118,8 @@ pub fn read_recording(path: &Path) -> Result<Recorded, Unreadable> {
             Problem::Cut => {
                 format!("`{shown}` is cut: not all of its events are there. Copy the whole file once more")
             }
-        })
+        };
+        Unreadable { words, is_empty }
     })
 }
 
@@ -168,12 +178,21 @@ pub(crate) fn recorded(tape: &Arc<Tape>) -> Result<Recorded, Problem> {
     Ok(Recorded { chronicle, events, is_partial: lost > 0, places: tape.places(), scale: tape.scale() })
 }
 
+/// Copies what is on a tape, and not yet in the recording that this process has made: whoever copied it is gone.
+///
+/// # Errors
+/// Nothing was recorded, or a file cannot be mapped.
+pub fn complete_recording(tape: Arc<Tape>, file: &File) -> io::Result<()> {
+    Copyist::go_on(tape, Tape::open(file)?).copy();
+    Ok(())
+}
+
 /// What was recorded into a file that this process has made.
 ///
 /// # Errors
 /// In words: nothing was recorded.
 pub fn recorded_in(file: &File) -> Result<Recorded, Unreadable> {
-    let problem = || Unreadable("nothing was recorded".to_owned());
+    let problem = || Unreadable { words: "nothing was recorded".to_owned(), is_empty: true };
     recorded(&Tape::open(file).map_err(|_| problem())?).map_err(|_| problem())
 }
 
@@ -194,7 +213,7 @@ mod tests {
         for subject in 0..10 {
             writer.write(Event { subject, ..Event::new(Kind::Call, 1) });
         }
-        let mut log = Log::begin(tape);
+        let mut log = Log::begin(tape, 0);
         log.write(&Entry::About("app.py".to_owned(), Vec::new()));
         for at in 0..5 {
             log.write(&Entry::Living(at, Vec::new()));
