@@ -48,8 +48,11 @@ lint: .venv/tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	$(BIN)/ruff check python tests benches
 
+# mypy reads everything; pyright, which editors use, what users see of the package.
 types: .venv/tools
 	$(BIN)/mypy
+	$(BIN)/python -m pip install --quiet --requirement tests/types/requirements.txt
+	PYRIGHT_PYTHON_CACHE_DIR=$(CURDIR)/target/pyright $(BIN)/python tests/types/public.py
 
 test: test-rust test-python
 
