@@ -52,7 +52,7 @@ lint: .venv/tools
 types: .venv/tools
 	$(BIN)/mypy
 	$(BIN)/python -m pip install --quiet --requirement tests/types/requirements.txt
-	PYRIGHT_PYTHON_CACHE_DIR=$(CURDIR)/target/pyright $(BIN)/python tests/types/public.py
+	$(BIN)/python tests/types/public.py
 
 test: test-rust test-python
 
