@@ -170,7 +170,7 @@ test-report:
 pictures:
 	tests/run-report pictures
 
-# Examples that need packages of others, from PyPI: a local Dask cluster.
+# What needs packages of others: the example on loky and a local Dask cluster, NumPy's arrays in processes, rates beside nginx.
 examples: .venv/tools
 	rm -rf target/examples-wheel
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/examples-wheel .

@@ -42,8 +42,8 @@ def test_type_checkers_read_a_use_of_every_name() -> None:
         treadle.Breaker(name="x"),
         treadle.RetryBudget(name="x"),
         treadle.Supervisor(name="x"),
-        treadle.Batcher(asyncio.sleep, max_size=1, limit=1, name="x"),
-        treadle.Pool(contextlib.nullcontext, max_size=1, name="x"),  # type: ignore[arg-type]
+        treadle.Batcher(asyncio.sleep, max_size=1, limit=1, name="x"),  # type: ignore[arg-type]
+        treadle.Pool(contextlib.nullcontext, max_size=1, name="x"),
         treadle.WorkerPool(asyncio.sleep, workers=1, maxsize=1, name="x"),
         treadle.ThreadPool(1, name="x"),
         treadle.ProcessPool(1, name="x"),
