@@ -260,8 +260,10 @@ def test_amap_ends_its_calls(new_loop: NewLoop, asynchronous: bool, task_per_ite
             finally:
                 closed = True
 
+        # Whoever still has it closes it no sooner.
+        items: Any = source() if asynchronous else range(5)
+
         async def victim() -> list[int]:
-            items: Any = source() if asynchronous else range(5)
             return await treadle.amap(call, items, limit=2, task_per_item=task_per_item)
 
         task = cut.start(victim())
