@@ -48,8 +48,11 @@ lint: .venv/tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	$(BIN)/ruff check python tests benches
 
+# mypy reads everything; pyright, which editors use, what users see of the package.
 types: .venv/tools
 	$(BIN)/mypy
+	$(BIN)/python -m pip install --quiet --requirement tests/types/requirements.txt
+	$(BIN)/python tests/types/public.py
 
 test: test-rust test-python test-report-quick
 
@@ -183,7 +186,7 @@ pictures: .venv/tools
 	$(BIN)/python tests/pictures/top.py docs/pictures
 	$(BIN)/python tests/pictures/metrics.py docs/pictures
 
-# Examples that need packages of others, from PyPI: a local Dask cluster.
+# What needs packages of others: the example on loky and a local Dask cluster, NumPy's arrays in processes, rates beside nginx.
 examples: .venv/tools
 	rm -rf target/examples-wheel
 	TREADLE_PROFILE=dev $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir target/examples-wheel .

@@ -1,6 +1,8 @@
-"""Counts primes on threads, processes or a Dask cluster: ``python primes.py {threads,processes,dask}``."""
+"""Counts primes on threads, processes, loky's processes or a Dask cluster.
 
-import asyncio
+Run ``python primes.py {threads,processes,loky,dask}``.
+"""
+
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,11 @@ def executor(kind: str) -> Iterator[Executor]:
     elif kind == "processes":
         with treadle.ProcessPool(4, name="primes") as pool:
             yield pool
+    elif kind == "loky":
+        from loky import get_reusable_executor
+
+        with get_reusable_executor(max_workers=4) as pool:
+            yield pool
     elif kind == "dask":
         from distributed import Client, LocalCluster
 
@@ -42,15 +49,11 @@ def executor(kind: str) -> Iterator[Executor]:
 
 async def count_all(where: Executor) -> list[int]:
     """Count in all ranges, at most eight at once."""
-    limit = asyncio.Semaphore(8)
 
-    async def count(start: int, stop: int) -> int:
-        async with limit:
-            return await treadle.to_executor(where, count_primes, start, stop)
+    async def count(span: tuple[int, int]) -> int:
+        return await treadle.to_executor(where, count_primes, *span)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(count(start, stop)) for start, stop in RANGES]
-    return [task.result() for task in tasks]
+    return await treadle.amap(count, RANGES, limit=8)
 
 
 def main() -> None:

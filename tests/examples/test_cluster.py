@@ -1,4 +1,4 @@
-"""`examples/cluster`: the same program on threads, on processes and on a local Dask cluster."""
+"""`examples/cluster`: the same program on threads, on processes, on loky's and on a local Dask cluster."""
 
 import asyncio
 import importlib.util
@@ -11,6 +11,7 @@ import pytest
 import treadle
 
 PROGRAM = Path(__file__).parents[2] / "examples/cluster/primes.py"
+needs_loky = pytest.mark.skipif(importlib.util.find_spec("loky") is None, reason="loky is not installed")
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="distributed is not installed")
 
 
@@ -23,7 +24,10 @@ def answer(kind: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes", pytest.param("dask", marks=needs_dask)])
+@pytest.mark.parametrize(
+    "kind",
+    ["threads", "processes", pytest.param("loky", marks=needs_loky), pytest.param("dask", marks=needs_dask)],
+)
 def test_the_answers_are_the_same_everywhere(kind: str) -> None:
     total, *counts = map(int, answer(kind).split())
     # There are so many primes below 40,000.

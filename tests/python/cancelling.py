@@ -8,6 +8,7 @@ happened but it does not run yet.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import types
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import loops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     Scene = Callable[["Cut"], Coroutine[Any, Any, None]]
-    Surroundings = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
+    Surroundings = Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]]
 
 
 class Cut:
@@ -34,7 +35,7 @@ class Cut:
 
     def start(self, victim: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start the task that is cancelled."""
-        self.task = asyncio.get_running_loop().create_task(self._watch(self.surroundings(victim)), name="victim")
+        self.task = asyncio.get_running_loop().create_task(self._watch(victim), name="victim")
         return self.task
 
     async def end(self) -> bool:
@@ -55,7 +56,7 @@ class Cut:
         task = asyncio.current_task()
         assert task is not None
         try:
-            return await self._drive(victim, task)
+            return await self.surroundings(self._drive(victim, task))
         finally:
             # Whoever takes a cancellation back has asked for it.
             assert task.cancelling() == self.made, (self, task.cancelling())
@@ -93,24 +94,37 @@ class Cut:
             awaited.add_done_callback(cancel)
 
 
-async def alone(victim: Coroutine[Any, Any, Any]) -> Any:
+async def alone(victim: Awaitable[Any]) -> Any:
     """Await it, and nothing else."""
     return await victim
 
 
-async def in_timeout(victim: Coroutine[Any, Any, Any]) -> Any:
+async def in_timeout(victim: Awaitable[Any]) -> Any:
     """Await it inside a timeout that does not expire."""
     async with asyncio.timeout(60):
         return await victim
 
 
-async def in_group(victim: Coroutine[Any, Any, Any]) -> Any:
+async def in_group(victim: Awaitable[Any]) -> Any:
     """Await it inside a group."""
     async with asyncio.TaskGroup():
         return await victim
 
 
-SURROUNDINGS: tuple[Surroundings, ...] = (alone, in_timeout, in_group)
+async def in_cleaning_up(victim: Awaitable[Any]) -> Any:
+    """Await it in a task that has been cancelled already and does something more before it ends."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    try:
+        return await victim
+    finally:
+        task.uncancel()
+
+
+SURROUNDINGS: tuple[Surroundings, ...] = (alone, in_timeout, in_group, in_cleaning_up)
 
 
 def at_every_await(new_loop: Callable[[], asyncio.AbstractEventLoop], scene: Scene, *, waits: bool = True) -> None:

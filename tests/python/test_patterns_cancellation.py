@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import concurrent.futures
 import contextlib
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import treadle
 from cancelling import Cut, at_every_await
+from treadle.patterns.thread_pool import SHARED
 from treadle.testing import virtual_event_loop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
@@ -69,6 +74,8 @@ def test_queue_keeps_an_item_whose_getter_is_cancelled(new_loop: NewLoop) -> Non
     async def scene(cut: Cut) -> None:
         queue: treadle.PriorityQueue[str] = treadle.PriorityQueue(4)
         task = cut.start(queue.get())
+        # It waits, also if there is something around it that takes a turn.
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         for item, priority in (("b", 1), ("a", 0), ("c", 2)):
             await queue.put(item, priority=priority)
@@ -253,8 +260,10 @@ def test_amap_ends_its_calls(new_loop: NewLoop, asynchronous: bool, task_per_ite
             finally:
                 closed = True
 
+        # Whoever still has it closes it no sooner.
+        items: Any = source() if asynchronous else range(5)
+
         async def victim() -> list[int]:
-            items: Any = source() if asynchronous else range(5)
             return await treadle.amap(call, items, limit=2, task_per_item=task_per_item)
 
         task = cut.start(victim())
@@ -300,6 +309,7 @@ def test_stream_of_results_ends_its_calls(new_loop: NewLoop, ordered: bool) -> N
 def test_results_are_not_lost_with_whoever_waits_for_the_next(new_loop: NewLoop) -> None:
     async def scene(cut: Cut) -> None:
         async def call(item: int) -> int:
+            await asyncio.sleep(0)
             await asyncio.sleep(0)
             return item
 
@@ -536,3 +546,203 @@ def test_supervisor_ends_its_tasks(new_loop: NewLoop) -> None:
         assert running == 0
 
     at_every_await(new_loop, scene)
+
+
+def test_whoever_joins_a_queue_leaves_the_others(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        queue: treadle.PriorityQueue[int] = treadle.PriorityQueue(1)
+        await queue.put(1)
+        cut.start(queue.join())
+        other = asyncio.create_task(queue.join())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        queue.task_done()
+        await other
+        await cut.end()
+
+    at_every_await(new_loop, scene)
+
+
+def test_limiters_by_key_lose_no_permit(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        limits: treadle.Keyed[str] = treadle.Keyed(lambda: treadle.Semaphore(1))
+
+        async def use(key: str) -> None:
+            async with limits[key]:
+                await asyncio.sleep(0)
+
+        first = asyncio.create_task(use("a"))
+        cut.start(use("a"))
+        await treadle.gather(first, use("a"), use("b"))
+        await cut.end()
+        assert limits["a"].try_acquire()
+
+    at_every_await(new_loop, scene)
+
+
+async def turns() -> None:
+    """Let the victim begin, be cancelled early, and let those be told who work for it."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+def test_threads_are_there_for_the_others(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        gate = threading.Event()
+        made: list[str] = []
+        with treadle.ThreadPool(1) as pool:
+            first = asyncio.create_task(treadle.to_executor(pool, gate.wait))
+            await asyncio.sleep(0)
+            cut.start(treadle.sync_to_async(made.append, to=pool)("victim"))
+            await turns()
+            other = asyncio.create_task(treadle.to_executor(pool, made.append, "other"))
+            await asyncio.sleep(0)
+            gate.set()
+            await treadle.gather(first, other)
+            await cut.end()
+            # Who is cancelled when it is done has had it made.
+            assert made == (["other"] if cut.made and not cut.late else ["victim", "other"])
+            assert pool.stats()["waiting"] == 0
+
+    at_every_await(new_loop, scene)
+
+
+def test_executors_of_others_forget_who_is_cancelled(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        gate = threading.Event()
+        made: list[str] = []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            first = asyncio.create_task(treadle.to_executor(pool, gate.wait))
+            await asyncio.sleep(0)
+            cut.start(treadle.to_executor(pool, made.append, "victim"))
+            await turns()
+            gate.set()
+            await first
+            await treadle.to_executor(pool, made.append, "other")
+            await cut.end()
+        assert made == (["other"] if cut.made and not cut.late else ["victim", "other"])
+
+    at_every_await(new_loop, scene)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[treadle.ProcessPool]:
+    """Return a pool that lasts for all scenes."""
+    with treadle.ProcessPool(1) as pool:
+        yield pool
+
+
+def test_processes_are_there_for_the_others(new_loop: NewLoop, processes: treadle.ProcessPool) -> None:
+    async def scene(cut: Cut) -> None:
+        first = asyncio.create_task(treadle.to_executor(processes, abs, -1))
+        cut.start(treadle.to_executor(processes, abs, -2))
+        await asyncio.sleep(0)
+        assert await treadle.gather(first, treadle.to_executor(processes, abs, -3)) == [1, 3]
+        await cut.end()
+        assert processes.stats()["waiting"] == 0
+
+    at_every_await(new_loop, scene)
+
+
+def test_shared_threads_and_processes_go_on(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        async def victim() -> None:
+            assert await treadle.to_thread(abs, -1) == 1
+            assert await treadle.to_process(abs, -2) == 2
+
+        cut.start(victim())
+        await cut.end()
+        assert await treadle.gather(treadle.to_thread(abs, -3), treadle.to_process(abs, -4)) == [3, 4]
+
+    try:
+        at_every_await(new_loop, scene)
+    finally:
+        # Nobody else here needs its processes.
+        SHARED.pop("to_process").shutdown()
+
+
+def test_a_call_from_a_thread_ends_with_it(new_loop: NewLoop) -> None:
+    async def scene(cut: Cut) -> None:
+        running = 0
+        ended = asyncio.Event()
+
+        async def fetch() -> str:
+            nonlocal running
+            running += 1
+            try:
+                await asyncio.sleep(0)
+                return "done"
+            finally:
+                running -= 1
+
+        loop = asyncio.get_running_loop()
+
+        def plugin() -> str:
+            try:
+                return treadle.async_to_sync(fetch)()
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        # A call that has not begun is never made.
+        task = cut.start(treadle.to_thread(plugin))
+        if not await cut.end():
+            assert task.result() == "done"
+        assert await treadle.to_thread(treadle.async_to_sync(fetch)) == "done"
+        if running:
+            await ended.wait()
+        assert running == 0
+
+    at_every_await(new_loop, scene)
+
+
+def test_a_portal_does_what_others_want(new_loop: NewLoop) -> None:
+    with treadle.Portal(loop_factory=new_loop) as portal:
+
+        async def scene(cut: Cut) -> None:
+            async def ask(word: str) -> str:
+                return await asyncio.wrap_future(portal.submit(asyncio.sleep, 0, word))
+
+            cut.start(ask("victim"))
+            assert await ask("other") == "other"
+            await cut.end()
+
+        at_every_await(new_loop, scene)
+
+
+def test_lines_of_a_file_are_all_read(new_loop: NewLoop, tmp_path: Path) -> None:
+    lines = [f"{number}\n" for number in range(5)]
+    (tmp_path / "lines").write_text("".join(lines))
+
+    async def scene(cut: Cut) -> None:
+        async with treadle.files.open(tmp_path / "lines") as file:
+            task = cut.start(file.readline())
+            got = [] if await cut.end() else [task.result()]
+            got += [line async for line in file]
+        assert got == lines
+
+    at_every_await(new_loop, scene)
+
+
+def test_a_file_is_the_old_or_the_new_one(new_loop: NewLoop, tmp_path: Path) -> None:
+    async def scene(cut: Cut) -> None:
+        (tmp_path / "file").write_text("old")
+        cut.start(treadle.files.write_text(tmp_path / "file", "new", atomic=True))
+        cancelled = await cut.end()
+        # One file at a time: what still runs in a thread is done then.
+        text = await treadle.files.read_text(tmp_path / "file")
+        assert text == "new" or (cancelled and text == "old")
+
+    at_every_await(new_loop, scene)
+
+
+# What never waits for anything, or only begins to run loops.
+QUICK = {
+    "BreakerOpen", "EventLoop", "Limiter", "Overloaded", "QueueShutDown", "Report", "Results", "RetryBudget",
+    "WorkerDied", "__version__", "install", "new_event_loop", "remaining", "run", "to_interpreter", "watch",
+}  # fmt: skip
+
+
+def test_all_that_waits_is_cancelled_here() -> None:
+    source = ast.walk(ast.parse(Path(__file__).read_text()))
+    played = {node.attr for node in source if isinstance(node, ast.Attribute)}
+    assert set(treadle.__all__) - played == QUICK

@@ -165,6 +165,25 @@ def test_exceptions_are_results_if_asked_for(new_loop: NewLoop) -> None:
     loops.run(new_loop, main())
 
 
+def test_a_call_that_cancels_itself_leaves_no_mark_on_the_next(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        async def call(item: int) -> int:
+            task = asyncio.current_task()
+            assert task is not None
+            assert not task.cancelling()
+            if item == 0:
+                task.cancel()
+                await asyncio.sleep(0)
+            return item
+
+        for ordered in (True, False):
+            found = await treadle.amap(call, range(3), limit=1, return_exceptions=True, ordered=ordered)
+            assert isinstance(found[0], asyncio.CancelledError)
+            assert found[1:] == [1, 2]
+
+    loops.run(new_loop, main())
+
+
 def test_each_call_has_a_context_of_its_own(new_loop: NewLoop) -> None:
     variable = contextvars.ContextVar("variable", default=0)
 

@@ -104,6 +104,45 @@ def test_small_requests_do_not_starve_a_big_one(new_loop: NewLoop) -> None:
     loops.run(new_loop, main())
 
 
+def test_who_waits_for_little_may_go_before_who_waits_for_much(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        semaphore = treadle.Semaphore(3)
+        assert semaphore.try_acquire(2)
+        big = asyncio.create_task(semaphore.acquire(3))
+        middle = asyncio.create_task(semaphore.acquire(2))
+        await asyncio.sleep(0)
+        # One is free, and whoever is more urgent stands before the others.
+        async with asyncio.timeout(10):
+            await semaphore.acquire(priority=-1)
+        assert not big.done()
+        middle.cancel()
+        await asyncio.wait([middle])
+        assert semaphore.stats()["waiting"] == 1
+        semaphore.release(3)
+        await big
+
+    loops.run(new_loop, main())
+
+
+def test_who_is_cancelled_at_the_head_of_the_line_keeps_nobody() -> None:
+    async def main() -> None:
+        clock = asyncio.get_running_loop().time
+        for limiter in (treadle.TokenBucket(1, burst=10), treadle.SlidingWindow(10, 10)):
+            for _ in range(10):
+                assert limiter.try_acquire()
+                await asyncio.sleep(0.1)
+            began = clock()
+            big = asyncio.create_task(limiter.acquire(10))
+            small = asyncio.create_task(limiter.acquire())
+            await asyncio.sleep(0.1)
+            big.cancel()
+            await small
+            # The big one would have kept it for about ten seconds.
+            assert clock() - began < 9.5, limiter
+
+    loops.run(virtual_event_loop, main())
+
+
 def test_an_object_belongs_to_the_loop_on_which_it_has_waited(new_loop: NewLoop) -> None:
     semaphore = treadle.Semaphore(1, name="shared")
 

@@ -82,6 +82,36 @@ def test_getters_are_served_in_order_and_joining_waits(new_loop: NewLoop) -> Non
     loops.run(new_loop, main())
 
 
+def test_what_a_cancelled_getter_gives_back_is_the_next_ones(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        queue: treadle.PriorityQueue[str] = treadle.PriorityQueue(1)
+        first, second = (asyncio.create_task(queue.get()) for _ in range(2))
+        await asyncio.sleep(0)
+        await queue.put("item")
+        # It has been given the item, and does not run yet.
+        first.cancel()
+        async with asyncio.timeout(10):
+            assert await second == "item"
+
+    loops.run(new_loop, main())
+
+
+def test_a_queue_forgets_who_has_joined(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        queue: treadle.PriorityQueue[str] = treadle.PriorityQueue(1)
+        for _ in range(3):
+            await queue.put(await asyncio.sleep(0, "item"))
+            joiners = [asyncio.create_task(queue.join()) for _ in range(2)]
+            await asyncio.sleep(0)
+            joiners[0].cancel()
+            await queue.get()
+            queue.task_done()
+            await asyncio.wait(joiners)
+        assert not queue._joiners
+
+    loops.run(new_loop, main())
+
+
 def test_a_queue_that_is_shut_down_is_emptied_first(new_loop: NewLoop) -> None:
     async def main() -> None:
         queue: treadle.PriorityQueue[int] = treadle.PriorityQueue(1)
@@ -199,6 +229,30 @@ def test_cancelling_a_future_cancels_its_call_and_no_worker(new_loop: NewLoop) -
             assert await futures[4] == 4
         # What waited when it was cancelled never began.
         assert ended == [0, 1, 2, 4]
+
+    loops.run(new_loop, main())
+
+
+def test_a_worker_that_is_cancelled_itself_ends(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def work(_: int) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with treadle.WorkerPool(work, workers=1, maxsize=1, name="worked") as pool:
+            future = await pool.submit(1)
+            await begun.wait()
+            # As at the end of a program.
+            (worker,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("worked"))
+            worker.cancel()
+            async with asyncio.timeout(10):
+                await asyncio.wait([worker])
+            assert worker.cancelled()
+            assert future.cancelled()
+            with pytest.raises(RuntimeError, match="takes no items"):
+                await pool.submit(2)
 
     loops.run(new_loop, main())
 
@@ -381,6 +435,56 @@ def test_what_nobody_uses_is_closed() -> None:
             await asyncio.sleep(600)
             assert len(connections.open) == 1
             assert pool.stats()["in_use"] == 0
+
+    loops.run(virtual_event_loop, main())
+
+
+def test_what_is_being_closed_still_counts() -> None:
+    async def main() -> None:
+        running = most = 0
+
+        @contextlib.asynccontextmanager
+        async def connect() -> AsyncIterator[None]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            yield
+            await asyncio.sleep(1)
+            running -= 1
+
+        async with treadle.Pool(connect, max_size=1, max_idle=5) as pool:
+            for _ in range(3):
+                async with pool.acquire():
+                    pass
+                # It has been idle for long enough, and is in the middle of its end.
+                await asyncio.sleep(5.5)
+                assert pool.stats()["closing"] == 1
+        assert most == 1
+
+    loops.run(virtual_event_loop, main())
+
+
+def test_the_one_used_last_is_used_first_so_that_others_can_go() -> None:
+    async def main() -> None:
+        numbers = iter(range(9))
+
+        @contextlib.asynccontextmanager
+        async def connect() -> AsyncIterator[int]:
+            yield next(numbers)
+
+        async def check(_: int) -> bool:
+            return True
+
+        async with treadle.Pool(connect, max_size=2, max_idle=5, check=check) as pool:
+            async with pool.acquire() as first, pool.acquire() as second:
+                assert (first, second) == (0, 1)
+            used = set()
+            for _ in range(8):
+                async with pool.acquire() as resource:
+                    used.add(resource)
+                await asyncio.sleep(1)
+            assert len(used) == 1
+            assert pool.stats()["idle"] == 1
 
     loops.run(virtual_event_loop, main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import TYPE_CHECKING, Any
 
 import loops
@@ -186,6 +187,20 @@ def test_moving_on_raises_nothing(new_loop: NewLoop) -> None:
                     await for_ever()
                 finally:
                     raise KeyError
+
+    loops.run(new_loop, main())
+
+
+@pytest.mark.parametrize("make", [treadle.timeout, treadle.move_on_after])
+def test_nothing_is_left_of_a_block(new_loop: NewLoop, make: Any) -> None:
+    async def main() -> None:
+        async with make(60):
+            pass
+        before = dict(contextvars.copy_context())
+        async with make(60), make(None):
+            assert treadle.remaining() is not None
+        # A task that lives long has many of them.
+        assert dict(contextvars.copy_context()) == before
 
     loops.run(new_loop, main())
 

@@ -579,11 +579,15 @@ class Keyed(Generic[K]):
         """
         if max_keys < 1:
             raise ValueError(f"1 key or more has to be kept, not {max_keys!r}")
-        self.name = name
+        self.name: str | None = name
         self._make = make
         self._max_keys = max_keys
         self._limiters: OrderedDict[K, Limiter] = OrderedDict()
         self._evicted = 0
+
+    def __repr__(self) -> str:
+        """Return the kind and the name."""
+        return f"<Keyed{'' if self.name is None else f' {self.name!r}'}>"
 
     def __getitem__(self, key: K) -> Limiter:
         """Return the limiter of a key, a new one if there is none."""

@@ -67,6 +67,7 @@ class Hand:
         self.process: BaseProcess = process
         self.line = Line(near)
         self.has_answered = False
+        self.is_killed = False
         self._poll = select.poll()
         self._poll.register(near, select.POLLIN)
         self._poll.register(process.sentinel, select.POLLIN)
@@ -97,6 +98,7 @@ class Hand:
 
     def kill(self) -> None:
         """End the process now, from any thread."""
+        self.is_killed = True
         self.process.kill()
 
     def bury(self) -> int | None:
@@ -182,6 +184,12 @@ class ProcessCrew(Crew):
             del pieces
             with seat.lock:
                 seat.job = None
+        if hand.is_killed:
+            # It had just answered. The next call is not to find out that it is gone.
+            seat.extra = None
+            hand.bury()
+            self.killed += 1
+            raise Interrupted
         if kind == BROKEN:
             seat.extra = None
             hand.bury()

@@ -62,10 +62,14 @@ class RetryBudget:
         """
         if not 0 <= ratio <= 1 or reserve < 1:
             raise ValueError("a retry budget has a ratio of 0 to 1 and a reserve of 1 or more")
-        self.name = name
-        self.ratio = ratio
+        self.name: str | None = name
+        self.ratio: float = ratio
         self._reserve = self._left = float(reserve)
         self._spent = self._refused = 0
+
+    def __repr__(self) -> str:
+        """Return the kind and the name."""
+        return f"<RetryBudget{'' if self.name is None else f' {self.name!r}'}>"
 
     def stats(self) -> dict[str, Any]:
         """Return retries ``left``, ``spent`` and ``refused``."""

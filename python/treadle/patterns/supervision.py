@@ -91,7 +91,7 @@ class Supervisor:
             raise ValueError(f"on_error= is 'stop' or 'log', not {on_error!r}")
         self.name = name
         #: Set when the supervisor begins to stop.
-        self.stopping = asyncio.Event()
+        self.stopping: asyncio.Event = asyncio.Event()
         #: How it has ended; None before.
         self.report: Report | None = None
         self._signals = tuple(signals)

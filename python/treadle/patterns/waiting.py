@@ -24,7 +24,7 @@ class Bound:
     def __init__(self, name: str | None) -> None:
         """Make an object that has no loop yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.name = name
+        self.name: str | None = name
 
     def __repr__(self) -> str:
         """Return the kind and the name."""

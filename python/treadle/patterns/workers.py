@@ -179,7 +179,6 @@ class WorkerPool(Generic[T, R]):
 
                 future.add_done_callback(interrupt)
                 await self._do(job, task)
-            self._queue.task_done()
 
     async def _do(self, job: Job[T, R], task: "asyncio.Task[None]") -> None:
         future = job.future
