@@ -92,6 +92,33 @@ def test_an_endless_stream_is_read_no_further_than_its_results_are(new_loop: New
     loops.run(new_loop, main())
 
 
+def test_a_generator_of_items_is_closed_with_the_stream(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        closed = False
+
+        async def items() -> AsyncIterator[int]:
+            nonlocal closed
+            try:
+                while True:
+                    yield 1
+            finally:
+                await asyncio.sleep(0)
+                closed = True
+
+        async def work(item: int) -> int:
+            return await asyncio.sleep(0, item)
+
+        # Somebody still has it, so that nobody else closes it.
+        source = items()
+        async with treadle.amap(work, source, limit=1) as results:
+            await anext(results)
+        assert closed
+        with pytest.raises(StopAsyncIteration):
+            await anext(source)
+
+    loops.run(new_loop, main())
+
+
 @pytest.mark.parametrize("task_per_item", [False, True], ids=["shared", "own"])
 def test_first_error_is_raised_bare_with_the_others_in_its_notes(
     new_loop: NewLoop, task_per_item: bool  # noqa: FBT001

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import treadle
+import watched
 
 PAGES = Path(__file__).parents[2] / "docs/patterns"
 
@@ -22,7 +24,17 @@ def blocks(kind: str) -> Iterator[tuple[str, str]]:
             yield f"{page.stem}{number or ''}", text
 
 
-RIGHT, WRONG = dict(blocks("py run")), dict(blocks("py"))
+def marks_of(text: str) -> list[tuple[int, str]]:
+    """Return lines and names of the pitfalls that a program is said to have."""
+    return [
+        (number, match[1])
+        for number, line in enumerate(text.splitlines(), 1)
+        if (match := re.search(r"# pitfall: (\S+)", line))
+    ]
+
+
+# The last are those of which only the doctor can know.
+RIGHT, WRONG, WATCHED = dict(blocks("py run")), dict(blocks("py")), dict(blocks("py watch"))
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -77,13 +89,27 @@ def test_the_checker_finds_nothing_in_the_right_way(name: str, findings: dict[st
 
 @pytest.mark.parametrize("name", WRONG)
 def test_the_checker_finds_the_pitfall_of_the_wrong_way(name: str, findings: dict[str, list[tuple[int, str]]]) -> None:
-    marks = [
-        (number, match[1])
-        for number, line in enumerate(WRONG[name].splitlines(), 1)
-        if (match := re.search(r"# pitfall: (\S+)", line))
-    ]
+    marks = marks_of(WRONG[name])
     assert marks
     assert findings[f"wrong {name}"] == marks
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_the_doctor_finds_the_pitfall_of_the_wrong_way(name: str, tmp_path: Path) -> None:
+    text = WATCHED[name]
+    ended = watched.run(text, tmp_path)
+    assert ended.returncode == 0, ended.err
+    # `import asyncio` stands before it.
+    found = {(found["line"] - 1, found["name"]) for found in ended.found}
+    marks = set(marks_of(text))
+    assert marks
+    assert marks <= found
+
+
+def test_every_public_name_is_on_a_page() -> None:
+    pages = [*PAGES.glob("*.md"), *(PAGES.parent / page for page in ("loop.md", "doctor.md", "pytest.md"))]
+    words = set(re.findall(r"\w+", "".join(page.read_text() for page in pages)))
+    assert set(treadle.__all__) - words == {"__version__"}
 
 
 def test_every_page_is_in_the_table() -> None:

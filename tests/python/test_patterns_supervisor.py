@@ -163,6 +163,35 @@ def test_tasks_are_started_anew_after_errors_that_are_worth_it(caplog: pytest.Lo
     assert "restarting in 1 s: task test_tasks" in caplog.records[0].getMessage()
 
 
+def test_an_error_that_is_worth_a_restart_is_none_while_all_stops(
+    new_loop: NewLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with treadle.Supervisor(signals=()) as supervisor:
+
+            async def work(error: Exception) -> None:
+                await supervisor.stopping.wait()
+                raise error
+
+            again = treadle.Retry(on=OSError, budget=None)
+            supervisor.spawn(lambda: work(OSError("hung up")), name="reader", restart=again)
+            await asyncio.sleep(0)
+            supervisor.stop()
+        assert supervisor.report is not None
+        assert (supervisor.report.drained, supervisor.report.errors) == (("reader",), ())
+        # Any other is as bad as ever.
+        with pytest.raises(KeyError):  # noqa: PT012 - what stops it is part of it
+            async with treadle.Supervisor(signals=()) as supervisor:
+                supervisor.spawn(lambda: work(KeyError("bug")), restart=again)
+                await asyncio.sleep(0)
+                supervisor.stop()
+
+    with caplog.at_level(logging.WARNING, "treadle"):
+        loops.run(new_loop, main())
+    (record,) = caplog.records
+    assert record.getMessage().startswith("not restarted, for all stops: task reader failed: OSError: hung up")
+
+
 def test_a_body_that_fails_stops_the_tasks(new_loop: NewLoop) -> None:
     async def main() -> None:
         supervisor = treadle.Supervisor(drain=0)

@@ -136,7 +136,8 @@ class Supervisor:
             work: a coroutine; or a function that gives one, which a task that restarts needs.
             name: the task's name; by default the function's.
             restart: after which errors it is started anew, after what wait, and how often in a row: a run that was
-                longer than ``backoff.max`` begins a new row. Returning is not restarted.
+                longer than ``backoff.max`` begins a new row. Returning is not restarted. Such an error that comes while
+                the supervisor stops is logged, and is not raised.
 
         Returns:
             The task. Awaiting it gives its result or error, which the supervisor sees all the same.
@@ -276,11 +277,15 @@ class Supervisor:
                 if self._loop.time() - began > restart.backoff.max:
                     failures = 0
                 failures += 1
-                answer = None if self._state != "running" else restart.delay_after(error, failures)
+                answer = restart.delay_after(error, failures)
                 if answer is None:
                     raise
-                called = name or getattr(work, "__qualname__", "task")
-                LOG.warning("restarting in %.3g s: %s", answer[0], note(error, f"task {called} failed"))
+                told = note(error, f"task {name or getattr(work, '__qualname__', 'task')} failed")
+                if self._state != "running":
+                    # What is worth another attempt is no reason to end with an error when it comes a moment too late.
+                    LOG.warning("not restarted, for all stops: %s", told)
+                    return None
+                LOG.warning("restarting in %.3g s: %s", answer[0], told)
             # Nobody waits longer than until the end.
             if await self._nap(answer[0]):
                 return None
