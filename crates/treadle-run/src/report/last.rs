@@ -24,7 +24,9 @@ pub(crate) struct LastWake {
 /// What has brought about the last step of a task, by its address, as far as some events say so.
 pub(crate) fn last_wake(task: u64, events: &[Event]) -> Option<LastWake> {
     let mut replay = Replay::default();
-    events.iter().for_each(|event| replay.take(event));
+    for event in events {
+        replay.take(event);
+    }
     let Replay { steps, tasks, .. } = &replay;
     let address = |at: u32| tasks.get(at as usize).map(|task| task.address);
     let last = steps.iter().rfind(|step| address(step.task) == Some(task)).filter(|step| step.woken > 0)?;
