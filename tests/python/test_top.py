@@ -179,7 +179,8 @@ def test_details_have_the_chain_the_reason_and_the_cure(program: "subprocess.Pop
         terminal.press("/debit\r")
         terminal.wait(lambda text: names(text) == ["debit"] and "! stuck" in text)
         terminal.press("\r")
-        text = terminal.wait_for("await chain, the outermost first", "Write this instead")
+        # As long as there are few events, the timer that has ended its sleep is among the last of them.
+        text = terminal.wait_for("await chain, the outermost first", "Write this instead", "woken last by a timer")
         assert "! nothing wakes it any more: it and others wait for each other" in text
         assert "waits for lock: credit since app.py:7 in transfer" in text
         assert "holds Lock since app.py:7 in transfer" in text

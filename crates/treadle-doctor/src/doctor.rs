@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use treadle_events::{Exchange, Note, Reader, Tape};
 use treadle_finding::Sighting;
 use treadle_pitfalls::CATALOGUE;
-use treadle_run::inquiry::Inquiry;
+use treadle_run::inquiry::{Inquiry, Reply};
 use treadle_run::{Activity, EventLoop, Run};
 use treadle_view::{Closing, Metrics, closing_json, closing_text, sighting, sighting_json};
 
@@ -27,6 +27,9 @@ use crate::settings::{Output, Settings};
 use crate::source::Sources;
 use crate::still::Still;
 use crate::witness::Witness;
+
+/// The last events among which the waker of a task is looked for.
+const WAKERS: u64 = 1 << 16;
 
 /// How often the tape is read while a callback takes long.
 const TICK: Duration = Duration::from_millis(10);
@@ -399,12 +402,23 @@ impl Visit {
         self.examination.measure();
         self.read();
         let mut reply = self.examination.run().reply(inquiry, self.examination.found());
+        self.add_waker(&mut reply);
         reply::complete(&mut reply);
         let ended = reply::own_time();
         let pulse = &mut reply.pulse;
         pulse.watched = self.began.elapsed().as_nanos() as u64;
         (pulse.cost, pulse.took) = (ended + pulse.vitals.inspected, ended - began);
         reply::write(&reply)
+    }
+
+    /// Looks in the last events who has woken the task that is asked for: a few milliseconds of this thread, and nothing while nobody asks.
+    fn add_waker(&self, reply: &mut Reply) {
+        if reply.task.is_some() {
+            let mut events = Vec::new();
+            let tape = Arc::clone(self.examination.reader().tape());
+            Reader::of_last(tape, WAKERS).read(WAKERS as usize, |event| events.push(*event));
+            self.examination.run().add_waker(reply, &events);
+        }
     }
 
     fn metrics(&self) -> Metrics {

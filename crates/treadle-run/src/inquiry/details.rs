@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use treadle_finding::{Sighting, Site};
 
-use super::{FindingRow, Holder, Row};
+use super::{FindingRow, Holder, Row, Woken};
 use crate::{Run, Stuck};
 
 /// Children and findings that are named.
@@ -31,6 +31,8 @@ pub struct Details {
     pub holds: Vec<(String, Site)>,
     /// Why nothing wakes it, if that is so.
     pub stuck: Option<Reason>,
+    /// Who has woken it last; see [`Run::add_waker`].
+    pub woken: Option<Woken>,
     /// How often tasks that wait where it does were seen waking themselves, about, and the line.
     pub self_wakes: Option<(u64, Site)>,
     /// What was found at its lines.
@@ -75,6 +77,7 @@ impl Run {
             child_count: children.len(),
             children: children.into_iter().take(NAMED).filter_map(|child| self.table_row(child, 1)).collect(),
             waits_on: self.holders_for(task),
+            woken: None,
             stuck: self.waits().knots().stuck(task).map(|stuck| self.reason(stuck)),
             self_wakes: self.polls().of_task(task).map(|(place, poll)| (poll.wakes, self.site(place))),
             findings: found.iter().filter(is_of_it).take(NAMED).map(FindingRow::of).collect(),

@@ -12,6 +12,7 @@ mod threads;
 mod traffic;
 mod tree;
 mod waits;
+mod woken;
 mod work;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use tasks::{Arrangement, GroupRow, Row, Sort, TaskPage, TasksWanted};
 pub use threads::{ThreadPage, ThreadRow};
 pub use traffic::{Jammed, JobRow, PlaceCount, TrafficPage};
 pub use waits::{Holder, ThingRow, WaitPage, Waiter};
+pub use woken::Woken;
 pub use work::{HotRow, LongRow, WorkPage};
 
 /// Rows of a table, but for those of tasks, which come in pages.

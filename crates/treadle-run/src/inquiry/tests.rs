@@ -1,6 +1,6 @@
 //! Questions to a process that is made up.
 
-use treadle_events::{Event, Hold, Kind, Manner, Owner, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting};
+use treadle_events::{Event, Hold, Kind, Manner, Owner, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting, Wake};
 
 use super::*;
 use crate::Thresholds;
@@ -263,4 +263,41 @@ fn transports_timers_and_jobs_are_counted_where_they_were_made() {
 fn names_without_end_are_cut_at_a_letter() {
     assert_eq!(clip(&"ä".repeat(500)), "ä".repeat(120) + "…");
     assert_eq!(clip("Task-1"), "Task-1");
+}
+
+#[test]
+fn who_has_woken_a_task_is_looked_for_in_the_last_events() {
+    let run = family();
+    let event = |stamp, kind, subject, number, wake: Wake| Event {
+        stamp,
+        subject,
+        place: PlaceId(9),
+        value: wake.with_number(number),
+        ..Event::new(kind, 1)
+    };
+    let woke = Event { subject: 3, ..event(520, Kind::Woke, 3, 0, Wake::UNKNOWN) };
+    let events = [
+        event(500, Kind::Step, 5, 1, Wake::UNKNOWN),
+        event(505, Kind::Step, 3, 2, Wake::by(1)),
+        Event { stamp: 510, ..Event::new(Kind::Poll, 1) },
+        woke,
+        event(521, Kind::Call, 99, 4, Wake::by(3).of_timer()),
+        event(530, Kind::Step, 4, 5, Wake::by(4)),
+        event(540, Kind::Step, 2, 6, Wake::by(3)),
+        event(550, Kind::Call, 98, 7, Wake::UNKNOWN),
+    ];
+    let woken = |task| {
+        let mut reply = run.reply(&Inquiry { task: Some(task), ..Inquiry::default() }, &[]);
+        run.add_waker(&mut reply, &events);
+        reply.task.and_then(|details| details.woken)
+    };
+    let by = |task: Option<&str>, callback: Option<u32>, by: &str, waited| {
+        let task = task.map(|name| Holder { task: 5, name: name.to_owned(), since: None });
+        Some(Woken { task, callback: callback.map(|line| run.site(PlaceId(line))), by: by.to_owned(), waited })
+    };
+    assert_eq!(woken(3), by(Some("äther"), None, "", 0));
+    assert_eq!(woken(4), by(None, Some(9), "a timer", 0));
+    assert_eq!(woken(2), by(None, None, "a descriptor that was ready", 20));
+    // Of the last one nothing is known, and the other has made no step.
+    assert_eq!((woken(5), woken(1)), (None, None));
 }

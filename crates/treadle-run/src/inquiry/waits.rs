@@ -242,7 +242,7 @@ impl Run {
         self.tasks().get(&task).map_or(u64::MAX, |row| row.born)
     }
 
-    fn holder(&self, task: u64, place: Option<PlaceId>) -> Holder {
+    pub(super) fn holder(&self, task: u64, place: Option<PlaceId>) -> Holder {
         let name = self.parked(task).map_or_else(|| format!("task {task:#x}"), |parked| clip(&parked.waiting.name));
         Holder { task, name, since: place.map(|place| self.site(place)) }
     }

@@ -4,6 +4,7 @@
 //! whoever has them. Times are microseconds since the recording began; -1 stands for none.
 
 mod difference;
+mod last;
 mod make;
 mod replay;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde::Serialize;
 use treadle_events::{Event, Place, Scale};
 
 pub use difference::difference;
+pub(crate) use last::last_wake;
 pub use make::report;
 
 use crate::Chronicle;

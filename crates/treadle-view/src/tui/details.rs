@@ -2,7 +2,7 @@
 
 use ratatui::text::Line;
 use treadle_finding::Site;
-use treadle_run::inquiry::{Details, FindingRow, Holder, Reply, Row};
+use treadle_run::inquiry::{Details, FindingRow, Holder, Reply, Row, Woken};
 
 use super::data::Data;
 use super::findings::severity;
@@ -58,9 +58,23 @@ fn facts(sheet: &mut Sheet, details: &Details, width: usize, ink: Ink) {
     }
     sheet.push(format!("made at {}", place(&row.birth)));
     sheet.push(format!("runs {}", place(&row.code)));
+    if let Some(woken) = &details.woken {
+        sheet.push(fit(&woken_by(woken), width));
+    }
     if let Some((wakes, site)) = &details.self_wakes {
         sheet.push(format!("↻ wakes itself at {}, tasks there about {} times", place(site), count(*wakes)));
     }
+}
+
+fn woken_by(woken: &Woken) -> String {
+    let through = woken.callback.as_ref().map(place);
+    let who = woken.task.as_ref().map(holder).or_else(|| (!woken.by.is_empty()).then(|| woken.by.clone()));
+    let who = match (who, through) {
+        (Some(who), Some(through)) => format!("{who}, through {through}"),
+        (Some(who), None) | (None, Some(who)) => who,
+        (None, None) => "a callback".to_owned(),
+    };
+    format!("woken last by {who}; ready {} before it ran", duration(woken.waited))
 }
 
 fn chain(sheet: &mut Sheet, details: &Details, width: usize, ink: Ink) {

@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier};
 use treadle_finding::Site;
 use treadle_run::inquiry::{
     Arrangement, Details, FindingRow, GroupRow, Holder, HotRow, Inquiry, JobRow, LongRow, PlaceCount, Pulse, Reason,
-    Reply, Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage, Waiter, WorkPage,
+    Reply, Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage, Waiter, Woken, WorkPage,
 };
 use treadle_run::{Cause, Distribution, LoopVitals, State as Doing};
 
@@ -302,6 +302,7 @@ fn details_of_a_task_end_with_the_cure() {
         waits_on: vec![Holder { task: 1, name: "Task-1".to_owned(), since: Some(site(3, "serve")) }],
         holds: vec![("Lock".to_owned(), site(3, "serve"))],
         stuck: Some(Reason { is_in_ring: true, ..Reason::default() }),
+        woken: Some(Woken { task: None, callback: Some(site(9, "main")), by: "a timer".to_owned(), waited: 12_000 }),
         findings: vec![finding("deadlock", "error", 4)],
         ..Details::default()
     });
@@ -323,6 +324,7 @@ fn details_of_a_task_end_with_the_cure() {
       longest 200 µs
     made at app.py:9 in main
     runs app.py:3 in serve
+    woken last by a timer, through app.py:9 in main; ready 12.0 µs before it ran
 
     await chain, the outermost first
       app.py:3 in serve
@@ -343,7 +345,6 @@ fn details_of_a_task_end_with_the_cure() {
     Do it in a thread:
 
         await f()
-
 
 
 
