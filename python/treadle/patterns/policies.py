@@ -21,6 +21,28 @@ class Overloaded(Exception):  # noqa: N818 - it says what is so
     """A call was not made, because as many as are allowed are under way."""
 
 
+class NoBreaker:
+    """What makes every call."""
+
+    __slots__ = ()
+
+    def enter(self) -> int:
+        """Let a call be made."""
+        return 0
+
+    def succeed(self, ticket: int) -> None:
+        """Count nothing."""
+
+    def fail(self, ticket: int, error: Exception) -> None:
+        """Count nothing."""
+
+    def forget(self, ticket: int) -> None:
+        """Count nothing."""
+
+
+NO_BREAKER = NoBreaker()
+
+
 class Policy:
     """Timeouts, a limit, retries, a breaker and a rate around calls of a function.
 
@@ -82,12 +104,7 @@ class Policy:
 
     def __call__(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Return a coroutine function that calls ``fn`` under this policy; to be used as a decorator."""
-
-        @functools.wraps(fn)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return await self._call(fn, args, kwargs)
-
-        return call
+        return functools.wraps(fn)(self._guarded(fn))
 
     async def call(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` under this policy.
@@ -102,7 +119,7 @@ class Policy:
             Exception: what the last attempt has raised, with those before it in its notes.
 
         """
-        return await self._call(fn, args, kwargs)
+        return await self._guarded(fn)(*args, **kwargs)
 
     def stats(self) -> dict[str, Any]:
         """Return ``calls``, and how many ``failed``; ``retries``, ``rejected`` calls; and the parts' own statistics."""
@@ -122,71 +139,74 @@ class Policy:
             **{key: part.stats() for key, part in parts.items() if hasattr(part, "stats")},
         }
 
-    async def _call(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:  # noqa: C901, PLR0912, PLR0915
-        # All of it stands in one coroutine, the parts inside of each other in their order, and deadlines begin and end
-        # by calls: each coroutine more would be a tenth of the whole, see benches/patterns.
-        self._calls += 1
-        semaphore, breaker, rate, retry = self._semaphore, self._breaker, self._rate, self._retry
-        everything = attempt = None
-        try:
-            if self._total_timeout is not None:
-                everything = timeout(self._total_timeout)
-                everything._begin()
+    def _guarded(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:  # noqa: C901, PLR0915
+        """Return the coroutine function of calls to ``fn``."""
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:  # noqa: C901, PLR0912, PLR0915
+            # All of it stands in one coroutine, the parts inside of each other in their order, and deadlines begin and
+            # end by calls: each coroutine more would be a tenth of the whole, see benches/patterns.
+            self._calls += 1
+            semaphore, rate, retry = self._semaphore, self._rate, self._retry
+            breaker = self._breaker or NO_BREAKER
+            everything = attempt = None
             try:
-                if semaphore is not None and not semaphore.try_acquire():
-                    await self._wait_for_place(semaphore)
+                if self._total_timeout is not None:
+                    everything = timeout(self._total_timeout)
+                    everything._begin()
                 try:
-                    if retry is not None and retry.budget is not None:
-                        retry.budget.deposit()
-                    notes: list[str] = []
-                    while True:
-                        try:
-                            ticket = 0 if breaker is None else breaker.enter()
+                    if semaphore is not None and not semaphore.try_acquire():
+                        await self._wait_for_place(semaphore)
+                    try:
+                        if retry is not None and retry.budget is not None:
+                            retry.budget.deposit()
+                        notes: list[str] = []
+                        while True:
                             try:
-                                if rate is not None and not rate.try_acquire():
-                                    await rate.acquire()
-                                if self._timeout is not None:
-                                    attempt = timeout(self._timeout)
-                                    attempt._begin()
+                                ticket = breaker.enter()
                                 try:
-                                    result = await fn(*args, **kwargs)
-                                except BaseException as error:
+                                    if rate is not None and not rate.try_acquire():
+                                        await rate.acquire()
+                                    if self._timeout is not None:
+                                        attempt = timeout(self._timeout)
+                                        attempt._begin()
+                                    try:
+                                        result = await fn(*args, **kwargs)
+                                    except BaseException as error:
+                                        if attempt is not None:
+                                            attempt._end(type(error), error)
+                                        raise
                                     if attempt is not None:
-                                        attempt._end(type(error), error)
-                                    raise
-                                if attempt is not None:
-                                    attempt._end(None, None)
-                            except Exception as error:
-                                if breaker is not None:
+                                        attempt._end(None, None)
+                                except Exception as error:
                                     breaker.fail(ticket, error)
-                                raise
-                            except BaseException:
-                                if breaker is not None:
+                                    raise
+                                except BaseException:
                                     breaker.forget(ticket)
-                                raise
-                            if breaker is not None:
+                                    raise
                                 breaker.succeed(ticket)
-                            break
-                        except BreakerOpen:
-                            raise
-                        except Exception as error:
-                            wait = self._wait_after(error, notes)
-                            if wait is None:
+                                break
+                            except BreakerOpen:
                                 raise
-                        await asyncio.sleep(wait)
-                finally:
-                    if semaphore is not None:
-                        semaphore.release()
-            except BaseException as error:
+                            except Exception as error:
+                                wait = self._wait_after(error, notes)
+                                if wait is None:
+                                    raise
+                            await asyncio.sleep(wait)
+                    finally:
+                        if semaphore is not None:
+                            semaphore.release()
+                except BaseException as error:
+                    if everything is not None:
+                        everything._end(type(error), error)
+                    raise
                 if everything is not None:
-                    everything._end(type(error), error)
+                    everything._end(None, None)
+            except Exception:
+                self._failed += 1
                 raise
-            if everything is not None:
-                everything._end(None, None)
-        except Exception:
-            self._failed += 1
-            raise
-        return result
+            return result
+
+        return call
 
     async def _wait_for_place(self, semaphore: Semaphore) -> None:
         if self._shed:

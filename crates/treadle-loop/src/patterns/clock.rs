@@ -20,7 +20,7 @@ impl Monotonic {
     }
 
     #[inline]
-    fn now(&self) -> Result<f64> {
+    pub(super) fn now(&self) -> Result<f64> {
         let function = self.function.load()?;
         // Who puts another clock in its place, in tests for one, is heard.
         if function.is(&self.original) { Ok(Core::time()) } else { function.call([])?.to_float() }
@@ -49,6 +49,12 @@ impl Clock {
             return super::facts().monotonic.now();
         }
         self.callable.call([])?.to_float()
+    }
+
+    /// Whether [`Monotonic::now`] says the same.
+    #[inline]
+    pub(super) fn is_monotonic(&self) -> bool {
+        self.is_monotonic
     }
 
     pub(super) fn callable(&self) -> &Object {

@@ -82,12 +82,12 @@ impl Deadlines {
         {
             return Ok(last);
         }
-        let deadlines = Self::of(event_loop)?;
+        let deadlines = Self::of(&event_loop)?;
         facts().last.store(Some(deadlines.object().weak()?));
         Ok(deadlines)
     }
 
-    fn of(event_loop: Object) -> Result<Instance<Self>> {
+    fn of(event_loop: &Object) -> Result<Instance<Self>> {
         match event_loop.attribute(&names()._treadle_deadlines) {
             Ok(found) => match facts().deadlines.cast(&found) {
                 Some(deadlines) => Ok(deadlines),
@@ -101,7 +101,7 @@ impl Deadlines {
     }
 
     #[cold]
-    fn create(event_loop: Object) -> Result<Instance<Self>> {
+    fn create(event_loop: &Object) -> Result<Instance<Self>> {
         let module = event_loop.class().member(c"__module__")?;
         let deadlines = Self {
             clock: Clock::new(event_loop.attribute(&names().time)?),

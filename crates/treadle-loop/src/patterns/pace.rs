@@ -67,9 +67,14 @@ impl Class for Pace {
 }
 
 impl Pace {
+    #[inline]
     fn now(&self) -> Result<f64> {
-        let clock = self.clock.borrow().clone();
-        clock.map_or_else(|| Err(Kind::AttributeError.raise_static(c"_clock")), |clock| clock.now())
+        let clock = match self.clock.borrow().as_ref() {
+            Some(clock) if clock.is_monotonic() => None,
+            Some(clock) => Some(clock.clone()),
+            None => return Err(Kind::AttributeError.raise_static(c"_clock")),
+        };
+        clock.map_or_else(|| facts().monotonic.now(), |clock| clock.now())
     }
 
     /// Takes one permit, if that can be done now.

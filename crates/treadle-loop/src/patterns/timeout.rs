@@ -181,7 +181,7 @@ fn create(arguments: Args<'_>, function: &str, moves_on: bool) -> Result<Object>
     };
     let deadlines = Deadlines::of_running_loop()?;
     let when = match delay {
-        Some(delay) if !delay.is_none() => Some(deadlines.now()? + seconds(delay)?),
+        Some(delay) if !delay.is_none() => Some(deadlines.now()? + delay.to_float()?),
         _ => None,
     };
     let class = if moves_on { &facts().move_on_after } else { &facts().timeout };
@@ -197,17 +197,6 @@ fn create(arguments: Args<'_>, function: &str, moves_on: bool) -> Result<Object>
         deadlines: RefCell::new(Some(deadlines)),
     };
     class.instantiate(timeout).map(Instance::into_object)
-}
-
-/// A number of seconds. `PyFloat_AsDouble` makes an object of an integer.
-#[inline]
-fn seconds(delay: &Object) -> Result<f64> {
-    if delay.is_exactly_integer()
-        && let Ok(seconds) = delay.to_integer().map_err(Raised::forget)
-    {
-        return Ok(seconds as f64);
-    }
-    delay.to_float()
 }
 
 pub(super) fn remaining(_module: &Object, arguments: Args<'_>) -> Result<Object> {
