@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import pickle
 import random
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import loops
 import pytest
@@ -54,6 +57,200 @@ def test_who_comes_first_goes_first(new_loop: NewLoop, make: Callable[[], treadl
         assert order == [6, 7, 0, 1, 2, 3, 4, 5]
 
     loops.run(new_loop, main())
+
+
+LIMITERS = pytest.mark.parametrize(
+    "make",
+    [
+        lambda: treadle.Semaphore(1),
+        lambda: treadle.TokenBucket(1000),
+        lambda: treadle.SlidingWindow(1, 0.001),
+    ],
+    ids=["semaphore", "bucket", "window"],
+)
+
+
+def in_use(limiter: Any) -> int:
+    """Return how much has been taken."""
+    stats = limiter.stats()
+    return int(stats.get("in_use", stats.get("granted", -1)))
+
+
+@LIMITERS
+def test_what_enters_a_limit_is_a_coroutine(new_loop: NewLoop, make: Callable[[], Any]) -> None:
+    async def main() -> None:
+        limiter = make()
+        assert asyncio.iscoroutine(limiter.__aenter__()) is True
+        for enter in (limiter.__aenter__, limiter.acquire):
+            # Somebody has to wait for each but the first.
+            started = [asyncio.create_task(enter()), asyncio.ensure_future(enter()), enter()]
+            everybody = asyncio.gather(*started, asyncio.wait_for(enter(), 5))
+            while not everybody.done():
+                await asyncio.sleep(0.001)
+                if isinstance(limiter, treadle.Semaphore) and limiter.locked():
+                    await limiter.__aexit__(None, None, None)
+            assert await everybody == [None] * 4
+            if isinstance(limiter, treadle.Semaphore) and limiter.locked():
+                limiter.release()
+        assert limiter.stats()["waiting"] == 0
+
+    with pytest.warns(RuntimeWarning, match="__aenter__' was never awaited"):
+        loops.run(new_loop, main())
+
+
+@LIMITERS
+def test_who_only_calls_takes_nothing(new_loop: NewLoop, make: Callable[[], Any]) -> None:
+    async def main() -> None:
+        limiter = make()
+        for call in (limiter.__aenter__, limiter.acquire):
+            with pytest.warns(RuntimeWarning, match="was never awaited"):
+                call()
+            coroutine = call()
+            coroutine.close()
+            with pytest.raises(RuntimeError, match="cannot reuse"):
+                await coroutine
+            coroutine = call()
+            with pytest.raises(KeyError):
+                coroutine.throw(KeyError())
+            with pytest.raises(RuntimeError, match="cannot reuse"):
+                coroutine.send(None)
+        assert in_use(limiter) == 0
+        coroutine = limiter.__aenter__()
+        with pytest.raises(TypeError, match="just-started"):
+            coroutine.send(1)
+        await coroutine
+        assert in_use(limiter) == 1
+        with pytest.raises(RuntimeError, match="cannot reuse"):
+            await coroutine
+        assert in_use(limiter) == 1
+
+    loops.run(new_loop, main())
+
+
+@pytest.mark.parametrize("end", ["dropped", "closed", "thrown into"])
+def test_a_permit_that_nobody_is_told_of_is_given_back(new_loop: NewLoop, end: str) -> None:
+    async def main() -> None:
+        semaphore = treadle.Semaphore(1)
+        coroutine = semaphore.__aenter__()
+        iterator = coroutine.__await__()
+        assert semaphore.locked()
+        with pytest.raises(RuntimeError, match="awaited already"):
+            coroutine.__await__()
+        waiting = asyncio.create_task(semaphore.acquire())
+        await asyncio.sleep(0)
+        if end == "closed":
+            coroutine.close()
+        elif end == "thrown into":
+            with pytest.raises(KeyError):
+                coroutine.throw(KeyError)
+        del coroutine, iterator
+        await asyncio.wait_for(waiting, 5)
+        semaphore.release()
+        assert in_use(semaphore) == 0
+
+    loops.run(new_loop, main())
+
+
+@LIMITERS
+def test_who_waits_to_enter_can_be_cancelled(new_loop: NewLoop, make: Callable[[], Any]) -> None:
+    async def main() -> None:
+        limiter = make()
+        assert limiter.try_acquire()
+        taken = in_use(limiter)
+
+        async def use() -> None:
+            async with limiter:
+                pass
+
+        for enter in (limiter.__aenter__, use):
+            task = asyncio.create_task(enter())
+            await asyncio.sleep(0)
+            assert limiter.stats()["waiting"] == 1
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert (limiter.stats()["waiting"], in_use(limiter)) == (0, taken)
+
+    # Time stands still, so that nobody is let through.
+    loops.run(virtual_event_loop if make().stats()["kind"] != "Semaphore" else new_loop, main())
+
+
+def test_leaving_can_be_awaited_again(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        semaphore = treadle.Semaphore(2)
+        await semaphore.acquire(2)
+        left: Any = semaphore.__aexit__(None, None, None)
+        assert in_use(semaphore) == 1
+        for _ in range(3):
+            assert await left is None
+        assert await asyncio.create_task(left) is None
+        with pytest.raises(KeyError):
+            left.throw(KeyError())
+        left.close()
+        assert in_use(semaphore) == 1
+        await semaphore.__aexit__(None, None, None)
+        with pytest.raises(ValueError, match="has given out 0"):
+            await semaphore.__aexit__(None, None, None)
+        with pytest.raises(TypeError):
+            await semaphore.__aexit__(None)  # type: ignore[call-arg]
+
+    loops.run(new_loop, main())
+
+
+def test_limits_can_be_derived_from(new_loop: NewLoop) -> None:
+    class Counting(treadle.Semaphore):
+        def __init__(self, value: int) -> None:
+            super().__init__(value, name="counting")
+            self.waits = 0
+
+        async def _wait(self, n: float, priority: int) -> None:
+            self.waits += 1
+            await super()._wait(n, priority)
+
+    class Generous(treadle.TokenBucket):
+        def try_acquire(self, n: float = 1) -> bool:
+            return n == 1 or super().try_acquire(n)
+
+    async def main() -> None:
+        semaphore = Counting(1)
+        async with semaphore:
+            task = asyncio.create_task(semaphore.__aenter__())
+            await asyncio.sleep(0)
+        await task
+        assert (semaphore.waits, semaphore.name) == (1, "counting")
+        bucket = Generous(1000, burst=2)
+        assert [bucket.try_acquire() for _ in range(3)] == [True] * 3
+        assert [bucket.try_acquire(2), bucket.try_acquire(2)] == [True, False]
+        with pytest.raises(TypeError):
+            treadle.Semaphore(1).try_acquire("1")  # type: ignore[arg-type]
+        for limiter in (semaphore, treadle.TokenBucket(1), treadle.SlidingWindow(1, 1)):
+            with pytest.raises(TypeError):
+                pickle.dumps(limiter)
+
+    loops.run(new_loop, main())
+
+
+@pytest.mark.parametrize("base", [treadle.Semaphore, treadle.TokenBucket])
+def test_limits_in_cycles_are_collected(new_loop: NewLoop, base: type[Any]) -> None:
+    class Derived(base):  # type: ignore[misc]
+        pass
+
+    async def main() -> list[weakref.ref[Any]]:
+        # One with a coroutine that has not begun, and one with a task that waits for ever.
+        new, waiting = Derived(1), Derived(1)
+        new.itself, new.coroutine = new, new.__aenter__()
+        assert waiting.try_acquire()
+        if base is treadle.TokenBucket:
+            waiting.hold(1e6)
+        waiting.coroutine = waiting.__aenter__()
+        # Without a task, which the loop would know.
+        waiting.coroutine.send(None)
+        return [weakref.ref(new), weakref.ref(waiting)]
+
+    gone = loops.run(new_loop, main())
+    with pytest.warns(RuntimeWarning, match=r"coroutine 'Derived.__aenter__' was never awaited"):
+        gc.collect()
+    assert [reference() for reference in gone] == [None, None]
 
 
 def test_a_semaphore_counts(new_loop: NewLoop) -> None:

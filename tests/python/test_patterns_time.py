@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import inspect
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import loops
@@ -170,6 +175,160 @@ def test_a_deadline_needs_a_task(new_loop: NewLoop) -> None:
         await done.wait()
 
     loops.run(new_loop, main())
+
+
+def test_a_block_ends_once(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        scope = treadle.timeout(60)
+        with pytest.raises(RuntimeError, match="is created: it cannot end"):
+            await scope.__aexit__(None, None, None)
+        assert repr(scope).startswith("<Timeout [created] when=")
+        async with scope as entered:
+            assert entered is scope
+            assert repr(scope).startswith("<Timeout [active]")
+        with pytest.raises(RuntimeError, match="is finished: it cannot end"):
+            await scope.__aexit__(None, None, None)
+        assert repr(treadle.move_on_after(None)) == "<MoveOnAfter [created]>"
+        with pytest.raises(TypeError):
+            treadle.timeout("5")  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            type(scope)()
+        assert treadle.timeout(delay=None).when() is None
+
+    loops.run(new_loop, main())
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        treadle.timeout(5)
+    assert str(inspect.signature(treadle.timeout)) == "(delay)"
+
+
+def scopes() -> int:
+    """Return how many blocks there are in memory."""
+    gc.collect()
+    return sum(type(one) is type(SAMPLE[0]) for one in gc.get_objects())
+
+
+SAMPLE: list[Any] = []
+
+
+def test_blocks_that_have_ended_are_gone(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        SAMPLE[:] = [treadle.timeout(None)]
+
+        async def use() -> None:
+            async with treadle.timeout(60):
+                await asyncio.sleep(0)
+
+        async def run_late() -> None:
+            async with treadle.timeout(0.05):
+                await for_ever()
+
+        late = asyncio.create_task(run_late())
+        for _ in range(3):
+            # They do not end in the order in which they have begun.
+            await asyncio.gather(*(use() for _ in range(1000)))
+        for _ in range(1000):
+            async with treadle.timeout(60):
+                pass
+        # The loop lets go of the last tasks; the entries of a few hundred may be left.
+        await asyncio.sleep(0)
+        assert scopes() < 700
+        with pytest.raises(TimeoutError):
+            await late
+
+    loops.run(new_loop, main())
+    SAMPLE.clear()
+
+
+def test_blocks_that_overlap_for_ever_do_not_pile_up(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        SAMPLE[:] = [treadle.timeout(None)]
+        before = scopes()
+        last: Any = treadle.timeout(None)
+        await last.__aenter__()
+        for _ in range(1000):
+            block = treadle.timeout(None)
+            await block.__aenter__()
+            await last.__aexit__(None, None, None)
+            last = block
+        del block
+        assert scopes() < before + 5
+        await last.__aexit__(None, None, None)
+
+    loops.run(new_loop, main())
+    SAMPLE.clear()
+
+
+def test_a_task_that_is_given_up_in_a_block_is_collected(new_loop: NewLoop) -> None:
+    SAMPLE.clear()
+
+    async def stay() -> None:
+        async with treadle.timeout(60) as scope:
+            SAMPLE.append(scope)
+            await for_ever()
+
+    loop = new_loop()
+    task = loop.create_task(stay())
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    one = SAMPLE.pop()
+    SAMPLE.append(one.when())
+    kind = type(one)
+    del task, one, loop
+    gc.collect()
+    assert SAMPLE[0] not in [scope.when() for scope in gc.get_objects() if type(scope) is kind]
+    SAMPLE.clear()
+
+
+def test_each_thread_has_its_deadlines(new_loop: NewLoop) -> None:
+    caught: list[str] = []
+    both_run = threading.Barrier(2)
+
+    async def wait(name: str) -> None:
+        both_run.wait(30)
+        for _ in range(20):
+            async with treadle.move_on_after(0.001) as scope:
+                await for_ever()
+            assert scope.expired()
+            async with treadle.timeout(60):
+                await asyncio.sleep(0)
+        caught.append(name)
+
+    threads = [threading.Thread(target=lambda name=name: loops.run(new_loop, wait(name))) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(caught) == ["a", "b"]
+
+
+def test_other_tasks_have_deadlines_too(new_loop: NewLoop) -> None:
+    async def wait(delay: float) -> bool:
+        async with treadle.move_on_after(delay) as scope:
+            assert treadle.remaining() is not None
+            await for_ever()
+        return scope.expired()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert await asyncio.tasks._PyTask(wait(0), loop=loop) is True  # type: ignore[attr-defined]
+        if sys.version_info >= (3, 12):
+            assert await asyncio.Task(wait(0.001), loop=loop, eager_start=True) is True
+
+    loops.run(new_loop, main())
+
+
+def test_another_clock_in_place_of_the_first_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with treadle.timeout(60) as scope:
+            when = scope.when()
+            assert when is not None
+            monkeypatch.setattr(time, "monotonic", lambda: when - 5)
+            assert treadle.remaining() == 5
+            assert treadle.timeout(1).when() == when - 4
+            monkeypatch.undo()
+
+    loops.run(asyncio.SelectorEventLoop, main())
 
 
 def test_moving_on_raises_nothing(new_loop: NewLoop) -> None:

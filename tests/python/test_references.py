@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import scenarios
+import treadle.loop.native
+import treadle.patterns.native
 from connections import Recorder, is_treadle, running, sockets
 from loops import not_on
 from test_descriptors import settle
@@ -24,6 +26,13 @@ pytestmark = not_on("uvloop", reason="is not ours")
 ROUNDS = 30
 # Caches of the interpreter come and go.
 SLACK = ROUNDS // 3
+
+
+@pytest.mark.parametrize("name", ["Handle", "TimerHandle", "StreamTransport", "Timeout", "MoveOnAfter"])
+def test_classes_that_only_native_code_makes_cannot_be_called(name: str) -> None:
+    known = vars(treadle.loop.native) | vars(treadle.patterns.native)
+    with pytest.raises(TypeError, match="cannot create"):
+        known[name]()
 
 
 def shared(new_loop: NewLoop) -> dict[str, Any]:

@@ -12,13 +12,13 @@ use crate::stream::{self, Stream};
 use crate::streams::Streams;
 use crate::tls::{self, Tls};
 
-macro_rules! names {
+macro_rules! interned_names {
     ($($name:ident)*) => {
         /// Interned names of attributes and parameters.
         pub(crate) struct Names { $(pub(crate) $name: Object,)* }
 
         impl Names {
-            fn new() -> Result<Self> {
+            pub(crate) fn new() -> Result<Self> {
                 Ok(Self { $($name: Object::interned(
                     const { match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                         Ok(name) => name,
@@ -29,7 +29,9 @@ macro_rules! names {
     };
 }
 
-names! {
+pub(crate) use interned_names;
+
+interned_names! {
     __anext__
     __dict__
     __get__
@@ -160,7 +162,6 @@ names! {
     throw
     time
     transport
-    with_traceback
     write
 }
 
@@ -211,7 +212,7 @@ pub(crate) struct Variable {
 }
 
 impl Variable {
-    fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
+    pub(crate) fn new(module: &std::ffi::CStr, name: &std::ffi::CStr) -> Result<Self> {
         let module = Object::import(module)?;
         let variables = module.member(c"__dict__")?;
         Ok(Self { module, variables, name: Object::interned(name)? })

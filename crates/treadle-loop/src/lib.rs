@@ -28,6 +28,7 @@ mod known;
 mod libraries;
 mod line_table;
 mod outbox;
+mod patterns;
 mod pipe;
 mod read_buffer;
 mod readiness;
@@ -45,6 +46,6 @@ mod turn;
 mod watch;
 
 pub use files::{learn_file_system, read_cached};
-pub use module::{add_to, listen, open_stacks, record, stop_recording};
+pub use module::{add_patterns_to, add_to, listen, open_stacks, record, stop_recording};
 pub use stacks::Stacks;
 mod module;

@@ -12,7 +12,7 @@ use crate::inspection::{Desk, Knowledge};
 use crate::libraries::Libraries;
 use crate::recorder::Recorder;
 use crate::stacks::Stacks;
-use crate::{known, streams};
+use crate::{known, patterns, streams};
 
 /// Adds the native classes of the loop to a module. They are made here, which imports `asyncio`.
 ///
@@ -37,6 +37,15 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_collecting, module)?)?;
     module.add_function(wrap_pyfunction!(note_collection, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)
+}
+
+/// Adds what the patterns have that is native to a module. It works on any loop; this imports `asyncio`, and makes no class of the loop.
+///
+/// # Errors
+/// `ImportError` if `asyncio` cannot be imported.
+pub fn add_patterns_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let made = patterns::load().map_err(|raised| PyErr::from_value(raised.take().into_bound(module.py())))?;
+    made.into_iter().try_for_each(|(name, value)| module.add(name, value.into_bound(module.py())))
 }
 
 /// Has all loops of this process write down what they do, from when they begin to run next; a running one that is told to look, from then on.

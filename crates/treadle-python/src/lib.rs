@@ -29,6 +29,12 @@ mod _native {
         treadle_loop::add_to(module)
     }
 
+    /// Adds the native parts of the patterns to a module, which work on any event loop; this imports `asyncio`.
+    #[pyfunction]
+    fn add_patterns(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        treadle_loop::add_patterns_to(module)
+    }
+
     /// The content of a small file if that takes no waiting, or `None`; never raises.
     #[pyfunction]
     fn read_cached<'py>(py: Python<'py>, path: &[u8], most: usize) -> Option<Bound<'py, PyBytes>> {

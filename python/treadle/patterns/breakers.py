@@ -66,6 +66,8 @@ class Breaker(Bound):
         self._open_for = open_for
         self._on = on
         self._slice = 0
+        # When the slice ends.
+        self._until = 0.0
         self._calls = [0] * SLICES
         self._failures = [0] * SLICES
         self._open_until: float | None = None
@@ -124,7 +126,7 @@ class Breaker(Bound):
             self._close()
             return
         now = self._clock()
-        if int(now / self._width) != self._slice:
+        if now >= self._until:
             self._turn(now)
         self._calls[self._slice % SLICES] += 1
 
@@ -171,8 +173,9 @@ class Breaker(Bound):
         for old in range(max(self._slice, current - SLICES) + 1, current + 1):
             self._calls[old % SLICES] = self._failures[old % SLICES] = 0
         self._slice = current
+        self._until = (current + 1) * self._width
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:
         self._clock = clock_of(loop)
         self._close()
-        self._slice = int(self._clock() / self._width)
+        self._turn(self._clock())

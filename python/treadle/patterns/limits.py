@@ -6,10 +6,11 @@ starved by small ones. A permit that was granted to a task which is cancelled be
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from treadle.patterns.native import Pace, Permits
 from treadle.patterns.waiting import Bound, Line, clock_of
 
 __all__ = ["Keyed", "Limiter", "Semaphore", "SlidingWindow", "TokenBucket"]
@@ -33,23 +34,25 @@ class Limiter(Protocol):
         """Take ``n`` permits if they are there and nobody waits; return whether they were taken."""
         ...
 
-    async def __aenter__(self) -> None:
+    def __aenter__(self) -> Coroutine[Any, Any, None]:
         """Acquire one permit."""
+        ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> Coroutine[Any, Any, None]:
         """Give it back, if it is one that is given back."""
+        ...
 
 
-class Semaphore(Bound):
+class Semaphore(Permits, Bound):
     """At most ``value`` at once, first come, first served. It is no rate limit: see :class:`TokenBucket`.
 
     Unlike :class:`asyncio.Semaphore`, releasing more than was acquired raises, several permits can be taken in one
     step, and there are priorities.
     """
 
-    __slots__ = ("_free", "_line", "_value")
+    __slots__ = ("_line", "_loop", "name")
 
     def __init__(self, value: int, *, name: str | None = None) -> None:
         """Make a semaphore.
@@ -65,8 +68,7 @@ class Semaphore(Bound):
         if value < 1:
             raise ValueError(f"a semaphore needs 1 permit or more, not {value!r}")
         super().__init__(name)
-        self._value = value
-        self._free: float = value
+        self._value = self._free = value
         self._line: Line[float] = Line()
 
     @property
@@ -96,53 +98,8 @@ class Semaphore(Bound):
             RuntimeError: the semaphore is bound to another event loop.
 
         """
-        if n == 1 and self._free >= 1 and not self._line.count:
-            self._free -= 1
-            return
-        await self._wait(n, priority)
-
-    def try_acquire(self, n: float = 1) -> bool:
-        """Take ``n`` permits if they are free and nobody waits, and return whether that was so.
-
-        Raises:
-            ValueError: as for :meth:`acquire`.
-
-        """
-        self._check(n)
-        if self._free < n or self._line.count:
-            return False
-        self._free -= n
-        return True
-
-    def release(self, n: float = 1) -> None:
-        """Give ``n`` permits back, at once to whoever is next.
-
-        Raises:
-            ValueError: more would be free than there are.
-
-        """
-        if not 0 < n <= self._value - self._free:
-            raise ValueError(f"{self!r} has given out {self._value - self._free:g}, which is less than {n!r}")
-        self._free += n
-        if self._line.count:
-            self._grant()
-
-    async def __aenter__(self) -> None:
-        """Acquire one permit."""
-        if self._free >= 1 and not self._line.count:
-            self._free -= 1
-            return
-        await self._wait(1, 0)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Give it back."""
-        if self._free >= self._value:
-            self.release()
-        self._free += 1
-        if self._line.count:
-            self._grant()
+        if not self.try_acquire(n):
+            await self._wait(n, priority)
 
     async def _wait(self, n: float, priority: int) -> None:
         self._check(n)
@@ -175,10 +132,17 @@ class Semaphore(Bound):
         while (entry := line.first()) is not None:
             waiter, n = entry
             if n > self._free:
-                return
+                break
             line.pop()
             self._free -= n
             waiter.set_result(None)
+        # After every change of the line comes this method.
+        self._is_awaited = line.count > 0
+
+    def _refuse_release(self, n: float) -> None:
+        """Say that so many permits were not given out."""
+        given = self._value - self._free
+        raise ValueError(f"{self!r} has given out {given:g}, which is less than {n!r}")
 
     def _check(self, n: float) -> None:
         if not 1 <= n <= self._value or n % 1:
@@ -186,23 +150,22 @@ class Semaphore(Bound):
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:  # noqa: ARG002 - all loops alike
         self._line.clear()
+        self._is_awaited = False
 
     def _is_idle(self) -> bool:
         return self._free == self._value
 
 
-class Timed(Bound):
+class Timed(Pace, Bound):
     """A limiter of which time gives permits back: the line, the timer of whoever is next, and holding."""
 
-    __slots__ = ("_clock", "_granted", "_held", "_line", "_timer")
+    __slots__ = ("_line", "_timer", "name")
 
     def __init__(self, name: str | None) -> None:
         """Make a limiter that has no loop yet."""
         super().__init__(name)
         self._line: Line[float] = Line()
         self._timer: asyncio.TimerHandle | None = None
-        self._held = float("-inf")
-        self._granted = 0
 
     def delay(self, n: float = 1) -> float:
         """Return how many seconds :meth:`acquire` would wait if everybody in the line stays, 0 if not at all.
@@ -241,31 +204,6 @@ class Timed(Bound):
         if not self.try_acquire(n):
             await self._wait(n, priority)
 
-    def try_acquire(self, n: float = 1) -> bool:
-        """Take ``n`` permits if they can be had now and nobody waits, and return whether that was so.
-
-        Raises:
-            ValueError: ``n`` can never be had.
-            RuntimeError: no loop runs, or the limiter is bound to another.
-
-        """
-        self._check(n)
-        self._bind()
-        now = self._clock()
-        if self._line.count or max(self._ready_at(n, now), self._held) > now + EPSILON:
-            return False
-        self._take(n, now, runs=True)
-        return True
-
-    async def __aenter__(self) -> None:
-        """Acquire one permit."""
-        await self.acquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Do nothing: time gives it back."""
-
     async def _wait(self, n: float, priority: int) -> None:
         loop = self._bind()
         waiter = loop.create_future()
@@ -295,9 +233,11 @@ class Timed(Bound):
             ready = max(self._ready_at(n, now), self._held)
             if ready > now + EPSILON:
                 self._timer = self._alarm(loop, ready, now)
-                return
+                break
             line.pop()
             waiter.set_result(self._take(n, now, runs=False))
+        # After every change of the line comes this method.
+        self._is_awaited = line.count > 0
 
     def _alarm(self, loop: asyncio.AbstractEventLoop, ready: float, now: float) -> asyncio.TimerHandle:
         # A clock that is not the loop's is asked for a difference; uvloop rounds that to milliseconds.
@@ -307,6 +247,7 @@ class Timed(Bound):
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:
         self._line.clear()
+        self._is_awaited = False
         self._timer = None
         self._held = float("-inf")
         self._clock = clock_of(loop)
@@ -344,7 +285,7 @@ class TokenBucket(Timed):
     bucket with ``burst=1`` stays below; one with a burst may not, and :class:`SlidingWindow` is what is meant.
     """
 
-    __slots__ = ("_burst", "_full", "_interval", "_span")
+    __slots__ = ("_burst", "_interval", "_span")
 
     def __init__(self, rate: float, *, per: float = 1.0, burst: float = 1, name: str | None = None) -> None:
         """Make a bucket, which is full.
@@ -367,8 +308,8 @@ class TokenBucket(Timed):
         self._interval = per / rate
         self._burst = burst
         self._span = burst * self._interval + EPSILON
-        # When the bucket is full again: all that has to be known.
-        self._full = float("-inf")
+        # When it is full again is all that has to be known besides.
+        self._fill(self._interval, burst)
 
     def stats(self) -> dict[str, Any]:
         """Return ``rate`` in a second, ``burst``, ``granted`` in all, ``waiting``, and ``held`` in seconds."""
@@ -382,55 +323,6 @@ class TokenBucket(Timed):
             "waiting": self._line.count,
             "held": max(0.0, self._held - now) if self._loop else 0.0,
         }
-
-    async def acquire(self, n: float = 1, *, priority: int = 0) -> None:
-        """Wait for ``n`` tokens and take them. Whoever is cancelled meanwhile has taken none.
-
-        Raises:
-            ValueError: ``n`` is more than the bucket holds, or not positive.
-            RuntimeError: the limiter is bound to another event loop.
-
-        """
-        if not self.try_acquire(n):
-            await self._wait(n, priority)
-
-    def try_acquire(self, n: float = 1) -> bool:
-        """Take ``n`` tokens if they are there and nobody waits, and return whether that was so.
-
-        Raises:
-            ValueError: ``n`` is more than the bucket holds, or not positive.
-            RuntimeError: no loop runs, or the limiter is bound to another.
-
-        """
-        if not 0 < n <= self._burst:
-            self._check(n)
-        if asyncio.get_running_loop() is not self._loop:
-            self._bind()
-        if self._line.count:
-            return False
-        now = self._clock()
-        full = self._full
-        full = (full if full > now else now) + n * self._interval  # noqa: FURB136 - half the time of `max`
-        if full > now + self._span or self._held > now + EPSILON:
-            return False
-        self._full = full
-        self._granted += 1
-        return True
-
-    async def __aenter__(self) -> None:
-        """Acquire one token."""
-        # What `try_acquire` does, without the call: a fifth less for the way that is taken most.
-        if asyncio.get_running_loop() is self._loop and not self._line.count:
-            now = self._clock()
-            full = self._full
-            full = (full if full > now else now) + self._interval  # noqa: FURB136 - half the time of `max`
-            if full <= now + self._span and self._held <= now + EPSILON:
-                self._full = full
-                self._granted += 1
-                return
-        elif self.try_acquire():
-            return
-        await self._wait(1, 0)
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:
         super()._bound(loop)
@@ -502,6 +394,22 @@ class SlidingWindow(Timed):
             "waiting": self._line.count,
             "held": max(0.0, self._held - now),
         }
+
+    def try_acquire(self, n: float = 1) -> bool:
+        """Take ``n`` permits if they can be had now and nobody waits, and return whether that was so.
+
+        Raises:
+            ValueError: ``n`` can never be had.
+            RuntimeError: no loop runs, or the limiter is bound to another.
+
+        """
+        self._check(n)
+        self._bind()
+        now = self._clock()
+        if self._line.count or max(self._ready_at(n, now), self._held) > now + EPSILON:
+            return False
+        self._take(n, now, runs=True)
+        return True
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:
         super()._bound(loop)

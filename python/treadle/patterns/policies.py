@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from treadle.patterns.breakers import Breaker, BreakerOpen
-from treadle.patterns.deadlines import Timeout, remaining
+from treadle.patterns.deadlines import remaining, timeout
 from treadle.patterns.limits import Limiter, Semaphore
 from treadle.patterns.retries import Retry
 from treadle.patterns.waiting import note
@@ -19,6 +19,28 @@ R = TypeVar("R")
 
 class Overloaded(Exception):  # noqa: N818 - it says what is so
     """A call was not made, because as many as are allowed are under way."""
+
+
+class NoBreaker:
+    """What makes every call."""
+
+    __slots__ = ()
+
+    def enter(self) -> int:
+        """Let a call be made."""
+        return 0
+
+    def succeed(self, ticket: int) -> None:
+        """Count nothing."""
+
+    def fail(self, ticket: int, error: Exception) -> None:
+        """Count nothing."""
+
+    def forget(self, ticket: int) -> None:
+        """Count nothing."""
+
+
+NO_BREAKER = NoBreaker()
 
 
 class Policy:
@@ -82,12 +104,7 @@ class Policy:
 
     def __call__(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Return a coroutine function that calls ``fn`` under this policy; to be used as a decorator."""
-
-        @functools.wraps(fn)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return await self._call(fn, args, kwargs)
-
-        return call
+        return functools.wraps(fn)(self._guarded(fn))
 
     async def call(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` under this policy.
@@ -102,7 +119,7 @@ class Policy:
             Exception: what the last attempt has raised, with those before it in its notes.
 
         """
-        return await self._call(fn, args, kwargs)
+        return await self._guarded(fn)(*args, **kwargs)
 
     def stats(self) -> dict[str, Any]:
         """Return ``calls``, and how many ``failed``; ``retries``, ``rejected`` calls; and the parts' own statistics."""
@@ -122,58 +139,94 @@ class Policy:
             **{key: part.stats() for key, part in parts.items() if hasattr(part, "stats")},
         }
 
-    async def _call(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        self._calls += 1
-        try:
-            if self._total_timeout is None:
-                return await self._within_limit(fn, args, kwargs)
-            async with Timeout(self._total_timeout):
-                return await self._within_limit(fn, args, kwargs)
-        except Exception:
-            self._failed += 1
-            raise
+    def _guarded(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:  # noqa: C901, PLR0915
+        """Return the coroutine function of calls to ``fn``."""
 
-    async def _within_limit(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        semaphore = self._semaphore
-        attempt = self._attempt if self._retry is None else self._attempts
-        if semaphore is None:
-            return await attempt(fn, args, kwargs)
-        if semaphore._free >= 1 and not semaphore._line.count:
-            semaphore._free -= 1
-        elif self._shed:
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:  # noqa: C901, PLR0912, PLR0915
+            # All of it stands in one coroutine, the parts inside of each other in their order, and deadlines begin and
+            # end by calls: each coroutine more would be a tenth of the whole, see benches/patterns.
+            self._calls += 1
+            semaphore, rate, retry = self._semaphore, self._rate, self._retry
+            breaker = self._breaker or NO_BREAKER
+            everything = attempt = None
+            try:
+                if self._total_timeout is not None:
+                    everything = timeout(self._total_timeout)
+                    everything._begin()
+                try:
+                    if semaphore is not None and not semaphore.try_acquire():
+                        await self._wait_for_place(semaphore)
+                    try:
+                        if retry is not None and retry.budget is not None:
+                            retry.budget.deposit()
+                        notes: list[str] = []
+                        while True:
+                            try:
+                                ticket = breaker.enter()
+                                try:
+                                    if rate is not None and not rate.try_acquire():
+                                        await rate.acquire()
+                                    if self._timeout is not None:
+                                        attempt = timeout(self._timeout)
+                                        attempt._begin()
+                                    try:
+                                        result = await fn(*args, **kwargs)
+                                    except BaseException as error:
+                                        if attempt is not None:
+                                            attempt._end(type(error), error)
+                                        raise
+                                    if attempt is not None:
+                                        attempt._end(None, None)
+                                except Exception as error:
+                                    breaker.fail(ticket, error)
+                                    raise
+                                except BaseException:
+                                    breaker.forget(ticket)
+                                    raise
+                                breaker.succeed(ticket)
+                                break
+                            except BreakerOpen:
+                                raise
+                            except Exception as error:
+                                wait = self._wait_after(error, notes)
+                                if wait is None:
+                                    raise
+                            await asyncio.sleep(wait)
+                    finally:
+                        if semaphore is not None:
+                            semaphore.release()
+                except BaseException as error:
+                    if everything is not None:
+                        everything._end(type(error), error)
+                    raise
+                if everything is not None:
+                    everything._end(None, None)
+            except Exception:
+                self._failed += 1
+                raise
+            return result
+
+        return call
+
+    async def _wait_for_place(self, semaphore: Semaphore) -> None:
+        if self._shed:
             self._rejected += 1
             raise Overloaded(f"{self!r} has {semaphore.value} calls under way")
-        else:
-            await semaphore.acquire()
-        try:
-            return await attempt(fn, args, kwargs)
-        finally:
-            semaphore.release()
+        await semaphore.acquire()
 
-    async def _attempts(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        retry = self._retry
-        assert retry is not None
-        if retry.budget is not None:
-            retry.budget.deposit()
-        attempts = 0
-        notes: list[str] = []
-        while True:
-            attempts += 1
-            try:
-                return await self._attempt(fn, args, kwargs)
-            except BreakerOpen:
-                raise
-            except Exception as error:
-                wait = self._wait_after(error, attempts, retry)
-                if wait is None:
-                    for words in notes:
-                        error.add_note(words)
-                    raise
-                notes.append(note(error, f"attempt {attempts} failed"))
-            self._retries += 1
-            await asyncio.sleep(wait)
+    def _wait_after(self, error: Exception, notes: list[str]) -> float | None:
+        """Note the error and return the seconds until the next attempt; None if it is to be raised, with all notes."""
+        attempts = len(notes) + 1
+        wait = None if self._retry is None else self._affordable_wait(error, attempts, self._retry)
+        if wait is None:
+            for words in notes:
+                error.add_note(words)
+            return None
+        notes.append(note(error, f"attempt {attempts} failed"))
+        self._retries += 1
+        return wait
 
-    def _wait_after(self, error: Exception, attempts: int, retry: Retry) -> float | None:
+    def _affordable_wait(self, error: Exception, attempts: int, retry: Retry) -> float | None:
         answer = retry.delay_after(error, attempts)
         if answer is None:
             return None
@@ -186,27 +239,3 @@ class Policy:
             error.add_note(f"not tried again: {wait:.3g} s to wait, {left:.3g} s left")
             return None
         return wait
-
-    async def _attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any) -> R:
-        breaker, rate = self._breaker, self._rate
-        ticket = 0 if breaker is None else breaker.enter()
-        try:
-            # A permit that is there costs no coroutine.
-            if rate is not None and not rate.try_acquire():
-                await rate.acquire()
-            if self._timeout is None:
-                result = await fn(*args, **kwargs)
-            else:
-                async with Timeout(self._timeout):
-                    result = await fn(*args, **kwargs)
-        except Exception as error:
-            if breaker is not None:
-                breaker.fail(ticket, error)
-            raise
-        except BaseException:
-            if breaker is not None:
-                breaker.forget(ticket)
-            raise
-        if breaker is not None:
-            breaker.succeed(ticket)
-        return result

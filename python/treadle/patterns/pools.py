@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from treadle.patterns.deadlines import Timeout
+from treadle.patterns.deadlines import timeout
 from treadle.patterns.limits import Semaphore
 from treadle.patterns.waiting import Bound, clock_of, note_all, settle
 
@@ -178,7 +178,7 @@ class Pool(Bound, Generic[R]):
         if self._check is None and self._idle and not self._is_old(self._idle[-1]) and self._permits.try_acquire():
             self._in_use += 1
             return self._idle.pop()
-        deadline = Timeout(self._timeout)
+        deadline = timeout(self._timeout)
         try:
             async with deadline:
                 await self._permits.acquire(priority=priority)

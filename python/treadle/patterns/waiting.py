@@ -6,9 +6,9 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["Bound", "Line", "clock_of", "note", "note_all", "settle", "task_of"]
+__all__ = ["Bound", "Line", "clock_of", "note", "note_all", "settle"]
 
 Ticket = TypeVar("Ticket")
 
@@ -19,12 +19,17 @@ NOTES = 10
 class Bound:
     """An object of one loop, the first that it waits on."""
 
-    __slots__ = ("_loop", "name")
+    if not TYPE_CHECKING:
+        # Some of those that derive from it are native and have their own place for what follows.
+        __slots__ = ()
+
+    _loop: asyncio.AbstractEventLoop | None
+    name: str | None
 
     def __init__(self, name: str | None) -> None:
         """Make an object that has no loop yet."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.name: str | None = name
+        self._loop = None
+        self.name = name
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
@@ -52,7 +57,7 @@ class Line(Generic[Ticket]):
 
     def __init__(self) -> None:
         """Make an empty line."""
-        # How many stand in it, read at every acquire.
+        # How many stand in it.
         self.count = 0
         self._lanes: dict[float, OrderedDict[asyncio.Future[Any], Ticket]] = {}
         self._priorities: list[float] = []
@@ -109,14 +114,6 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     if type(loop).__module__.partition(".")[0] == "uvloop":
         return time.monotonic
     return loop.time
-
-
-def task_of(action: str) -> "asyncio.Task[Any]":
-    """Return the task that runs; ``action`` is what needs one."""
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError(f"{action} needs a task to run in")
-    return task
 
 
 async def settle(tasks: "Collection[asyncio.Future[Any]]") -> asyncio.CancelledError | None:

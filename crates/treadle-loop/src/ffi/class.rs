@@ -25,7 +25,8 @@ pub(crate) trait Class: Sized + 'static {
     /// Whether there is something to do before deallocation: see [`Spec::finalize`].
     const FINALIZED: bool = false;
 
-    /// Where the memory of dead instances waits for new ones; for classes that are not collected.
+    /// Where the memory of dead instances waits for new ones; for classes that nobody derives from and that have no finalizer, whose having
+    /// run the collector remembers in that memory.
     fn free_list() -> Option<&'static FreeList> {
         None
     }
@@ -134,7 +135,9 @@ impl<T: Class> Type<T> {
 /// `class` was created for `T`, or is a subclass of such. If the collector knows its instances, `make` allocates no Python object.
 #[inline]
 pub(super) unsafe fn allocate<T: Class>(class: *mut PyTypeObject, make: impl FnOnce() -> T) -> Result<Instance<T>> {
-    let new = if let Some(pointer) = T::free_list().and_then(FreeList::pop) {
+    let free = T::free_list().and_then(FreeList::pop);
+    let is_tracked = free.is_none();
+    let new = if let Some(pointer) = free {
         // SAFETY: memory of a dead instance of this layout (L7); this gives it a head with one reference.
         unsafe { ffi::PyObject_Init(pointer, class) }
     } else {
@@ -153,6 +156,10 @@ pub(super) unsafe fn allocate<T: Class>(class: *mut PyTypeObject, make: impl FnO
     let tail = unsafe { Layout::<T>::tail(new) };
     // SAFETY: as above.
     unsafe { tail.write(T::Tail::default()) };
+    if T::COLLECTED && !is_tracked {
+        // SAFETY: memory that the collector's allocator gave and knows nothing of now (L7); the instance is complete.
+        unsafe { ffi::PyObject_GC_Track(new.cast()) };
+    }
     // SAFETY: the result is new, and complete now.
     let object = unsafe { Object::from_new(new) }?;
     Ok(Instance(object, PhantomData))

@@ -18,6 +18,7 @@ pub(crate) struct Raised(());
 /// Exception classes that this crate raises or looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    AttributeError,
     BlockingIOError,
     ConnectionAbortedError,
     ConnectionError,
@@ -40,6 +41,7 @@ impl Kind {
     fn pointer(self) -> *mut PyObject {
         // The addresses of variables of the interpreter's, which are set before any extension runs and never change.
         let place = match self {
+            Self::AttributeError => &raw const ffi::PyExc_AttributeError,
             Self::BlockingIOError => &raw const ffi::PyExc_BlockingIOError,
             Self::ConnectionAbortedError => &raw const ffi::PyExc_ConnectionAbortedError,
             Self::ConnectionError => &raw const ffi::PyExc_ConnectionError,

@@ -50,7 +50,7 @@ pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
 pub(crate) use class::{Class, Instance, Type};
 pub(crate) use code::{Frame, code_of, line, method};
-pub(crate) use context::Context;
+pub(crate) use context::{Context, ContextVariable};
 pub(crate) use error::{Kind, Raised, Result, finally};
 pub(crate) use free_list::FreeList;
 pub(crate) use layout::{Nothing, Plain, TransportHead, Weak, WeakAndDict};

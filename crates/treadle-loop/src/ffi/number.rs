@@ -42,6 +42,13 @@ impl Object {
 
     #[inline]
     pub(crate) fn to_float(&self) -> Result<f64> {
+        // `PyFloat_AsDouble` makes an object of an integer.
+        if self.is_exactly_integer() {
+            match self.to_integer() {
+                Ok(value) => return Ok(value as f64),
+                Err(too_big) => too_big.forget(),
+            }
+        }
         // SAFETY: alive (L1) and attached (L2).
         let value = unsafe { ffi::PyFloat_AsDouble(self.pointer()) };
         #[expect(clippy::float_cmp, reason = "this very number is how the call fails")]

@@ -24,6 +24,10 @@ unsafe extern "C" {
     pub(super) fn PyContext_CopyCurrent() -> *mut PyObject;
     pub(super) fn PyContext_Enter(context: *mut PyObject) -> c_int;
     pub(super) fn PyContext_Exit(context: *mut PyObject) -> c_int;
+    pub(super) fn PyContextVar_New(name: *const std::ffi::c_char, default: *mut PyObject) -> *mut PyObject;
+    pub(super) fn PyContextVar_Get(variable: *mut PyObject, default: *mut PyObject, value: *mut *mut PyObject)
+    -> c_int;
+    pub(super) fn PyContextVar_Set(variable: *mut PyObject, value: *mut PyObject) -> *mut PyObject;
     pub(super) fn PyObject_CallFinalizerFromDealloc(object: *mut PyObject) -> c_int;
     pub(super) fn PyThread_get_thread_native_id() -> std::ffi::c_ulong;
     pub(super) fn PyEval_GetFrame() -> *mut PyObject;

@@ -45,12 +45,22 @@ impl<T: Class> Spec<T> {
     /// `name` is dotted: module and class.
     pub(crate) fn new(name: &'static CStr, doc: &'static CStr) -> Self {
         let (methods, attributes, slots) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, doc, flags: 0, methods, attributes, slots, value: PhantomData }
+        // The constructor that would be inherited writes no value (L3).
+        Self {
+            name,
+            doc,
+            flags: ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+            methods,
+            attributes,
+            slots,
+            value: PhantomData,
+        }
     }
 
     /// Lets Python code derive from the class, and instantiate it.
     pub(crate) fn subclassable(mut self) -> Self {
         self.flags |= ffi::Py_TPFLAGS_BASETYPE;
+        self.flags &= !ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
         self.slot(ffi::Py_tp_new, new::<T> as *mut c_void)
     }
 
@@ -60,6 +70,14 @@ impl<T: Class> Spec<T> {
         F: Fn(&Instance<T>, Args<'_>) -> Result<Object> + Copy + 'static,
     {
         self.methods.push(method_definition::<Instance<T>, F>(name));
+        self
+    }
+
+    /// Says what the method is for that was added last: signature, `--`, and text.
+    pub(crate) fn documented(mut self, text: &'static CStr) -> Self {
+        if let Some(last) = self.methods.last_mut() {
+            last.ml_doc = text.as_ptr();
+        }
         self
     }
 
@@ -154,6 +172,23 @@ impl<T: Class> Spec<T> {
     pub(super) fn slot(mut self, number: c_int, function: *mut c_void) -> Self {
         self.slots.push(slot(number, function));
         self
+    }
+}
+
+impl Object {
+    /// A function of a module. `text` is what `help()` shows: signature, `--`, and text. It is called with `None` for `self`.
+    pub(crate) fn function<F>(module: &Object, name: &'static CStr, text: &'static CStr, _function: F) -> Result<Object>
+    where
+        F: Fn(&Object, Args<'_>) -> Result<Object> + Copy + 'static,
+    {
+        let mut definition = method_definition::<Object, F>(name);
+        definition.ml_doc = text.as_ptr();
+        let definition = Box::leak(Box::new(definition));
+        let none = Object::none();
+        // SAFETY: the definition lives for ever; what stands for `self` and the module's name are alive (L1), and this thread is attached (L2).
+        let new = unsafe { ffi::PyCFunction_NewEx(definition, none.pointer(), module.pointer()) };
+        // SAFETY: the result is new, or null with an exception set (L4).
+        unsafe { Self::from_new(new) }
     }
 }
 
