@@ -175,6 +175,13 @@ async def _(count: int) -> None:
             pass
 
 
+@row(RATE, "acquired")
+async def _(count: int) -> None:
+    bucket = treadle.TokenBucket(FAST, burst=FAST)
+    for _ in range(count):
+        await bucket.acquire()
+
+
 @row(RATE, "treadle's window")
 async def _(count: int) -> None:
     window = treadle.SlidingWindow(count + 1, 1)

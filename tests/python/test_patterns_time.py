@@ -257,6 +257,24 @@ def test_blocks_that_overlap_for_ever_do_not_pile_up(new_loop: NewLoop) -> None:
     SAMPLE.clear()
 
 
+def test_blocks_may_lie_in_each_other_by_the_thousands(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        SAMPLE[:] = [treadle.timeout(None)]
+        before = scopes()
+        blocks: list[Any] = [treadle.timeout(None) for _ in range(100_000)]
+        for block in blocks:
+            await block.__aenter__()
+        while blocks:
+            await blocks.pop().__aexit__(None, None, None)
+        del block
+        # The next takes the place of the innermost.
+        async with treadle.timeout(None):
+            assert scopes() < before + 5
+
+    loops.run(new_loop, main())
+    SAMPLE.clear()
+
+
 def test_a_task_that_is_given_up_in_a_block_is_collected(new_loop: NewLoop) -> None:
     SAMPLE.clear()
 

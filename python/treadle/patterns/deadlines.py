@@ -5,7 +5,7 @@ The blocks are native; what becomes of the exception of one whose time is over i
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from treadle.patterns.native import MoveOnAfter, Timeout, move_on_after, remaining, timeout
 from treadle.patterns.waiting import note, settle
@@ -51,24 +51,6 @@ def explain(error: BaseException) -> None:
             error.__context__ = cause
             return
         error = error.__context__
-
-
-class _Block:
-    """What the native classes take over."""
-
-    async def __aenter__(self: Any) -> Any:
-        """Begin the block.
-
-        Raises:
-            RuntimeError: there is no task, or the object has been used before.
-
-        """
-        self._begin()
-        return self
-
-
-for _class in (Timeout, MoveOnAfter):
-    setattr(_class, "__aenter__", _Block.__aenter__)  # noqa: B010 - checkers know it from the native module
 
 
 async def finalize(aw: Awaitable[T], *, within: float) -> T:

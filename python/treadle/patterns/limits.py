@@ -403,12 +403,27 @@ class SlidingWindow(Timed):
             RuntimeError: no loop runs, or the limiter is bound to another.
 
         """
-        self._check(n)
-        self._bind()
+        if n != 1:
+            self._check(n)
+        if asyncio.get_running_loop() is not self._loop:
+            self._bind()
         now = self._clock()
-        if self._line.count or max(self._ready_at(n, now), self._held) > now + EPSILON:
+        if self._is_awaited or self._held > now + EPSILON:
             return False
-        self._take(n, now, runs=True)
+        if n != 1:
+            if self._ready_at(n, now) > now + EPSILON:
+                return False
+            self._take(n, now, runs=True)
+            return True
+        # The same for one start, without lists.
+        starts = self._starts
+        if len(starts) == self._limit:
+            start = starts[0][0]
+            if start is None or start + self._per > now + EPSILON:
+                return False
+            starts.popleft()
+        starts.append([now])
+        self._granted += 1
         return True
 
     def _bound(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -124,6 +124,17 @@ impl Class for Timeout {
     }
 }
 
+impl Drop for Timeout {
+    /// Lets go of the blocks around this one, one after the other: tasks that wait for each other may have made thousands.
+    fn drop(&mut self) {
+        let mut next = self.outer.take();
+        while let Some(outer) = next {
+            let is_last = outer.reference_count() == 1;
+            next = Self::of(&outer).filter(|_| is_last).and_then(|scope| scope.outer.take());
+        }
+    }
+}
+
 pub(super) fn class(name: &'static std::ffi::CStr, doc: &'static std::ffi::CStr) -> Result<Type<Timeout>> {
     Spec::<Timeout>::new(name, doc)
         .method(c"when", |this, arguments| {
