@@ -111,10 +111,12 @@ class Client:
         loop = asyncio.get_running_loop()
         self.begun.append(loop.time())
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(f"GET {self.path} HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\n\r\n".encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        writer.close()
-        await writer.wait_closed()
+        try:
+            writer.write(f"GET {self.path} HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        finally:
+            writer.close()
+            await writer.wait_closed()
         status = int(head.split()[1])
         if status == 429:
             self.refused.append(loop.time())

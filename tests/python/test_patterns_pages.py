@@ -55,7 +55,8 @@ def test_the_right_way_runs(name: str) -> None:
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[int, str]]]:
     """Return what the checker says about each program, each in a directory of its own."""
     found: dict[str, list[tuple[int, str]]] = {}
-    for kind, programs in (("right", RIGHT), ("wrong", WRONG)):
+    uses = {"every name": Path(__file__).with_name("typed_patterns.py").read_text()}
+    for kind, programs in (("right", RIGHT), ("wrong", WRONG), ("use of", uses)):
         for name, text in programs.items():
             directory = tmp_path_factory.mktemp(f"{kind}-{name}")
             (directory / "app.py").write_text(text)
@@ -85,6 +86,10 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[i
 @pytest.mark.parametrize("name", RIGHT)
 def test_the_checker_finds_nothing_in_the_right_way(name: str, findings: dict[str, list[tuple[int, str]]]) -> None:
     assert findings[f"right {name}"] == []
+
+
+def test_the_checker_finds_nothing_in_a_use_of_every_name(findings: dict[str, list[tuple[int, str]]]) -> None:
+    assert findings["use of every name"] == []
 
 
 @pytest.mark.parametrize("name", WRONG)
