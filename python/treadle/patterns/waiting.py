@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Generic, TypeVar
 
+from treadle.patterns.registry import register
+
 __all__ = ["Bound", "Line", "clock_of", "note", "note_all", "settle", "task_of"]
 
 Ticket = TypeVar("Ticket")
@@ -19,12 +21,13 @@ NOTES = 10
 class Bound:
     """An object of one loop, the first that it waits on."""
 
-    __slots__ = ("_loop", "name")
+    __slots__ = ("__weakref__", "_loop", "name")
 
     def __init__(self, name: str | None) -> None:
         """Make an object that has no loop yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.name = name
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
