@@ -22,7 +22,7 @@ mod stack;
 pub use event::{Event, Kind, Outcome, Record};
 pub use exchange::{Exchange, Request};
 pub use note::{Note, What};
-pub use picture::{Hold, Manner, Picture, Surroundings, Thing, Wait, Waiting};
+pub use picture::{Figure, Figures, Hold, Manner, Pattern, Picture, Surroundings, Thing, Wait, Waiting};
 pub use place::{Owner, Place, PlaceId};
 pub use ring::{Reader, Scale, Tape, Writer, ticks};
 pub use stack::{Frame, Span, Stack};

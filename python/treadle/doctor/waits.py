@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
 from typing import Any
 
-from treadle.doctor import owners, puts
+from treadle.doctor import objects, owners, puts
+from treadle.patterns import registry
 
 _tasks: Any = asyncio.tasks
 
@@ -200,7 +201,14 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
     if sys.version_info < (3, 14):
         listed = getattr(_tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks", None)
     weak = getattr(listed, "data", None)
-    count = weakref.getweakrefcount
     learn, names = puts.learn, asyncio.Task.get_name
     explicit = owners.explicit, owners.reach
-    return examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, count, *explicit
+    asked = examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, _weakly_known
+    return *asked, *explicit, objects.begin
+
+
+def _weakly_known(thing: object) -> int:
+    """Return how many weak references there are by which somebody may come back to an object."""
+    count = weakref.getweakrefcount(thing)
+    # By that one its statistics are read, and nothing else.
+    return count - registry.is_known(thing) if count else 0

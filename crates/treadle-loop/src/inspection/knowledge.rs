@@ -76,6 +76,8 @@ pub(crate) struct Knowledge {
     pub(super) explicit: Object,
     /// Comes from a variable by attributes to what that is.
     pub(super) reach: Object,
+    /// Begins to read the statistics of the patterns' objects.
+    pub(super) read_patterns: Object,
     /// Codes and classes that are compared by address.
     _kept: Vec<Object>,
 }
@@ -89,7 +91,8 @@ pub(super) enum Registry {
 impl Knowledge {
     /// From what Python's half has gathered: suspended examples `(object, code, offset, first argument)`, codes and classes with words for them,
     /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, what
-    /// begins to tell of puts, `weakref.getweakrefcount`, and what says which locks code has taken and comes to them.
+    /// begins to tell of puts, what counts the weak references to an object, what says which locks code has taken and comes to them, and what begins
+    /// to read statistics.
     pub(crate) fn new(given: &Object) -> Result<Self> {
         let [examples, functions, types, task_name, weak, all_tasks] =
             [given.item(0)?, given.item(1)?, given.item(2)?, given.item(3)?, given.item(4)?, given.item(5)?];
@@ -129,8 +132,8 @@ impl Knowledge {
             layouts.extend(FrameLayout::discover(group)?);
         }
         let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
-        let [learn_puts, weak_references, explicit, reach] =
-            [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?];
+        let [learn_puts, weak_references, explicit, reach, read_patterns] =
+            [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?, given.item(10)?];
         Ok(Self {
             layouts,
             roles,
@@ -142,6 +145,7 @@ impl Knowledge {
             weak_references,
             explicit,
             reach,
+            read_patterns,
             _kept: kept,
         })
     }
