@@ -65,6 +65,7 @@ names! {
     _fatal_error
     _finish_connecting
     _fut_waiter
+    _heap
     _lock
     _locked
     _loop
@@ -86,7 +87,6 @@ names! {
     _transport_ran
     _unclosed_transport
     _value
-    _when
     _write_after_end
     _write_after_loss
     accept
@@ -123,8 +123,9 @@ names! {
     gathered
     get
     get_buffer
-    inspect
+    gi_suspended
     gi_yieldfrom
+    inspect
     is_closing
     loop_closed
     loop_started
@@ -160,6 +161,7 @@ names! {
     throw
     time
     transport
+    when
     with_traceback
     write
 }

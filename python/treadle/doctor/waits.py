@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
 from typing import Any
 
-from treadle.doctor import objects, owners, puts
+from treadle.doctor import objects, own, owners, puts
 from treadle.patterns import registry
 
 _tasks: Any = asyncio.tasks
@@ -177,7 +177,7 @@ class Examples:
             close()
 
 
-def _functions() -> Iterator[tuple[CodeType, str]]:
+def _functions() -> Iterator[tuple[object, str]]:
     for owner, name, word in _METHODS:
         function = getattr(owner, name, None)
         if isinstance(function, types.FunctionType) and function.__code__.co_argcount > 0:
@@ -186,6 +186,7 @@ def _functions() -> Iterator[tuple[CodeType, str]]:
         function = getattr(_tasks, name, None)
         if isinstance(function, types.FunctionType) and function.__code__.co_argcount >= arguments:
             yield function.__code__, word
+    yield from own.functions()
 
 
 def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
@@ -195,6 +196,7 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
         *_CLASSES,
         (type(iter(future)), "future-iterator"),
         *((wrapper, "wrapper") for wrapper in examples.wrappers),
+        *own.classes(),
     ]
     # Up to Python 3.13 all tasks are in a set of weak references; from 3.14 on only those of other classes are.
     listed = None
@@ -204,7 +206,7 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
     learn, names = puts.learn, asyncio.Task.get_name
     explicit = owners.explicit, owners.reach
     asked = examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, _weakly_known
-    return *asked, *explicit, objects.begin
+    return *asked, *explicit, objects.begin, list(own.native_leavers()), own.permits, own.held_by
 
 
 def _weakly_known(thing: object) -> int:
