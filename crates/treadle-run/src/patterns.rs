@@ -68,7 +68,7 @@ impl Patterns {
         for old in before.into_values() {
             if let Some(new) = self.rows.get_mut(&old.number) {
                 // Who gives back what it was let through for is counted all the same.
-                each(&mut new.figures, &old.figures, |new, old| new.max(old));
+                each(&mut new.figures, &old.figures, u64::max);
                 continue;
             }
             let label = label(&mut self.names, &old);

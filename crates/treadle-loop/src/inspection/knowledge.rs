@@ -134,21 +134,6 @@ impl Knowledge {
             }
             kept.push(class);
         }
-        let mut groups: Vec<Vec<Example>> = Vec::new();
-        for example in examples.iterate()? {
-            let example = example?;
-            let [suspended, code, first] = [example.item(0)?, example.item(1)?, example.item(3)?];
-            let offset = usize::try_from(example.item(2)?.to_integer()?).unwrap_or(0);
-            let example = Example { suspended, code, offset, first };
-            match groups.iter_mut().find(|group| group[0].suspended.class().is(&example.suspended.class())) {
-                Some(group) => group.push(example),
-                None => groups.push(vec![example]),
-            }
-        }
-        let mut layouts = Vec::new();
-        for group in &groups {
-            layouts.extend(FrameLayout::discover(group)?);
-        }
         let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
         let [learn_puts, weak_references, explicit, reach, read_patterns] =
             [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?, given.item(10)?];
@@ -160,7 +145,7 @@ impl Knowledge {
             kept.push(class);
         }
         Ok(Self {
-            layouts,
+            layouts: layouts(&examples)?,
             roles,
             classes,
             class_names,
@@ -232,6 +217,26 @@ fn is_exit(method: &Object) -> bool {
         .and_then(|name| name.to_text())
         .map_err(Raised::forget)
         .is_ok_and(|name| name == "__aexit__")
+}
+
+/// How suspended coroutines and generators lie in memory, from examples of each.
+fn layouts(examples: &Object) -> Result<Vec<FrameLayout>> {
+    let mut groups: Vec<Vec<Example>> = Vec::new();
+    for example in examples.iterate()? {
+        let example = example?;
+        let [suspended, code, first] = [example.item(0)?, example.item(1)?, example.item(3)?];
+        let offset = usize::try_from(example.item(2)?.to_integer()?).unwrap_or(0);
+        let example = Example { suspended, code, offset, first };
+        match groups.iter_mut().find(|group| group[0].suspended.class().is(&example.suspended.class())) {
+            Some(group) => group.push(example),
+            None => groups.push(vec![example]),
+        }
+    }
+    let mut layouts = Vec::new();
+    for group in &groups {
+        layouts.extend(FrameLayout::discover(group)?);
+    }
+    Ok(layouts)
 }
 
 /// How many variables and places of the stack a code object has.

@@ -158,7 +158,7 @@ fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
     let began = stamp();
     let is_asked = request.tasks.values().any(|event_loop| *event_loop == number);
     let items =
-        if !is_asked { Items::None } else { tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()? };
+        if is_asked { tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()? } else { Items::None };
     let reading = if request.reader == Some(number) { Reading::begin(&desk.knowledge) } else { None };
     Some(Box::new(Round { request, items, reading, began, rested: 0 }))
 }

@@ -89,6 +89,26 @@ fn pulse(time: u64) -> Pulse {
     pulse
 }
 
+fn pattern_page(time: u64) -> PatternPage {
+    let pattern = |number, kind: &str, name: Option<&str>, figures| PatternRow {
+        number,
+        kind: kind.to_owned(),
+        name: name.map(str::to_owned),
+        state: if kind == "Breaker" { "open".to_owned() } else { String::new() },
+        figures,
+    };
+    PatternPage {
+        rows: vec![
+            pattern(1, "TokenBucket", None, [None, None, Some(40), Some(time * 30), None, None, None]),
+            pattern(2, "Policy", Some("api"), [None, None, None, Some(time * 2_000), Some(7), Some(9), Some(1)]),
+            pattern(3, "Pool", Some("database"), [Some(10), Some(10), Some(4), None, None, None, None]),
+            pattern(4, "Breaker", Some("upstream"), [None, None, None, None, None, None, Some(1)]),
+            pattern(5, "Semaphore", None, [Some(1), Some(10_000), Some(0), None, None, None, None]),
+        ],
+        total: 1_205,
+    }
+}
+
 /// All that can be answered then.
 fn reply(time: u64) -> Reply {
     let mut reply = Reply { pulse: pulse(time), ..Reply::default() };
@@ -137,23 +157,7 @@ fn reply(time: u64) -> Reply {
         ..ThreadRow::default()
     };
     reply.threads = Some(ThreadPage { rows: vec![thread], count: Some(5) });
-    let pattern = |number, kind: &str, name: Option<&str>, figures| PatternRow {
-        number,
-        kind: kind.to_owned(),
-        name: name.map(str::to_owned),
-        state: if kind == "Breaker" { "open".to_owned() } else { String::new() },
-        figures,
-    };
-    reply.patterns = Some(PatternPage {
-        rows: vec![
-            pattern(1, "TokenBucket", None, [None, None, Some(40), Some(time * 30), None, None, None]),
-            pattern(2, "Policy", Some("api"), [None, None, None, Some(time * 2_000), Some(7), Some(9), Some(1)]),
-            pattern(3, "Pool", Some("database"), [Some(10), Some(10), Some(4), None, None, None, None]),
-            pattern(4, "Breaker", Some("upstream"), [None, None, None, None, None, None, Some(1)]),
-            pattern(5, "Semaphore", None, [Some(1), Some(10_000), Some(0), None, None, None, None]),
-        ],
-        total: 1_205,
-    });
+    reply.patterns = Some(pattern_page(time));
     reply
 }
 
@@ -519,7 +523,9 @@ fn patterns_are_sorted_by_what_is_wanted() {
     let data = data([reply(100), reply(110)]);
     let shown = |presses: &str| {
         let state = &mut State::new(Tab::Patterns, false, 100, 24);
-        typed(presses).into_iter().for_each(|press| state.press(press, &data));
+        for press in typed(presses) {
+            state.press(press, &data);
+        }
         let text = frame_text(state, &data);
         let kinds = text.lines().skip(6).take(5).map(|line| line.split(' ').next().unwrap_or_default().to_owned());
         (kinds.collect::<Vec<_>>(), text)
