@@ -29,6 +29,7 @@ _METHODS: list[tuple[type, str, str]] = [
     (pools.Lease, "__aexit__", "leave"),
     (_MANAGER, "__aexit__", "leave"),
     (deadlines.Timeout, "__aexit__", "leave-timeout"),
+    (deadlines.MoveOnAfter, "__aexit__", "leave-timeout"),
 ]
 
 _CLASSES: list[tuple[type, str]] = [
