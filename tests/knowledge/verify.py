@@ -39,7 +39,7 @@ DUNDERS = {
     "await": ("__await__",),
 }
 TEXTS = {"why", "enters", "iterates", "awaits", "returns", "blocks", "twin", "cure", "primitive", "decorator"}
-FLAGS = {"class", "attribute", "async", "twin-is-exact", "opens", "pooled-client", "executor"}
+FLAGS = {"class", "attribute", "async", "twin-is-exact", "opens", "goes-on", "pooled-client", "executor"}
 LISTS = {"names", "bases", "protocols", "unless", "only-if", "close"}
 TABLES = {"effects", "passes", "runs", "legacy"}
 SHAPES = {

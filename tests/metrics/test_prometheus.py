@@ -28,14 +28,21 @@ pytestmark = pytest.mark.skipif(
 # Has something of everything that is counted. It blocks its loop from one file on until there is another.
 PROGRAM = """\
 import asyncio
+import contextlib
 import gc
 import os
 import time
+
+import treadle
 
 
 async def serve(reader, writer):
     writer.write(b"x" * 50_000_000)
     await asyncio.sleep(60)
+
+
+async def fail():
+    raise OSError
 
 
 async def main():
@@ -46,7 +53,14 @@ async def main():
     timers = [loop.call_later(60, print) for _ in range(10)]
     event = asyncio.Event()
     task = asyncio.create_task(event.wait())
+    database = treadle.Semaphore(1, name="database")
+    crowd = [asyncio.create_task(database.acquire()) for _ in range(3)]
+    breaker = treadle.Breaker(min_calls=10**9, name="upstream")
+    retry = treadle.Retry(on=OSError, attempts=2, backoff=treadle.Backoff(0))
+    policy = treadle.Policy(retry=retry, breaker=breaker, name="upstream")
     while not os.path.exists("scraped"):
+        with contextlib.suppress(OSError):
+            await policy.call(fail)
         await asyncio.sleep(0.02)
         gc.collect()
     while not os.path.exists("seen"):
@@ -150,6 +164,8 @@ def expressions() -> list[str]:
 def test_blocked_loop_is_scraped_and_every_expression_has_data(server: Server, request: pytest.FixtureRequest) -> None:
     is_native = "native" in request.node.name
     server.wait_for("count_over_time(treadle_tasks[1m]) > 3")
+    server.wait_for('treadle_pattern_waiting{name="database"} == 2')
+    server.wait_for('rate(treadle_pattern_failed_total{name="upstream"}[1m]) > 0')
     (server.directory / "scraped").touch()
     blocked = server.wait_for("treadle_loop_delay_seconds > 1.5")
     assert blocked[0]["metric"]["loop"] == "1"

@@ -27,6 +27,9 @@ def test_numbers_are_collected_while_the_process_is_watched() -> None:
 
     async def main() -> dict[str, list[tuple[dict[str, Any], float]]]:
         waiting = asyncio.create_task(asyncio.Event().wait())
+        bucket = treadle.TokenBucket(1000, burst=3, name="clock")
+        await bucket.acquire(2)
+        await bucket.acquire()
         await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251 - what is to be counted
         await asyncio.sleep(0.3)
@@ -47,5 +50,7 @@ def test_numbers_are_collected_while_the_process_is_watched() -> None:
         "waiting": 1,
         "stuck": 0,
     }
+    assert ({"kind": "TokenBucket", "name": "clock"}, 2) in seen["treadle.pattern.calls"]
+    assert ({"kind": "TokenBucket", "name": "clock"}, 0) in seen["treadle.pattern.waiting"]
     found = {labels["pitfall"]: value for labels, value in seen["treadle.findings"]}
     assert found["blocked-loop"] == 1

@@ -182,3 +182,96 @@ def test_findings_are_records_of_the_programs_logging(directory: Path, command: 
     assert closing.startswith("treadle.doctor INFO 1 findings in ")
     assert [found["name"] for found in json.loads(summary)["findings"]] == ["never-awaited"]
     assert "treadle:" not in done.stderr
+
+
+# Has patterns of its own, and blocks its loop from one file on until there is another.
+PATTERNS = """\
+import asyncio
+import os
+import time
+
+import treadle
+
+
+async def fail():
+    raise OSError
+
+
+async def main():
+    database = treadle.Semaphore(2, name="database")
+    unnamed = [treadle.TokenBucket(1000) for _ in range(3)]
+    breaker = treadle.Breaker(min_calls=1, open_for=600, name="upstream")
+    policy = treadle.Policy(breaker=breaker, name="upstream")
+    results = await treadle.gather(*(policy.call(fail) for _ in range(3)), return_exceptions=True)
+    tasks = [asyncio.create_task(database.acquire()) for _ in range(5)]
+    while not os.path.exists("read"):
+        await unnamed[0].acquire()
+        await asyncio.sleep(0.01)
+    while not os.path.exists("seen"):
+        time.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+
+
+asyncio.run(main())
+"""
+
+
+def test_patterns_are_counted_by_name_and_stand_while_the_loop_is_blocked(directory: Path) -> None:
+    (directory / "app.py").write_text(PATTERNS)
+    command = [TREADLE, "run", "--metrics", "0", "app.py"]
+    wanted = {
+        'treadle_pattern_in_use{kind="Semaphore",name="database"}': 2,
+        'treadle_pattern_limit{kind="Semaphore",name="database"}': 2,
+        'treadle_pattern_waiting{kind="Semaphore",name="database"}': 3,
+        'treadle_patterns{kind="TokenBucket",name=""}': 3,
+        'treadle_pattern_calls_total{kind="Policy",name="upstream"}': 3,
+        'treadle_pattern_failed_total{kind="Policy",name="upstream"}': 3,
+        'treadle_pattern_rejected_total{kind="Breaker",name="upstream"}': 2,
+        'treadle_breakers{name="upstream",state="open"}': 1,
+        'treadle_breakers{name="upstream",state="closed"}': 0,
+        "treadle_patterns_unread": 0,
+    }
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = address_in(process.stderr.readline())
+        seen: dict[str, float] = {}
+        while not wanted.keys() <= seen.keys():
+            seen = values(address)
+        assert {name: seen[name] for name in wanted} == wanted
+        calls = 'treadle_pattern_calls_total{kind="TokenBucket",name=""}'
+        first = seen[calls]
+        while seen[calls] <= first:
+            seen = values(address)
+        (directory / "read").touch()
+        while seen.get('treadle_loop_delay_seconds{loop="1"}', 0) < 0.2:
+            seen = values(address)
+        assert {name: seen[name] for name in wanted} == wanted
+        (directory / "seen").touch()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_vitals_have_the_patterns_as_they_are_now() -> None:
+    program = """\
+import asyncio
+import treadle
+import treadle.doctor
+
+async def main():
+    crowd = [treadle.Semaphore(1, name=f"customer {number}") for number in range(30)]
+    for semaphore in crowd:
+        await semaphore.acquire()
+    shown = treadle.doctor.vitals()["patterns"]
+    print(len(shown), sum(row["in_use"] for row in shown))
+    (other,) = [row for row in shown if row["name"] == "other"]
+    print(other["kind"], other["objects"], other["limit"], other["calls"])
+    del crowd, semaphore
+    print([row["in_use"] for row in treadle.doctor.vitals()["patterns"]])
+
+treadle.watch(output="silent", settings=False)
+treadle.run(main())
+print(treadle.doctor.vitals()["patterns_unread"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["21 30", "Semaphore 10 10 None", "[]", "0"]

@@ -64,7 +64,7 @@ def test_limiters_give_what_a_cancelled_task_was_granted_to_the_next(
         cancelled = await cut.end()
         await other
         assert limiter.stats()["waiting"] == 0
-        assert limiter.stats()["granted"] == (2 if cancelled else 3), task
+        assert limiter.stats()["calls"] == (2 if cancelled else 3), task
 
     at_every_await(new_loop, scene, waits=False)
     at_every_await(virtual_event_loop, scene)
@@ -102,7 +102,7 @@ def test_queue_has_nothing_of_a_putter_that_is_cancelled(new_loop: NewLoop) -> N
         await other
         assert got == (["first", "other"] if cancelled else ["first", "victim", "other"])
         assert queue.stats() | {"kind": "", "name": None} == {
-            "kind": "", "name": None, "size": 0, "maxsize": 1, "unfinished": len(got), "getters": 0, "putters": 0,
+            "kind": "", "name": None, "limit": 1, "in_use": 0, "waiting": 0, "unfinished": len(got), "getters": 0,
         }  # fmt: skip
 
     at_every_await(new_loop, scene)
@@ -128,7 +128,7 @@ def test_pool_of_workers_keeps_its_workers(new_loop: NewLoop) -> None:
             last = asyncio.create_task(bring(3))
             assert await treadle.gather(first, last) == [-1, -3]
             await cut.end()
-            assert pool.stats()["busy"] == pool.stats()["waiting"] == 0
+            assert pool.stats()["in_use"] == pool.stats()["waiting"] == 0
             assert await bring(4) == -4
         assert {1, 3, 4} <= set(done)
 
@@ -422,7 +422,7 @@ def test_batcher_asks_for_everybody_else(new_loop: NewLoop) -> None:
         await asyncio.sleep(0)
         assert await treadle.gather(batcher(2), batcher(3)) == [4, 6]
         await cut.end()
-        assert batcher.stats()["waiting"] == batcher.stats()["running"] == 0
+        assert batcher.stats()["waiting"] == batcher.stats()["in_use"] == 0
         assert {2, 3} <= set(asked)
 
     at_every_await(new_loop, scene)
@@ -495,7 +495,7 @@ def test_policy_gives_everything_back(new_loop: NewLoop) -> None:
         calls = 1
         assert await policy.call(flaky) == "done"
         stats = policy.stats()
-        assert stats["limit"]["in_use"] == stats["rate"]["waiting"] == 0
+        assert stats["parts"]["limit"]["in_use"] == stats["parts"]["rate"]["waiting"] == 0
         assert breaker.state == "closed"
 
     at_every_await(new_loop, scene)

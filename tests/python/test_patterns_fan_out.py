@@ -296,7 +296,7 @@ def test_results_are_awaited_once(new_loop: NewLoop) -> None:
         results = treadle.amap(Calls(), [1], limit=1, name="once")
         assert await results == [-1]
         assert results.stats() == {
-            "kind": "amap", "name": "once", "limit": 1, "started": 1, "finished": 1, "ready": 0,
+            "kind": "amap", "name": "once", "limit": 1, "in_use": 0, "calls": 1, "ready": 0,
         }  # fmt: skip
         with pytest.raises(RuntimeError, match="second time"):
             await results

@@ -327,7 +327,7 @@ def test_cancelled_at_every_point_of_a_life_no_descriptor_is_left(new_loop: Fact
                 await task
                 break
         # What was begun ends.
-        await loops.until(lambda: file_objects.file_threads().stats()["busy"] == 0)
+        await loops.until(lambda: file_objects.file_threads().stats()["in_use"] == 0)
         await asyncio.sleep(0.01)
         return step
 

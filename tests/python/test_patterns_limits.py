@@ -73,7 +73,7 @@ LIMITERS = pytest.mark.parametrize(
 def in_use(limiter: Any) -> int:
     """Return how much has been taken."""
     stats = limiter.stats()
-    return int(stats.get("in_use", stats.get("granted", -1)))
+    return int(stats.get("in_use", stats.get("calls", -1)))
 
 
 @LIMITERS
@@ -553,7 +553,7 @@ def test_each_key_has_a_limiter_and_old_ones_go(new_loop: NewLoop) -> None:
             # "a" is the oldest, but in use, and so is "b".
             assert isinstance(limits["d"], treadle.Semaphore)
             assert [key in limits for key in "abcd"] == [True, True, False, True]
-        assert limits.stats() == {"kind": "Keyed", "name": None, "keys": 3, "max_keys": 3, "evicted": 1}
+        assert limits.stats() == {"kind": "Keyed", "name": None, "limit": 3, "in_use": 3, "evicted": 1}
         for key in "efgh":
             assert not limits[key].try_acquire(1) or True
         assert len(limits) == 3

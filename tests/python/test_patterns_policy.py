@@ -58,7 +58,7 @@ def test_a_decorated_function_is_called_as_before(new_loop: NewLoop) -> None:
         assert inspect.iscoroutinefunction(fetch)
         assert await policy.call(fetch, "c", times=3) == "ccc"
         stats = policy.stats()
-        assert (stats["name"], stats["failed"], stats["limit"]["in_use"]) == ("api", 0, 0)
+        assert (stats["name"], stats["failed"], stats["parts"]["limit"]["in_use"]) == ("api", 0, 0)
 
     loops.run(new_loop, main())
 
@@ -126,7 +126,7 @@ def test_a_budget_ends_retries_when_everything_fails(new_loop: NewLoop) -> None:
         # Two of the reserve, and one for every four calls.
         assert len(flaky.times) == 12 + 2 + 2
         assert all("budget is spent" in error.__notes__[0] for (error,) in errors)  # type: ignore[attr-defined]
-        assert budget.stats()["spent"] == 4
+        assert budget.stats()["retries"] == 4
         assert treadle.Retry(on=OSError).budget is not treadle.Retry(on=OSError).budget
 
     loops.run(new_loop, main())
@@ -211,7 +211,7 @@ def test_a_breaker_opens_tries_and_closes() -> None:
         assert await policy.call(Flaky()) == "done"
         assert breaker.state == "closed"
         stats = breaker.stats()
-        assert (stats["calls"], stats["opened"], stats["rejected"]) == (0, 2, 3)
+        assert (stats["calls_in_window"], stats["opened"], stats["rejected"]) == (0, 2, 3)
 
     loops.run(virtual_event_loop, main())
 
@@ -226,7 +226,7 @@ def test_a_breaker_forgets_and_judges_only_what_it_is_told_to() -> None:
         with pytest.raises(OSError):  # noqa: PT011 - it is the only one
             await policy.call(Flaky(OSError()))
         # The first is forgotten, and an answer that is an error is one.
-        assert breaker.stats()["failures"] == 1
+        assert breaker.stats()["failed_in_window"] == 1
         with pytest.raises(KeyError):
             await policy.call(Flaky(KeyError()))
         assert breaker.state == "closed"
@@ -287,7 +287,7 @@ def test_the_order_is_the_one_that_is_told() -> None:
         breaker = treadle.Breaker(min_calls=9)
 
         async def fn() -> None:
-            calls = breaker.stats()["calls"]
+            calls = breaker.stats()["calls_in_window"]
             order.append(f"fn {treadle.remaining()} limit={limit.stats()['in_use']} calls={calls}")
             if len(order) == 2:
                 raise OSError

@@ -45,7 +45,7 @@ def test_a_portal_runs_coroutines_and_functions_with_the_callers_context(new_loo
         assert portal.run(len, "abc") == 3
         assert portal.run(threading.current_thread).name == "door"
         stats = portal.stats()
-        assert (stats["running"], stats["pending"], stats["calls"]) == (True, 0, 4)
+        assert (stats["running"], stats["in_use"], stats["calls"]) == (True, 0, 4)
     assert loop.is_closed()
     assert not portal.stats()["running"]
 

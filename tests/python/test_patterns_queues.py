@@ -43,7 +43,7 @@ def test_who_puts_into_a_full_queue_waits_in_line(new_loop: NewLoop) -> None:
         await asyncio.sleep(0)
         with pytest.raises(asyncio.QueueFull):
             queue.put_nowait(9)
-        assert (queue.full(), queue.qsize(), queue.stats()["putters"]) == (True, 1, 3)
+        assert (queue.full(), queue.qsize(), queue.stats()["waiting"]) == (True, 1, 3)
         got = []
         for _ in range(4):
             got.append(await queue.get())
@@ -158,8 +158,8 @@ def test_workers_take_by_priority_and_submitters_wait(new_loop: NewLoop) -> None
             await asyncio.sleep(0)
             assert not late.done()
             assert pool.stats() == {
-                "kind": "WorkerPool", "name": "resize", "workers": 1, "busy": 1, "waiting": 3, "submitters": 1,
-                "done": 0, "failed": 0,
+                "kind": "WorkerPool", "name": "resize", "limit": 1, "in_use": 1, "waiting": 3, "submitters": 1,
+                "calls": 0, "failed": 0,
             }  # fmt: skip
             gate.set()
             futures.append(await late)
@@ -197,7 +197,7 @@ def test_errors_of_a_call_are_its_submitters(new_loop: NewLoop) -> None:
             got = await asyncio.gather(*futures, return_exceptions=True)
             assert [type(one) for one in got] == [int, KeyError, asyncio.CancelledError, int]
             assert got[3] == 33
-            assert (pool.stats()["done"], pool.stats()["failed"]) == (2, 1)
+            assert (pool.stats()["calls"], pool.stats()["failed"]) == (3, 1)
 
     loops.run(new_loop, main())
 
@@ -328,7 +328,7 @@ def test_resources_are_used_again_by_who_waits_longest(new_loop: NewLoop) -> Non
             assert order in ([0, 7, 1, 2, 3, 4, 5, 6], [0, 1, 7, 2, 3, 4, 5, 6])
             assert connections.open == {1, 2}
             assert pool.stats() == {
-                "kind": "Pool", "name": "db", "max_size": 2, "size": 2, "in_use": 0, "idle": 2, "closing": 0,
+                "kind": "Pool", "name": "db", "limit": 2, "size": 2, "in_use": 0, "idle": 2, "closing": 0,
                 "waiting": 0, "opened": 2, "timeouts": 0,
             }  # fmt: skip
         assert not connections.open

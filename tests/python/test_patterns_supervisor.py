@@ -138,7 +138,7 @@ def test_tasks_are_started_anew_after_errors_that_are_worth_it(caplog: pytest.Lo
             task = supervisor.spawn(flaky, restart=restart)
         assert await task == "done"
         assert times == [0, 1, 3, 24, 26, 30]
-        assert supervisor.stats()["restarts"] == 5
+        assert supervisor.stats()["retries"] == 5
 
         async def hopeless() -> None:
             raise KeyError

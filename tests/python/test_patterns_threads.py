@@ -106,7 +106,7 @@ def test_blocked_calls_get_all_threads_and_no_more(new_loop: Factory, pool: trea
     def call() -> None:
         nonlocal most
         barrier.wait(10)
-        most = max(most, pool.stats()["busy"])
+        most = max(most, pool.stats()["in_use"])
         barrier.wait(10)
 
     async def main() -> None:

@@ -225,7 +225,8 @@ def test_whole_run_is_in_seconds_and_histograms() -> None:
     assert recorded["histograms"]["step"]["max"] > 250_000
     # All that are not a transport's, which is called as soon as the system has answered.
     assert sum(recorded["histograms"]["queue"]["counts"]) == callbacks
-    assert sum(recorded["polls"]["took"]) == pytest.approx(sum(seconds["idle"]), rel=0.05)
+    polls = recorded["polls"]["took"]
+    assert sum(polls) == pytest.approx(sum(seconds["idle"]), rel=0.05, abs=len(polls))
 
 
 def test_profile_is_folded_by_await_chain(directory: Path) -> None:

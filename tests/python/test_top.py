@@ -138,6 +138,8 @@ def test_every_tab_shows_the_program(program: "subprocess.Popen[str]") -> None:
         terminal.press("6")
         terminal.wait_for("[6 Threads]", "loop 1", "a job")
         terminal.press("\t")
+        terminal.wait_for("[7 Patterns]", "no pattern of treadle's is in use here")
+        terminal.press("\t")
         terminal.wait_for("[1 Findings")
         terminal.press("q")
         assert terminal.wait_for_end() == 0
@@ -313,6 +315,63 @@ def test_without_a_number_the_only_program_or_the_chosen_one_is_shown(program: "
         other.communicate()
 
 
+# Patterns with names and without, of which one lets calls through all the time.
+PATTERNS = """\
+import asyncio
+
+import treadle
+
+
+async def main() -> None:
+    database = treadle.Semaphore(2, name="database")
+    crowd = [asyncio.create_task(database.acquire()) for _ in range(7)]
+    idle = [treadle.Semaphore(9) for _ in range(3)]
+    queue = treadle.PriorityQueue(10, name="mail")
+    for number in range(4):
+        await queue.put(number)
+    clock = treadle.TokenBucket(100, name="clock")
+    print("here", flush=True)
+    while True:
+        await clock.acquire()
+
+
+asyncio.run(main())
+"""
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    """Return the kinds and names of the patterns on a screen, from the top."""
+    return re.findall(r"^(Semaphore|PriorityQueue|TokenBucket) +(\S+)", text, re.MULTILINE)
+
+
+def test_patterns_are_listed_sorted_and_filtered(directory: Path) -> None:
+    (directory / "app.py").write_text(PATTERNS)
+    program = start()
+    try:
+        with top(str(program.pid), "--tab", "patterns") as terminal:
+            text = terminal.wait_for("[7 Patterns]", "database", "mail", "s: waiting ↓")
+            assert kinds(text)[0] == ("Semaphore", "database")
+            assert re.search(r"^Semaphore +database +2/2 +! 5\b", text, re.MULTILINE)
+            assert re.search(r"^PriorityQueue +mail +4/10 +0\b", text, re.MULTILINE)
+            assert kinds(text).count(("Semaphore", "–")) == 3  # noqa: RUF001 - a dash
+            rate = re.compile(r"^TokenBucket +clock +[01] +(\d+)", re.MULTILINE)
+            terminal.wait(lambda text: (found := rate.search(text)) is not None and int(found[1]) > 10)
+            terminal.press("S")
+            terminal.wait(lambda text: "s: kind" in text and kinds(text)[0] == ("PriorityQueue", "mail"))
+            terminal.press("r")
+            terminal.wait(lambda text: "s: kind ↑" in text and kinds(text)[0] == ("TokenBucket", "clock"))
+            terminal.press("/MAIL\r")
+            terminal.wait(lambda text: kinds(text) == [("PriorityQueue", "mail")])
+        text = once("--tab", "patterns").stdout
+        assert re.search(r"^Semaphore +database +2/2 +! 5\b", text, re.MULTILINE)
+        found = re.search(r"^TokenBucket +clock +[01] +(\d+)", text, re.MULTILINE)
+        assert found is not None
+        assert int(found[1]) > 10
+    finally:
+        program.kill()
+        program.communicate()
+
+
 def test_nobody_to_watch_is_an_error_in_two_sentences() -> None:
     assert once(status=2).stderr == (
         "treadle: no program is watched. Start one with `treadle run --watch`, or call `treadle.watch()` in it\n"
@@ -330,6 +389,7 @@ def test_a_frame_for_scripts(program: "subprocess.Popen[str]", directory: Path) 
         ("loop", "code that takes the time"),
         ("io", "jobs of executors"),
         ("threads", "loop 1"),
+        ("patterns", "no pattern of treadle's is in use here"),
     ]:
         text = once("--tab", tab, COLUMNS="100").stdout
         assert words in text
@@ -358,6 +418,8 @@ def without_numbers(text: str, directory: Path) -> str:
     text = re.sub(r"^lag .*$", "lag p50 132 µs p99 301 µs max 301 µs  fds 14  timers 1", text, flags=re.MULTILINE)
     text = re.sub(r"\d[\d.]* (ns|µs|ms|s)(?=[:\n])", "4.20 s", text)
     text = re.sub(r"0x[0-9a-f]+", "0x7f3a5c0e4d90", text)
+    # Whoever sleeps when it is looked at waits for a time.
+    text = re.sub(r"^  0 for tasks, [01] for a time,", "  0 for tasks, 0 for a time,", text, flags=re.MULTILINE)
     return re.sub(r"follower-\d+", "follower-7", text).rstrip() + "\n"
 
 

@@ -321,7 +321,7 @@ pub(crate) struct Top {
         long,
         value_name = "NAME",
         default_value = "findings",
-        value_parser = ["findings", "tasks", "waits", "loop", "io", "threads"]
+        value_parser = ["findings", "tasks", "waits", "loop", "io", "threads", "patterns"]
     )]
     pub(crate) tab: String,
     /// How often the program is asked; more seldom if answers take it much time

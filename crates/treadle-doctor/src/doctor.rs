@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use treadle_events::{Exchange, Note, Reader, Tape};
+use treadle_events::{Exchange, Note, Pattern, Picture, Reader, Tape};
 use treadle_finding::Sighting;
 use treadle_pitfalls::CATALOGUE;
 use treadle_run::inquiry::{Inquiry, Reply};
@@ -55,6 +55,7 @@ pub struct Doctor {
     found: Arc<Mutex<Vec<Sighting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     tape: Arc<Tape>,
+    exchange: Arc<Exchange>,
     /// Without one nobody can ask from outside, which is no reason not to watch.
     _agent: Option<Agent>,
     _scraped: Option<Scraped>,
@@ -102,7 +103,7 @@ impl Doctor {
         let found = Arc::new(Mutex::new(Vec::new()));
         let visit = Visit {
             examination: Examination::new(Reader::new(Arc::clone(&tape)), thresholds, allowed),
-            consultation: Consultation::new(exchange),
+            consultation: Consultation::new(Arc::clone(&exchange)),
             output: settings.output,
             out,
             found: Arc::clone(&found),
@@ -124,7 +125,15 @@ impl Doctor {
             let messages = messages.clone();
             move |question| answer(&messages, question)
         });
-        Ok(Self { messages, found, thread: Mutex::new(Some(thread)), tape, _agent: agent.ok(), _scraped: scraped })
+        Ok(Self {
+            messages,
+            found,
+            thread: Mutex::new(Some(thread)),
+            tape,
+            exchange,
+            _agent: agent.ok(),
+            _scraped: scraped,
+        })
     }
 
     /// What is read.
@@ -150,6 +159,11 @@ impl Doctor {
     /// The answer to a question as it may come from outside, a JSON document.
     pub fn answer(&self, question: &str) -> String {
         answer(&self.messages, question)
+    }
+
+    /// Shows the doctor all objects of the patterns but for some that were left out.
+    pub fn show_patterns(&self, patterns: Vec<Pattern>, left_out: u64) {
+        self.exchange.answer(Picture { patterns, patterns_left_out: Some(left_out), ..Picture::default() });
     }
 
     /// The process in numbers; nothing if the doctor has finished.
@@ -429,6 +443,8 @@ impl Visit {
             findings: findings(self.examination.found()),
             descriptors: reply::descriptors(),
             overhead: (reply::own_time() + vitals.inspected) as f64 / watched,
+            patterns: self.examination.run().pattern_vitals(),
+            patterns_unread: self.examination.run().patterns().left_out(),
             vitals,
         }
     }

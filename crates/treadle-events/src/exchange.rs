@@ -26,6 +26,8 @@ pub struct Request {
     pub is_deep: bool,
     /// Whether it is to be told who puts things into queues, for a moment.
     pub learns_puts: bool,
+    /// The loop that reads the statistics of the patterns' objects, if somebody wants to see them.
+    pub reader: Option<u8>,
 }
 
 /// Where requests and pictures lie.

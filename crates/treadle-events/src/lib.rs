@@ -23,7 +23,7 @@ mod wake;
 pub use event::{Event, Kind, Outcome, Record};
 pub use exchange::{Exchange, Request};
 pub use note::{Note, What};
-pub use picture::{Hold, Manner, Picture, Surroundings, Thing, Wait, Waiting};
+pub use picture::{Figure, Figures, Hold, Manner, Pattern, Picture, Surroundings, Thing, Wait, Waiting};
 pub use place::{Owner, Place, PlaceId};
 pub use ring::{Copyist, Reader, Scale, Tape, Writer, ticks};
 pub use stack::{Frame, Span, Stack};

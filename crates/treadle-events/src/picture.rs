@@ -20,6 +20,71 @@ pub struct Picture {
     pub things: Vec<Thing>,
     /// Whether a descriptor, a timer or a ready callback could still do something.
     pub surroundings: Surroundings,
+    /// Objects of the patterns, or a part of them.
+    pub patterns: Vec<Pattern>,
+    /// How many objects were left out, if those are the last ones.
+    pub patterns_left_out: Option<u64>,
+}
+
+/// An object of the patterns, and what its statistics say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pattern {
+    /// A number that is its own for ever.
+    pub number: u64,
+    /// What it is: `Semaphore`.
+    pub kind: String,
+    /// What the program calls it.
+    pub name: Option<String>,
+    /// A word for its state, where it has one.
+    pub state: String,
+    /// Its numbers, by [`Figure`].
+    pub figures: Figures,
+}
+
+/// Numbers of a pattern, those that it has.
+pub type Figures = [Option<u64>; Figure::ALL.len()];
+
+/// What a number of a pattern is, in the order in which Python's half tells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Permits, places, workers that are taken.
+    InUse,
+    /// How many there are of those.
+    Limit,
+    /// Who waits for one.
+    Waiting,
+    /// Calls that were begun or let through, in all.
+    Calls,
+    /// Those that have failed.
+    Failed,
+    /// How often something was tried again.
+    Retries,
+    /// Calls that were not made.
+    Rejected,
+}
+
+impl Figure {
+    /// All.
+    pub const ALL: [Self; 7] =
+        [Self::InUse, Self::Limit, Self::Waiting, Self::Calls, Self::Failed, Self::Retries, Self::Rejected];
+
+    /// The word that statistics have for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InUse => "in_use",
+            Self::Limit => "limit",
+            Self::Waiting => "waiting",
+            Self::Calls => "calls",
+            Self::Failed => "failed",
+            Self::Retries => "retries",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Whether it only grows as long as the object is there.
+    pub fn grows(self) -> bool {
+        matches!(self, Self::Calls | Self::Failed | Self::Retries | Self::Rejected)
+    }
 }
 
 /// What else a loop has that may wake a task.

@@ -67,6 +67,7 @@ interned_names! {
     _fatal_error
     _finish_connecting
     _fut_waiter
+    _heap
     _lock
     _locked
     _loop
@@ -88,7 +89,6 @@ interned_names! {
     _transport_ran
     _unclosed_transport
     _value
-    _when
     _write_after_end
     _write_after_loss
     accept
@@ -125,8 +125,9 @@ interned_names! {
     gathered
     get
     get_buffer
-    inspect
+    gi_suspended
     gi_yieldfrom
+    inspect
     is_closing
     loop_closed
     loop_started
@@ -162,6 +163,7 @@ interned_names! {
     throw
     time
     transport
+    when
     write
 }
 

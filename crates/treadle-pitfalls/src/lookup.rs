@@ -18,6 +18,12 @@ pub(crate) fn async_functions(program: &Program, file: FileId) -> impl Iterator<
     loop_functions(program, file).filter(|function| program.function(*function).is_async)
 }
 
+/// The functions that have a name, on the loop or not.
+pub(crate) fn plain_and_async_functions(program: &Program, file: FileId) -> impl Iterator<Item = FunctionRef> {
+    let functions = (!program.is_foreign(file)).then(|| program.functions_in(file));
+    functions.into_iter().flatten().filter(|function| program.function(*function).kind == FunctionKind::Def)
+}
+
 /// The dotted name of what a call calls, if a claim speaks of it.
 pub(crate) fn known_path(program: &Program, call: CallRef) -> Option<&str> {
     program.callee(call).item().map(|item| program.knowledge().path(item))

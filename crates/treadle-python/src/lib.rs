@@ -49,8 +49,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::watch::{
-        capture, events, finish, forget, found, listen, next_to_log, settings, shown, snapshot, tell, unawaited,
-        vitals, watch, write_baseline,
+        capture, events, finish, forget, found, listen, next_to_log, settings, show_patterns, shown, snapshot, tell,
+        unawaited, vitals, watch, write_baseline,
     };
 
     /// The version of this build.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use treadle_doctor::{Doctor, Output, Record, Settings, To, Witness, create_beside, create_recording};
-use treadle_events::{Exchange, Note, Owner, Place, Reader, Stack, Tape, What, ticks};
+use treadle_events::{Exchange, Figures, Note, Owner, Pattern, Place, Reader, Stack, Tape, What, ticks};
 use treadle_loop::Stacks;
 
 /// Events in a ring that nobody else has made.
@@ -302,6 +302,16 @@ pub(crate) fn events() -> Vec<(String, u8, u64, u16, u64, String, u32)> {
 pub(crate) fn snapshot(py: Python<'_>) -> Option<String> {
     let doctor = current()?;
     Some(py.detach(|| doctor.answer("snapshot")))
+}
+
+/// Shows the doctor objects of the patterns, as `treadle.doctor.objects` reads them: number, kind, name, state, and the numbers by
+/// [`Figure`](treadle_events::Figure); with how many were left out.
+#[pyfunction]
+pub(crate) fn show_patterns(rows: Vec<(u64, String, Option<String>, String, Figures)>, left_out: u64) {
+    if let Some(doctor) = current() {
+        let pattern = |(number, kind, name, state, figures)| Pattern { number, kind, name, state, figures };
+        doctor.show_patterns(rows.into_iter().map(pattern).collect(), left_out);
+    }
 }
 
 /// This process in numbers, as JSON; nothing if it is not watched.

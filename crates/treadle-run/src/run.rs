@@ -15,6 +15,7 @@ use crate::load::{Saturation, WINDOW};
 use crate::long::{Long, note_long, running};
 use crate::loops::{Activity, EventLoop, Hot};
 use crate::notes::Told;
+use crate::patterns::Patterns;
 use crate::polls::{Around, Polls};
 use crate::queues::Queues;
 use crate::spins::Spins;
@@ -67,6 +68,7 @@ pub struct Run {
     convoys: FxHashMap<u8, Convoy>,
     buffers: Buffers,
     pub(crate) queues: Queues,
+    pub(crate) patterns: Patterns,
     pub(crate) waits: Waits,
 }
 
@@ -99,6 +101,7 @@ impl Run {
             convoys: FxHashMap::default(),
             buffers: Buffers::default(),
             queues: Queues::default(),
+            patterns: Patterns::default(),
             waits: Waits::default(),
         }
     }

@@ -37,6 +37,9 @@ const CALLBACKS: u64 = 32;
 /// How often loops are asked what they have around them, in nanoseconds.
 const MEASURE: u64 = 1_000_000_000;
 
+/// For how long whoever has asked for numbers is taken to want more, in nanoseconds.
+const INTEREST: u64 = 300_000_000_000;
+
 /// How often a task that is not there is asked for.
 const PATIENCE: u32 = 2;
 
@@ -94,10 +97,12 @@ pub struct Waits {
     parked: FxHashMap<u64, Parked>,
     things: FxHashMap<u64, Thing>,
     surroundings: FxHashMap<u8, Surroundings>,
-    /// When that was asked for last, in ticks, how many callbacks there had been, and whether anybody wants to know without another reason.
+    /// When that was asked for last, in ticks, how many callbacks there had been, and when somebody wanted to know without another reason.
     measured: u64,
     measured_callbacks: u64,
-    is_measured: bool,
+    interest: Option<u64>,
+    /// When statistics of patterns were asked for last, in ticks, how many callbacks there had been, and of which of the loops.
+    read: (u64, u64, usize),
     /// Tasks that were asked for, with their last step then, and how often.
     asked: FxHashMap<u64, (u64, u32)>,
     /// How long loops were stopped for the answer that is coming, and for the last one, in ticks.
@@ -173,6 +178,7 @@ impl Run {
     pub fn see(&mut self, picture: Picture) {
         let window = self.queue_window() / 2;
         self.queues.see(&picture, window);
+        self.patterns.see(&picture);
         self.waits.see(picture);
         // Whoever has ended, or gone on, is of no interest any more.
         if self.waits.parked.len() > 2 * self.tasks().len() + 1_000 {
@@ -196,9 +202,9 @@ impl Run {
         }
     }
 
-    /// From now on loops are asked what they have around them, though no task is worth a look.
+    /// From now on, for some minutes, loops are asked what they have around them, though no task is worth a look, and for the statistics of patterns.
     pub fn measure(&mut self) {
-        self.waits.is_measured = true;
+        self.waits.interest = Some(self.now());
     }
 
     /// What was seen of waiting tasks.
@@ -362,10 +368,13 @@ impl Run {
             self.sample(&running, &mut request);
             request.learns_puts = self.suspects_queues();
         }
+        request.reader = self.reader(&running, callbacks);
         if request.tasks.is_empty() {
-            return self.is_to_be_measured(callbacks).then_some(Request { loops: running, ..request });
+            let is_wanted = self.is_to_be_measured(callbacks) || request.reader.is_some();
+            return is_wanted.then_some(Request { loops: running, ..request });
         }
         request.loops = request.tasks.values().copied().collect::<FxHashSet<u8>>().into_iter().collect();
+        request.loops.extend(request.reader.filter(|reader| !request.tasks.values().any(|other| other == reader)));
         request.loops.sort_unstable();
         Some(request)
     }
@@ -375,11 +384,29 @@ impl Run {
     /// Whether loops are asked what they have around them, which is for nobody if they do nothing.
     fn is_to_be_measured(&mut self, callbacks: u64) -> bool {
         let is_due = self.now().saturating_sub(self.waits.measured) >= self.scale().ticks(MEASURE);
-        if !self.waits.is_measured || !is_due || callbacks == self.waits.measured_callbacks {
+        if !self.is_of_interest() || !is_due || callbacks == self.waits.measured_callbacks {
             return false;
         }
         (self.waits.measured, self.waits.measured_callbacks) = (self.now(), callbacks);
         true
+    }
+
+    /// Whether somebody has asked for numbers in the last minutes.
+    fn is_of_interest(&self) -> bool {
+        let interest = self.scale().ticks(INTEREST);
+        self.waits.interest.is_some_and(|last| self.now().saturating_sub(last) < interest)
+    }
+
+    /// The loop that is to read the statistics of patterns, if it is time: one after the other, since one may be blocked.
+    fn reader(&mut self, running: &[u8], callbacks: u64) -> Option<u8> {
+        let (last, known, turn) = self.waits.read;
+        let is_due = self.now().saturating_sub(last) >= self.scale().ticks(MEASURE);
+        if !self.is_of_interest() || !is_due || callbacks == known {
+            return None;
+        }
+        let reader = *running.get(turn % running.len().max(1))?;
+        self.waits.read = (self.now(), callbacks, turn + 1);
+        Some(reader)
     }
 
     /// Adds some tasks of each kind, for the queues that they use.

@@ -1,6 +1,7 @@
 //! A process in numbers, as Prometheus reads it: text, or protocol buffers with native histograms if it asks for those.
 //!
-//! Labels have few values: numbers of loops, causes, states, names of pitfalls. Nothing of the program's becomes one.
+//! Labels have few values: numbers of loops, causes, states, names of pitfalls. Of the program's nothing becomes one but the first names that it
+//! gives to objects of the patterns.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use serde_json::{Value, json};
-use treadle_run::{Cause, Distribution, LoopVitals, Vitals};
+use treadle_run::{Cause, Distribution, Figure, LoopVitals, PatternVitals, Vitals};
 
 /// Buckets of native histograms lie so close that eight of them double a value.
 const SCHEMA: i32 = 3;
@@ -34,6 +35,10 @@ pub struct Metrics {
     pub descriptors: Option<u64>,
     /// What watching costs, as a part of the time since it began.
     pub overhead: f64,
+    /// The patterns' objects, by kind and name, and how many of them were not read.
+    pub patterns: Vec<PatternVitals>,
+    /// See `patterns`.
+    pub patterns_unread: u64,
 }
 
 /// How metrics are written.
@@ -89,6 +94,8 @@ impl Metrics {
             "fds": self.descriptors,
             "lost_events": vitals.lost,
             "overhead_ratio": self.overhead,
+            "patterns": self.patterns.iter().map(pattern_json).collect::<Vec<_>>(),
+            "patterns_unread": self.patterns_unread,
         })
     }
 
@@ -166,7 +173,8 @@ impl Collector for Metrics {
         let lost = [(None, vitals.lost as f64)];
         sheet.counters("treadle_watch_lost_events", "Events that came too fast to be read", None, lost)?;
         let help = "Processor time of watching and time that loops stood still for it, as a part of the time watched";
-        sheet.gauge("treadle_watch_overhead", help, Some(&ratio()), self.overhead)
+        sheet.gauge("treadle_watch_overhead", help, Some(&ratio()), self.overhead)?;
+        self.patterns(&mut sheet)
     }
 }
 
@@ -206,6 +214,61 @@ impl Metrics {
         let lags = numbers.iter().map(|(number, row)| (Some(("loop", number.as_str())), &row.lags));
         sheet.histograms("treadle_loop_lag", "How long it took from one look at the system to the next", lags)
     }
+}
+
+impl Metrics {
+    fn patterns(&self, sheet: &mut Sheet<'_>) -> Result<(), Error> {
+        let label = |row: &PatternVitals| [("kind", row.kind.clone()), ("name", row.name.clone())];
+        let help = "Objects of treadle's patterns that are alive";
+        sheet.gauges(
+            "treadle_patterns",
+            help,
+            None,
+            self.patterns.iter().map(|row| (label(row), row.objects as f64)),
+        )?;
+        for figure in Figure::ALL {
+            let (name, help) = described(figure);
+            let value = |row: &PatternVitals| row.figures[figure as usize].map(|value| (label(row), value as f64));
+            let rows = self.patterns.iter().filter_map(value);
+            if figure.grows() {
+                sheet.counters(name, help, None, rows)?;
+            } else {
+                sheet.gauges(name, help, None, rows)?;
+            }
+        }
+        let breakers = self.patterns.iter().filter(|row| row.kind == "Breaker");
+        let states = breakers.flat_map(|row| {
+            // A state that none is in is a 0, so that there is something to compare with.
+            ["closed", "half-open", "open"].map(|state| {
+                let count = row.states.get(state).copied().unwrap_or(0);
+                ([("name", row.name.clone()), ("state", state.to_owned())], count as f64)
+            })
+        });
+        sheet.gauges("treadle_breakers", "Circuit breakers by their state", None, states)?;
+        let help = "Objects of patterns that there are too many of to be read";
+        sheet.gauge("treadle_patterns_unread", help, None, self.patterns_unread as f64)
+    }
+}
+
+/// The name of a metric, and what it is.
+fn described(figure: Figure) -> (&'static str, &'static str) {
+    match figure {
+        Figure::InUse => ("treadle_pattern_in_use", "Permits, places and workers of patterns that are taken"),
+        Figure::Limit => ("treadle_pattern_limit", "How many of those there are"),
+        Figure::Waiting => ("treadle_pattern_waiting", "Who waits for one"),
+        Figure::Calls => ("treadle_pattern_calls", "Calls that patterns have begun or let through"),
+        Figure::Failed => ("treadle_pattern_failed", "Those that have failed"),
+        Figure::Retries => ("treadle_pattern_retries", "How often something was tried again"),
+        Figure::Rejected => ("treadle_pattern_rejected", "Calls that were not made"),
+    }
+}
+
+fn pattern_json(row: &PatternVitals) -> Value {
+    let mut shown = json!({"kind": row.kind, "name": row.name, "objects": row.objects, "states": row.states});
+    for figure in Figure::ALL {
+        shown[figure.word()] = json!(row.figures[figure as usize]);
+    }
+    shown
 }
 
 /// Where metrics are written, one after the other.
@@ -355,6 +418,14 @@ mod tests {
             findings: [(("blocked-loop", "error"), 3)].into(),
             descriptors: Some(9),
             overhead: 0.01,
+            patterns: vec![PatternVitals {
+                kind: "Breaker".to_owned(),
+                name: "db \"1\"".to_owned(),
+                objects: 2,
+                figures: [None, None, Some(0), None, None, None, Some(7)],
+                states: [("open".to_owned(), 2)].into(),
+            }],
+            patterns_unread: 5,
         }
     }
 
@@ -372,9 +443,16 @@ mod tests {
             "treadle_loop_callback_seconds_bucket{le=\"+Inf\",loop=\"1\"} 7",
             "treadle_loop_callback_seconds_sum{loop=\"1\"} 0.0845",
             "treadle_fds 9.0",
+            "treadle_patterns{kind=\"Breaker\",name=\"db \\\"1\\\"\"} 2.0",
+            "treadle_pattern_waiting{kind=\"Breaker\",name=\"db \\\"1\\\"\"} 0.0",
+            "treadle_pattern_rejected_total{kind=\"Breaker\",name=\"db \\\"1\\\"\"} 7.0",
+            "treadle_breakers{name=\"db \\\"1\\\"\",state=\"open\"} 2.0",
+            "treadle_breakers{name=\"db \\\"1\\\"\",state=\"closed\"} 0.0",
+            "treadle_patterns_unread 5.0",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("treadle_pattern_in_use{"), "nobody has told of that");
         assert!(text.ends_with("# EOF\n"));
     }
 

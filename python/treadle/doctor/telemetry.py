@@ -74,8 +74,16 @@ def instrument(meter_provider: Any = None) -> None:
         meter.create_observable_gauge(name, observe(_by_state(key)), "1", "by state")
     meter.create_observable_counter("treadle.loop.blocked", observe(_blocked), "s", "by cause")
     meter.create_observable_counter("treadle.findings", observe(_findings), "1", "pitfalls that were found")
+    _instrument_patterns(meter, observe)
     for name, key, description in _OF_THE_PROCESS:
         meter.create_observable_gauge(name, observe(_one(key)), "1", description)
+
+
+def _instrument_patterns(meter: Any, observe: Callable[..., Any]) -> None:
+    for key, description in _OF_PATTERNS:
+        meter.create_observable_gauge(f"treadle.pattern.{key}", observe(_of_patterns(key)), "1", description)
+    for key, description in _COUNTED_BY_PATTERNS:
+        meter.create_observable_counter(f"treadle.pattern.{key}", observe(_of_patterns(key)), "1", description)
 
 
 _COUNTERS = (
@@ -104,6 +112,19 @@ _OF_THE_PROCESS = (
 )
 
 
+_OF_PATTERNS = (
+    ("in_use", "permits, places and workers of patterns that are taken"),
+    ("limit", "how many of those there are"),
+    ("waiting", "who waits for one"),
+)
+_COUNTED_BY_PATTERNS = (
+    ("calls", "calls that patterns have begun or let through"),
+    ("failed", "those that have failed"),
+    ("retries", "how often something was tried again"),
+    ("rejected", "calls that were not made"),
+)
+
+
 def _of_distribution(key: str, part: str) -> Callable[[dict[str, Any]], _Rows]:
     def rows(seen: dict[str, Any]) -> _Rows:
         if key in seen:
@@ -115,6 +136,14 @@ def _of_distribution(key: str, part: str) -> Callable[[dict[str, Any]], _Rows]:
 
 def _by_state(key: str) -> Callable[[dict[str, Any]], _Rows]:
     return lambda seen: [(count, {"state": state}) for state, count in seen[key].items()]
+
+
+def _of_patterns(key: str) -> Callable[[dict[str, Any]], _Rows]:
+    def rows(seen: dict[str, Any]) -> _Rows:
+        shown = seen["patterns"]
+        return [(row[key], {"kind": row["kind"], "name": row["name"]}) for row in shown if row[key] is not None]
+
+    return rows
 
 
 def _blocked(seen: dict[str, Any]) -> _Rows:

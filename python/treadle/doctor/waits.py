@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import CodeType
 from typing import Any
 
-from treadle.doctor import owners, puts
+from treadle.doctor import objects, own, owners, puts
+from treadle.patterns import registry
 
 _tasks: Any = asyncio.tasks
 
@@ -176,7 +177,7 @@ class Examples:
             close()
 
 
-def _functions() -> Iterator[tuple[CodeType, str]]:
+def _functions() -> Iterator[tuple[object, str]]:
     for owner, name, word in _METHODS:
         function = getattr(owner, name, None)
         if isinstance(function, types.FunctionType) and function.__code__.co_argcount > 0:
@@ -185,6 +186,7 @@ def _functions() -> Iterator[tuple[CodeType, str]]:
         function = getattr(_tasks, name, None)
         if isinstance(function, types.FunctionType) and function.__code__.co_argcount >= arguments:
             yield function.__code__, word
+    yield from own.functions()
 
 
 def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
@@ -194,13 +196,21 @@ def knowledge(stage: Any, examples: Examples) -> tuple[object, ...]:
         *_CLASSES,
         (type(iter(future)), "future-iterator"),
         *((wrapper, "wrapper") for wrapper in examples.wrappers),
+        *own.classes(),
     ]
     # Up to Python 3.13 all tasks are in a set of weak references; from 3.14 on only those of other classes are.
     listed = None
     if sys.version_info < (3, 14):
         listed = getattr(_tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks", None)
     weak = getattr(listed, "data", None)
-    count = weakref.getweakrefcount
     learn, names = puts.learn, asyncio.Task.get_name
     explicit = owners.explicit, owners.reach
-    return examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, count, *explicit
+    asked = examples.all, list(_functions()), classes, names, weak, asyncio.all_tasks, learn, _weakly_known
+    return *asked, *explicit, objects.begin, list(own.native_leavers()), own.permits, own.held_by
+
+
+def _weakly_known(thing: object) -> int:
+    """Return how many weak references there are by which somebody may come back to an object."""
+    count = weakref.getweakrefcount(thing)
+    # By that one its statistics are read, and nothing else.
+    return count - registry.is_known(thing) if count else 0

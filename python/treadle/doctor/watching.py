@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import Any, Literal
 
 from treadle import _native
-from treadle.doctor import log, puts, tales, waits
+from treadle.doctor import log, objects, puts, tales, waits
 from treadle.hosts import hooks
 from treadle.loop import EventLoop, native
 from treadle.loop.base import before_first
@@ -213,6 +213,8 @@ def vitals() -> dict[str, Any] | None:
 
     Nothing is returned if the process is not watched.
     """
+    # This thread may be the loop's, which then tells nothing of itself meanwhile.
+    objects.show()
     shown = _native.vitals()
     return None if shown is None else json.loads(shown)
 

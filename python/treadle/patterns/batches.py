@@ -253,16 +253,16 @@ class Batcher(Bound, Generic[T, R]):
         self._calls = self._items = 0
 
     def stats(self) -> dict[str, Any]:
-        """Return how many ``calls`` were made with how many ``items`` in all; ``running`` calls, ``waiting`` items."""
+        """Return ``limit`` of calls, those ``in_use``, items ``waiting``; ``calls`` and their ``items`` in all."""
         return {
             "kind": "Batcher",
             "name": self.name,
             "limit": self._limit,
-            "max_size": self._max_size,
+            "in_use": len(self._tasks),
+            "waiting": len(self._waiting),
             "calls": self._calls,
             "items": self._items,
-            "running": len(self._tasks),
-            "waiting": len(self._waiting),
+            "max_size": self._max_size,
         }
 
     async def __call__(self, item: T) -> R:

@@ -86,15 +86,17 @@ class Breaker(Bound):
         return "open"
 
     def stats(self) -> dict[str, Any]:
-        """Return ``state``, ``calls`` and ``failures`` in the window, how often it ``opened``, calls ``rejected``."""
+        """Return ``state``, ``calls_in_window``, ``failed_in_window``, times it ``opened``, calls ``rejected``."""
+        oldest = self._slice - SLICES
         if self._loop is not None:
-            self._turn(self._clock())
+            oldest = max(oldest, int(self._clock() / self._width) - SLICES)
+        within = [number % SLICES for number in range(oldest + 1, self._slice + 1)]
         return {
             "kind": "Breaker",
             "name": self.name,
             "state": self.state,
-            "calls": sum(self._calls),
-            "failures": sum(self._failures),
+            "calls_in_window": sum(self._calls[at] for at in within),
+            "failed_in_window": sum(self._failures[at] for at in within),
             "opened": self._opened,
             "rejected": self._rejected,
         }

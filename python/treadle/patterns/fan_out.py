@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from treadle.patterns.driving import drive
+from treadle.patterns.registry import register
 from treadle.patterns.waiting import note_all
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Results(Generic[R]):
         self._stream: Stream[R] | None = None
         self._started = 0
         self._finished = 0
+        register(self)
 
     def __repr__(self) -> str:
         """Return what is called, and how far it is."""
@@ -195,14 +197,14 @@ class Results(Generic[R]):
             raise self._first()
 
     def stats(self) -> dict[str, Any]:
-        """Return ``limit``, how many calls have ``started`` and ``finished``, and how many results are ``ready``."""
+        """Return ``limit`` of calls, those ``in_use``, ``calls`` begun in all, and results that are ``ready``."""
         ready = 0 if self._stream is None else len(self._stream)
         return {
             "kind": "amap",
             "name": self._name(),
             "limit": self._limit,
-            "started": self._started,
-            "finished": self._finished,
+            "in_use": self._started - self._finished,
+            "calls": self._started,
             "ready": ready,
         }
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from treadle.patterns.native import Pace, Permits
+from treadle.patterns.registry import part, register
 from treadle.patterns.waiting import Bound, Line, clock_of
 
 __all__ = ["Keyed", "Limiter", "Semaphore", "SlidingWindow", "TokenBucket"]
@@ -52,7 +53,7 @@ class Semaphore(Permits, Bound):
     step, and there are priorities.
     """
 
-    __slots__ = ("_line", "_loop", "name")
+    __slots__ = ("__weakref__", "_line", "_loop", "name")
 
     def __init__(self, value: int, *, name: str | None = None) -> None:
         """Make a semaphore.
@@ -159,7 +160,7 @@ class Semaphore(Permits, Bound):
 class Timed(Pace, Bound):
     """A limiter of which time gives permits back: the line, the timer of whoever is next, and holding."""
 
-    __slots__ = ("_line", "_timer", "name")
+    __slots__ = ("__weakref__", "_line", "_timer", "name")
 
     def __init__(self, name: str | None) -> None:
         """Make a limiter that has no loop yet."""
@@ -312,14 +313,14 @@ class TokenBucket(Timed):
         self._fill(self._interval, burst)
 
     def stats(self) -> dict[str, Any]:
-        """Return ``rate`` in a second, ``burst``, ``granted`` in all, ``waiting``, and ``held`` in seconds."""
+        """Return ``rate`` in a second, ``burst``, ``calls`` let through, ``waiting``, and ``held`` in seconds."""
         now = float("-inf") if self._loop is None else self._clock()
         return {
             "kind": "TokenBucket",
             "name": self.name,
             "rate": 1 / self._interval,
             "burst": self._burst,
-            "granted": self._granted,
+            "calls": self._granted,
             "waiting": self._line.count,
             "held": max(0.0, self._held - now) if self._loop else 0.0,
         }
@@ -382,15 +383,15 @@ class SlidingWindow(Timed):
         self._starts: deque[list[float | None]] = deque()
 
     def stats(self) -> dict[str, Any]:
-        """Return ``limit``, ``per``, ``granted`` in all, ``in_window`` now, ``waiting``, and ``held`` in seconds."""
+        """Return ``limit``, ``per``, starts ``in_use``, ``calls`` let through, ``waiting``, and ``held`` in seconds."""
         now = 0.0 if self._loop is None else self._clock()
         return {
             "kind": "SlidingWindow",
             "name": self.name,
             "limit": self._limit,
             "per": self._per,
-            "granted": self._granted,
-            "in_window": sum(cell[0] is None or cell[0] > now - self._per for cell in self._starts),
+            "in_use": sum(cell[0] is None or cell[0] > now - self._per for cell in tuple(self._starts)),
+            "calls": self._granted,
             "waiting": self._line.count,
             "held": max(0.0, self._held - now),
         }
@@ -486,7 +487,7 @@ class Keyed(Generic[K]):
     there is any among the oldest: nobody waits, and it would let as much through as a new one.
     """
 
-    __slots__ = ("_evicted", "_limiters", "_make", "_max_keys", "name")
+    __slots__ = ("__weakref__", "_evicted", "_limiters", "_make", "_max_keys", "name")
 
     def __init__(self, make: Callable[[], Limiter], *, max_keys: int = 10_000, name: str | None = None) -> None:
         """Make a mapping without keys.
@@ -507,6 +508,7 @@ class Keyed(Generic[K]):
         self._max_keys = max_keys
         self._limiters: OrderedDict[K, Limiter] = OrderedDict()
         self._evicted = 0
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
@@ -518,7 +520,7 @@ class Keyed(Generic[K]):
         if limiter is None:
             while len(self._limiters) >= self._max_keys:
                 self._evict()
-            limiter = self._limiters[key] = self._make()
+            limiter = self._limiters[key] = part(self._make())
         else:
             self._limiters.move_to_end(key)
         return limiter
@@ -532,12 +534,12 @@ class Keyed(Generic[K]):
         return key in self._limiters
 
     def stats(self) -> dict[str, Any]:
-        """Return ``keys``, ``max_keys`` and how many were ``evicted``."""
+        """Return how many keys are ``in_use``, their ``limit``, and how many were ``evicted``."""
         return {
             "kind": "Keyed",
             "name": self.name,
-            "keys": len(self._limiters),
-            "max_keys": self._max_keys,
+            "limit": self._max_keys,
+            "in_use": len(self._limiters),
             "evicted": self._evicted,
         }
 

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from treadle.patterns.breakers import Breaker, BreakerOpen
 from treadle.patterns.deadlines import remaining, timeout
 from treadle.patterns.limits import Limiter, Semaphore
+from treadle.patterns.registry import register
 from treadle.patterns.retries import Retry
 from treadle.patterns.waiting import note
 
@@ -97,6 +98,7 @@ class Policy:
         self._rate = rate
         self._timeout = timeout
         self._calls = self._failed = self._retries = self._rejected = 0
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
@@ -122,7 +124,7 @@ class Policy:
         return await self._guarded(fn)(*args, **kwargs)
 
     def stats(self) -> dict[str, Any]:
-        """Return ``calls``, and how many ``failed``; ``retries``, ``rejected`` calls; and the parts' own statistics."""
+        """Return ``calls``, how many ``failed``; ``retries``, ``rejected`` calls; and ``parts``: their statistics."""
         parts: dict[str, Any] = {
             "limit": self._semaphore,
             "budget": None if self._retry is None else self._retry.budget,
@@ -136,7 +138,7 @@ class Policy:
             "failed": self._failed,
             "retries": self._retries,
             "rejected": self._rejected,
-            **{key: part.stats() for key, part in parts.items() if hasattr(part, "stats")},
+            "parts": {key: part.stats() for key, part in parts.items() if hasattr(part, "stats")},
         }
 
     def _guarded(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:  # noqa: C901, PLR0915

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from treadle.patterns.deadlines import timeout
 from treadle.patterns.limits import Semaphore
+from treadle.patterns.registry import part
 from treadle.patterns.waiting import Bound, clock_of, note_all, settle
 
 __all__ = ["Pool"]
@@ -82,7 +83,7 @@ class Pool(Bound, Generic[R]):
         self._idle: deque[Slot[R]] = deque()
         # One permit for each resource that is used, opened, checked or closed. A resource is opened only when none is
         # idle, so there are never more of them than permits.
-        self._permits = Semaphore(max_size, name=name)
+        self._permits = part(Semaphore(max_size, name=name))
         self._in_use = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
@@ -91,11 +92,11 @@ class Pool(Bound, Generic[R]):
         self._opened = self._timeouts = 0
 
     def stats(self) -> dict[str, Any]:
-        """Return ``max_size``, ``size``, ``in_use``, ``idle``, ``closing``, ``waiting``, ``opened``, ``timeouts``."""
+        """Return ``limit``, ``size``, ``in_use``, ``idle``, ``closing``, ``waiting``, ``opened``, ``timeouts``."""
         return {
             "kind": "Pool",
             "name": self.name,
-            "max_size": self._max_size,
+            "limit": self._max_size,
             "size": self._in_use + len(self._idle) + len(self._closing),
             "in_use": self._in_use,
             "idle": len(self._idle),

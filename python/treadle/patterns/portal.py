@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from treadle.patterns.registry import register
 from treadle.patterns.thread_pool import here
 
 __all__ = ["Portal", "async_to_sync"]
@@ -139,6 +140,7 @@ class Portal:
         self._pending: dict[Promise[Any], None] = {}
         self._calls = 0
         self._lock = threading.Lock()
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
@@ -226,12 +228,12 @@ class Portal:
         thread.join()
 
     def stats(self) -> dict[str, Any]:
-        """Return ``running``, ``pending`` and ``calls``."""
+        """Return whether it is ``running``, how many calls are ``in_use``, and ``calls`` in all."""
         return {
             "kind": "Portal",
             "name": self.name,
             "running": self._thread is not None and self._thread.is_alive(),
-            "pending": len(self._pending),
+            "in_use": len(self._pending),
             "calls": self._calls,
         }
 

@@ -16,6 +16,7 @@ from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Literal
 
 from treadle.patterns.process_worker import BROKEN, CALL, ERROR, main
+from treadle.patterns.registry import register
 from treadle.patterns.thread_pool import SHARED, Crew, Interrupted, Job, Seat, ThreadPool, check_sizes
 from treadle.patterns.wire import Line, dump
 
@@ -271,6 +272,7 @@ class ProcessPool(ThreadPool):
             name or "treadle-processes",
             multiprocessing.get_context(start),
         )
+        register(self)
 
 
 def the_pool() -> ProcessPool:

@@ -70,15 +70,15 @@ class PriorityQueue(Bound, Generic[T]):
         return len(self._heap) + self._reserved >= self._maxsize
 
     def stats(self) -> dict[str, Any]:
-        """Return ``size``, ``maxsize``, ``unfinished`` items, and who waits: ``getters`` and ``putters``."""
+        """Return ``limit`` of items, those ``in_use`` and ``unfinished``, putters ``waiting``, and ``getters``."""
         return {
             "kind": "PriorityQueue",
             "name": self.name,
-            "size": len(self._heap),
-            "maxsize": self._maxsize,
+            "limit": self._maxsize,
+            "in_use": len(self._heap),
+            "waiting": self._putters.count,
             "unfinished": self._unfinished,
             "getters": self._getters.count,
-            "putters": self._putters.count,
         }
 
     async def put(self, item: T, *, priority: int = 0) -> None:

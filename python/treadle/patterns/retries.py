@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from treadle.patterns.registry import register
+
 __all__ = ["Backoff", "Retry", "RetryBudget"]
 
 
@@ -46,7 +48,7 @@ class RetryBudget:
     Each call adds ``ratio``, each retry takes 1; ``reserve`` is what there is at first, and at most.
     """
 
-    __slots__ = ("_left", "_refused", "_reserve", "_spent", "name", "ratio")
+    __slots__ = ("__weakref__", "_left", "_refused", "_reserve", "_spent", "name", "ratio")
 
     def __init__(self, ratio: float = 0.2, *, reserve: float = 10, name: str | None = None) -> None:
         """Make a budget.
@@ -66,19 +68,20 @@ class RetryBudget:
         self.ratio: float = ratio
         self._reserve = self._left = float(reserve)
         self._spent = self._refused = 0
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
         return f"<RetryBudget{'' if self.name is None else f' {self.name!r}'}>"
 
     def stats(self) -> dict[str, Any]:
-        """Return retries ``left``, ``spent`` and ``refused``."""
+        """Return retries ``left``, ``retries`` there were, and those ``rejected``."""
         return {
             "kind": "RetryBudget",
             "name": self.name,
             "left": self._left,
-            "spent": self._spent,
-            "refused": self._refused,
+            "retries": self._spent,
+            "rejected": self._refused,
         }
 
     def deposit(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
+from treadle.patterns.registry import register
 from treadle.patterns.retries import Retry
 from treadle.patterns.waiting import note, note_all
 
@@ -105,6 +106,7 @@ class Supervisor:
         self._hurry = False
         self._waiter: asyncio.Future[None] | None = None
         self._spawned = self._restarts = 0
+        register(self)
         self._stopped_at = 0.0
 
     def __repr__(self) -> str:
@@ -112,15 +114,16 @@ class Supervisor:
         return f"<Supervisor{'' if self.name is None else f' {self.name!r}'} {self._state}>"
 
     def stats(self) -> dict[str, Any]:
-        """Return ``state``, the names of ``tasks`` that run, how many were ``spawned``, ``restarts`` and ``errors``."""
+        """Return ``state``, the names of ``tasks`` that run; ``calls`` are those spawned, ``retries`` are restarts."""
         return {
             "kind": "Supervisor",
             "name": self.name,
             "state": self._state,
-            "tasks": sorted(task.get_name() for task in self._tasks),
-            "spawned": self._spawned,
-            "restarts": self._restarts,
-            "errors": len(self._errors),
+            "in_use": len(self._tasks),
+            "tasks": sorted(task.get_name() for task in tuple(self._tasks)),
+            "calls": self._spawned,
+            "failed": len(self._errors),
+            "retries": self._restarts,
         }
 
     def spawn(

@@ -16,6 +16,8 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextvars import Context, copy_context
 from typing import Any, ParamSpec, TypeVar
 
+from treadle.patterns.registry import register
+
 __all__ = ["Crew", "Drain", "Interrupted", "Job", "Seat", "ThreadPool", "drain_of", "here", "place", "the_threads"]
 
 P = ParamSpec("P")
@@ -273,7 +275,7 @@ class Crew:
         return {
             "limit": self.workers,
             "workers": len(seats),
-            "busy": sum(seat.job is not None for seat in seats),
+            "in_use": sum(seat.job is not None for seat in seats),
             "waiting": len(self.queue),
             "calls": self.calls_before + sum(seat.calls for seat in seats),
         }
@@ -482,6 +484,7 @@ class ThreadPool(Executor):
         self.name = name
         begin = None if initializer is None else lambda: initializer(*initargs)
         self._crew = Crew(workers, max_calls, begin, name or "treadle-threads", daemon=False)
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
@@ -512,7 +515,7 @@ class ThreadPool(Executor):
         self._crew.close(wait=wait, cancel=cancel_futures)
 
     def stats(self) -> dict[str, Any]:
-        """Return ``limit``, ``workers``, ``busy``, ``waiting`` and ``calls``."""
+        """Return ``limit``, ``workers`` there are, how many are ``in_use``, calls ``waiting``, and ``calls`` begun."""
         return {"kind": type(self).__name__, "name": self.name, **self._crew.stats()}
 
     def __del__(self) -> None:

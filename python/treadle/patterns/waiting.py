@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from treadle.patterns.registry import register
+
 __all__ = ["Bound", "Line", "clock_of", "note", "note_all", "settle"]
 
 Ticket = TypeVar("Ticket")
@@ -30,6 +32,7 @@ class Bound:
         """Make an object that has no loop yet."""
         self._loop = None
         self.name = name
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""

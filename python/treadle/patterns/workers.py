@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from treadle.patterns.driving import drive
 from treadle.patterns.queues import PriorityQueue, QueueShutDown
+from treadle.patterns.registry import part, register
 from treadle.patterns.waiting import settle
 
 if TYPE_CHECKING:
@@ -73,26 +74,27 @@ class WorkerPool(Generic[T, R]):
         self.name = name
         self._fn = fn if policy is None else policy(fn)
         self._workers = workers
-        self._queue: PriorityQueue[Job[T, R]] = PriorityQueue(maxsize, name=name)
+        self._queue: PriorityQueue[Job[T, R]] = part(PriorityQueue(maxsize, name=name))
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[Job[T, R]] = set()
         self._state = "new"
         self._done = self._failed = 0
+        register(self)
 
     def __repr__(self) -> str:
         """Return the kind, the name and the state."""
         return f"<WorkerPool{'' if self.name is None else f' {self.name!r}'} {self._state}>"
 
     def stats(self) -> dict[str, Any]:
-        """Return ``workers``, how many are ``busy``, items ``waiting``, ``done`` and ``failed``."""
+        """Return ``limit`` of workers, those ``in_use``, items ``waiting``, ``submitters``; ``calls``, ``failed``."""
         return {
             "kind": "WorkerPool",
             "name": self.name,
-            "workers": self._workers,
-            "busy": len(self._running),
+            "limit": self._workers,
+            "in_use": len(self._running),
             "waiting": self._queue.qsize(),
-            "submitters": self._queue.stats()["putters"],
-            "done": self._done,
+            "submitters": self._queue.stats()["waiting"],
+            "calls": self._done + self._failed,
             "failed": self._failed,
         }
 

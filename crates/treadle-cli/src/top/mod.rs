@@ -63,7 +63,12 @@ fn once(process: u32, tab: Tab, refresh: Duration) -> anyhow::Result<u8> {
     let mut state = State::new(tab, false, width, height);
     state.resize(width, height);
     let mut data = data(process, refresh);
-    for (inquiry, pause) in [(Inquiry::default(), MOMENT), (state.inquiry(), Duration::ZERO)] {
+    let mut questions = vec![(Inquiry::default(), MOMENT), (state.inquiry(), Duration::ZERO)];
+    if tab == Tab::Patterns {
+        // They are read once somebody has asked, and their rates are of two readings.
+        questions.insert(1, (state.inquiry(), 2 * MOMENT));
+    }
+    for (inquiry, pause) in questions {
         let (reply, length) = ask(process, &inquiry).map_err(|error| error.explained(process))?;
         data.history.push(reply, length);
         std::thread::sleep(pause);

@@ -63,5 +63,5 @@ pub(crate) use shared::Shared;
 pub(crate) use spec::{Comparison, Spec, Step};
 pub(crate) use stack::{DEPTH, RawCall, Window, loop_of_this_thread, publish, unpublish, unpublish_all};
 pub(crate) use suspended::{Example, FrameLayout, cell_content};
-pub(crate) use task::{CancelCount, NativeTask, State, TaskLayout};
+pub(crate) use task::{CancelCount, NativeTask, State, TaskLayout, builtin_receiver};
 pub(crate) use thread::{check_signals, detached, is_this_thread, system_thread, thread_identifier};

@@ -149,7 +149,7 @@ impl CancelCount {
 
 /// `self` of a method of a native class.
 #[inline]
-fn builtin_receiver(callback: &Object) -> Option<Object> {
+pub(crate) fn builtin_receiver(callback: &Object) -> Option<Object> {
     let class = &raw mut ffi::PyCFunction_Type;
     if callback.class_pointer() != class.cast() {
         return None;

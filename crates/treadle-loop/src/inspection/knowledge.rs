@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use treadle_events::Manner;
 
-use crate::ffi::{Example, FrameLayout, Object, Result};
+use crate::ffi::{Example, FrameLayout, Object, Raised, Result, builtin_receiver, code_of, method};
 
 /// What a function of asyncio's means when a task stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Role {
     Leave,
     /// It ends a timeout.
     LeaveTimeout,
+    /// It drives its third variable step by step, without awaiting it.
+    Drive,
 }
 
 /// What an object of a class is.
@@ -31,9 +33,17 @@ pub(super) enum Role {
 pub(super) enum Class {
     Lock,
     Semaphore,
+    /// A semaphore of the patterns.
+    Permits,
     Condition,
     Event,
     Queue,
+    /// A queue of the patterns.
+    Heap,
+    /// A limiter whose permits time gives back.
+    Rate,
+    /// What one enters to have locks of others.
+    Holder,
     Barrier,
     Future,
     Task,
@@ -53,7 +63,7 @@ impl Role {
 impl Class {
     /// Whether tasks wait for such objects.
     pub(super) fn is_thing(self) -> bool {
-        !matches!(self, Self::Task | Self::Gathering | Self::FutureIterator | Self::Wrapper)
+        !matches!(self, Self::Task | Self::Gathering | Self::FutureIterator | Self::Wrapper | Self::Rate | Self::Holder)
     }
 }
 
@@ -76,6 +86,14 @@ pub(crate) struct Knowledge {
     pub(super) explicit: Object,
     /// Comes from a variable by attributes to what that is.
     pub(super) reach: Object,
+    /// Classes whose instances are left by a native method.
+    native_leavers: FxHashMap<usize, Role>,
+    /// Says of a semaphore of the patterns whether one has to wait for it, and how many permits are given out.
+    pub(super) permits: Object,
+    /// The locks that one has by having entered something.
+    pub(super) held_by: Object,
+    /// Begins to read the statistics of the patterns' objects.
+    pub(super) read_patterns: Object,
     /// Codes and classes that are compared by address.
     _kept: Vec<Object>,
 }
@@ -89,7 +107,8 @@ pub(super) enum Registry {
 impl Knowledge {
     /// From what Python's half has gathered: suspended examples `(object, code, offset, first argument)`, codes and classes with words for them,
     /// `Task.get_name`, the set of weak references to tasks or `None` with `asyncio.all_tasks`, what
-    /// begins to tell of puts, `weakref.getweakrefcount`, and what says which locks code has taken and comes to them.
+    /// begins to tell of puts, what counts the weak references to an object, what says which locks code has taken and comes to them, what begins to
+    /// read statistics, classes that are left by native methods, and what says what semaphores and managers of ours have given and have.
     pub(crate) fn new(given: &Object) -> Result<Self> {
         let [examples, functions, types, task_name, weak, all_tasks] =
             [given.item(0)?, given.item(1)?, given.item(2)?, given.item(3)?, given.item(4)?, given.item(5)?];
@@ -97,9 +116,11 @@ impl Knowledge {
         let mut roles = FxHashMap::default();
         for pair in functions.iterate()? {
             let (code, word) = pair_of(&pair?)?;
-            // The first three variables are looked at; where there are fewer, places of the stack follow.
-            let room = code.member(c"co_nlocals")?.to_integer()? + code.member(c"co_stacksize")?.to_integer()?;
-            if let Some(role) = role(&word.to_text()?).filter(|_| room >= 3) {
+            let role = role(&word.to_text()?);
+            // The first three variables are looked at; where there are fewer, places of the stack follow. A native method has none.
+            let is_leaver = role.is_some_and(Role::leaves);
+            let room = if is_leaver { 3 } else { room(&code)? };
+            if let Some(role) = role.filter(|_| room >= 3) {
                 roles.insert(code.address(), role);
             }
             kept.push(code);
@@ -113,26 +134,18 @@ impl Knowledge {
             }
             kept.push(class);
         }
-        let mut groups: Vec<Vec<Example>> = Vec::new();
-        for example in examples.iterate()? {
-            let example = example?;
-            let [suspended, code, first] = [example.item(0)?, example.item(1)?, example.item(3)?];
-            let offset = usize::try_from(example.item(2)?.to_integer()?).unwrap_or(0);
-            let example = Example { suspended, code, offset, first };
-            match groups.iter_mut().find(|group| group[0].suspended.class().is(&example.suspended.class())) {
-                Some(group) => group.push(example),
-                None => groups.push(vec![example]),
-            }
-        }
-        let mut layouts = Vec::new();
-        for group in &groups {
-            layouts.extend(FrameLayout::discover(group)?);
-        }
         let registry = if weak.is_none() { Registry::Asked(all_tasks) } else { Registry::Weak(weak) };
-        let [learn_puts, weak_references, explicit, reach] =
-            [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?];
+        let [learn_puts, weak_references, explicit, reach, read_patterns] =
+            [given.item(6)?, given.item(7)?, given.item(8)?, given.item(9)?, given.item(10)?];
+        let [leavers, permits, held_by] = [given.item(11)?, given.item(12)?, given.item(13)?];
+        let mut native_leavers = FxHashMap::default();
+        for pair in leavers.iterate()? {
+            let (class, word) = pair_of(&pair?)?;
+            native_leavers.extend(self::role(&word.to_text()?).map(|role| (class.address(), role)));
+            kept.push(class);
+        }
         Ok(Self {
-            layouts,
+            layouts: layouts(&examples)?,
             roles,
             classes,
             class_names,
@@ -142,6 +155,10 @@ impl Knowledge {
             weak_references,
             explicit,
             reach,
+            native_leavers,
+            permits,
+            held_by,
+            read_patterns,
             _kept: kept,
         })
     }
@@ -168,6 +185,21 @@ impl Knowledge {
         self.roles.get(&code.address()).copied()
     }
 
+    /// What a thing on a stack does that will leave something, with what it leaves if it is bound to that.
+    #[inline]
+    pub(super) fn leaver(&self, object: &Object) -> Option<(Role, Option<Object>)> {
+        if let Some(code) = code_of(object) {
+            let role = self.role(&code).filter(|role| role.leaves())?;
+            return Some((role, method(object).map(|(_, receiver)| receiver)));
+        }
+        if let Some(receiver) = builtin_receiver(object) {
+            let role = *self.native_leavers.get(&receiver.class_address())?;
+            return is_exit(object).then_some((role, Some(receiver)));
+        }
+        // A native method stands beside what it will be called with.
+        Some((self.role(object).filter(|role| role.leaves())?, None))
+    }
+
     pub(super) fn class_name(&self, object: &Object) -> String {
         self.class_names.get(&object.class_address()).cloned().unwrap_or_else(|| object.type_name())
     }
@@ -176,6 +208,40 @@ impl Knowledge {
     pub(super) fn class(&self, object: &Object) -> Option<Class> {
         self.classes.get(&object.class_address()).copied()
     }
+}
+
+/// Whether a native method is the one that `async with` ends with.
+fn is_exit(method: &Object) -> bool {
+    method
+        .member(c"__name__")
+        .and_then(|name| name.to_text())
+        .map_err(Raised::forget)
+        .is_ok_and(|name| name == "__aexit__")
+}
+
+/// How suspended coroutines and generators lie in memory, from examples of each.
+fn layouts(examples: &Object) -> Result<Vec<FrameLayout>> {
+    let mut groups: Vec<Vec<Example>> = Vec::new();
+    for example in examples.iterate()? {
+        let example = example?;
+        let [suspended, code, first] = [example.item(0)?, example.item(1)?, example.item(3)?];
+        let offset = usize::try_from(example.item(2)?.to_integer()?).unwrap_or(0);
+        let example = Example { suspended, code, offset, first };
+        match groups.iter_mut().find(|group| group[0].suspended.class().is(&example.suspended.class())) {
+            Some(group) => group.push(example),
+            None => groups.push(vec![example]),
+        }
+    }
+    let mut layouts = Vec::new();
+    for group in &groups {
+        layouts.extend(FrameLayout::discover(group)?);
+    }
+    Ok(layouts)
+}
+
+/// How many variables and places of the stack a code object has.
+fn room(code: &Object) -> Result<i64> {
+    Ok(code.member(c"co_nlocals")?.to_integer()? + code.member(c"co_stacksize")?.to_integer()?)
 }
 
 fn pair_of(pair: &Object) -> Result<(Object, Object)> {
@@ -191,6 +257,7 @@ fn role(word: &str) -> Option<Role> {
         "enter" => Role::Enter,
         "leave" => Role::Leave,
         "leave-timeout" => Role::LeaveTimeout,
+        "drive" => Role::Drive,
         _ => Role::Wait(Manner::from_word(word)?),
     })
 }
@@ -199,9 +266,13 @@ fn class(word: &str) -> Option<Class> {
     Some(match word {
         "lock" => Class::Lock,
         "semaphore" => Class::Semaphore,
+        "permits" => Class::Permits,
         "condition" => Class::Condition,
         "event" => Class::Event,
         "queue" => Class::Queue,
+        "heap" => Class::Heap,
+        "rate" => Class::Rate,
+        "holder" => Class::Holder,
         "barrier" => Class::Barrier,
         "future" => Class::Future,
         "task" => Class::Task,

@@ -11,7 +11,7 @@ use super::entered::{Handler, handlers};
 use super::explicit;
 use super::knowledge::{Class, Role};
 use super::owners::{Found, Owners};
-use crate::ffi::{FrameLayout, Object, Result, State, cell_content, code_of, method};
+use crate::ffi::{FrameLayout, Object, Result, State, cell_content};
 use crate::known::{known, names};
 use crate::recorder::{Recorder, stamp};
 
@@ -121,9 +121,8 @@ impl Met {
             self.stacked.push(stacked(role, referent.clone()));
             return;
         }
-        let role = code_of(referent).and_then(|code| desk.knowledge.role(&code)).filter(|role| role.leaves());
-        let Some(role) = role else { return };
-        let Some((_, receiver)) = method(referent) else {
+        let Some((role, receiver)) = desk.knowledge.leaver(referent) else { return };
+        let Some(receiver) = receiver else {
             // From Python 3.14 on the function and what it will be called with stand side by side.
             self.leaves = Some(role);
             return;
@@ -193,9 +192,10 @@ fn walk(
             break;
         };
         // Only who is suspended at an `await` answers.
-        let awaited = next.attribute(awaited_name(layout, desk))?;
+        let mut awaited = next.attribute(awaited_name(layout, desk))?;
         if awaited.is_none() {
-            break;
+            let Some(driven) = driven(desk, layout, &next)? else { break };
+            awaited = driven;
         }
         if depth.sees_owners {
             own(desk, &next, &mut way, things)?;
@@ -207,6 +207,22 @@ fn walk(
         next = awaited;
     }
     Ok(way)
+}
+
+/// What a suspended generator of ours drives, if it is one that does.
+fn driven(desk: &Desk, layout: &FrameLayout, generator: &Object) -> Result<Option<Object>> {
+    let is_driver = desk.knowledge.role(&layout.code_alone(generator)) == Some(Role::Drive);
+    if !is_driver || !generator.attribute(&names().gi_suspended)?.is_true()? {
+        return Ok(None);
+    }
+    let slot = layout.slot(generator, 2);
+    let mut driven = None;
+    generator.each_referent(|referent| {
+        if driven.is_none() && referent.address() == slot {
+            driven = Some(referent.clone());
+        }
+    });
+    Ok(driven)
 }
 
 fn awaited_name(layout: &FrameLayout, desk: &Desk) -> &'static Object {
@@ -265,7 +281,8 @@ fn pass(
     // The frame after this one may be that which only enters.
     way.chain.push(recorder.place(&code, offset));
     if let Some(role) = role {
-        if role == Role::Enter
+        // What is entered natively waits without such a frame.
+        if matches!(role, Role::Enter | Role::Wait(Manner::Permit))
             && let Some(at) = way.stacked.iter().rposition(|(above, stacked)| {
                 *above + 1 == frame && first[0].as_ref().is_some_and(|entered| entered.is(&stacked.receiver))
             })
@@ -487,10 +504,17 @@ fn describe(desk: &Desk, object: &Object, class: Option<Class>) -> Result<Thing>
                 thing.bound = number(&names()._bound_value)?;
             }
         }
+        Some(Class::Permits) => {
+            let known = desk.knowledge.permits.call([object])?;
+            thing.is_taken = known.item(0)?.is_true()?;
+            // So many hold it, if each holds one.
+            thing.bound = u64::try_from(known.item(1)?.to_integer()?).unwrap_or(0);
+        }
         Some(Class::Event) => thing.is_taken = !object.attribute(&names()._value)?.is_true()?,
-        Some(Class::Queue) => {
+        Some(class @ (Class::Queue | Class::Heap)) => {
+            let items = if class == Class::Queue { &names()._queue } else { &names()._heap };
             thing.bound = number(&names()._maxsize)?;
-            thing.size = object.attribute(&names()._queue)?.length()? as u64;
+            thing.size = object.attribute(items)?.length()? as u64;
         }
         _ => {}
     }
@@ -504,7 +528,7 @@ fn is_timed(way: &Way) -> Result<bool> {
         return Ok(true);
     }
     for (_, one) in way.stacked.iter().filter(|(_, one)| one.role == Role::LeaveTimeout) {
-        if !one.receiver.attribute(&names()._when)?.is_none() {
+        if !one.receiver.method(&names().when, [])?.is_none() {
             return Ok(true);
         }
     }
@@ -522,13 +546,22 @@ fn holds(desk: &Desk, way: &Way, things: &mut FxHashMap<u64, Thing>) -> Result<V
     let entered =
         way.stacked.iter().filter(|(_, one)| one.role == Role::Leave).map(|(_, one)| (&one.receiver, one.place));
     let taken = way.taken.iter().map(|(object, place)| (object, *place));
+    let mut locks: Vec<(Object, PlaceId)> = Vec::new();
     for (object, place) in entered.chain(taken) {
-        let lock = lock_of(desk, object)?;
+        if desk.knowledge.class(object) != Some(Class::Holder) {
+            locks.push((lock_of(desk, object)?, place));
+            continue;
+        }
+        for lock in desk.knowledge.held_by.call([object])?.iterate()? {
+            locks.push((lock_of(desk, &lock?)?, place));
+        }
+    }
+    for (lock, place) in locks {
         if left.contains(&lock.address()) {
             continue;
         }
         let class = desk.knowledge.class(&lock);
-        if matches!(class, Some(Class::Lock | Class::Semaphore)) {
+        if matches!(class, Some(Class::Lock | Class::Semaphore | Class::Permits)) {
             let thing = lock.address() as u64;
             if let Entry::Vacant(free) = things.entry(thing) {
                 free.insert(describe(desk, &lock, class)?);

@@ -8,6 +8,7 @@ mod explicit;
 mod knowledge;
 mod look;
 mod owners;
+mod patterns;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use treadle_reactor::now;
 
 pub(crate) use knowledge::Knowledge;
 use knowledge::Registry;
+use patterns::Reading;
 
 use crate::core::Core;
 use crate::ffi::{Object, Raised, Result, SetCursor};
@@ -57,6 +59,8 @@ pub(crate) struct Inspector {
 struct Round {
     request: Arc<Request>,
     items: Items,
+    /// The statistics that are left, if they are asked for.
+    reading: Option<Reading>,
     /// When the first slice began, in ticks.
     began: u64,
     /// When the last slice ended, in nanoseconds.
@@ -152,12 +156,11 @@ fn begin(core: &Core, desk: &Desk) -> Option<Box<Round>> {
         drop(desk.knowledge.learn_puts.call([]).map_err(Raised::forget));
     }
     let began = stamp();
-    let items = if request.tasks.is_empty() {
-        Items::None
-    } else {
-        tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()?
-    };
-    Some(Box::new(Round { request, items, began, rested: 0 }))
+    let is_asked = request.tasks.values().any(|event_loop| *event_loop == number);
+    let items =
+        if is_asked { tasks(core, &desk.knowledge.registry).map_err(Raised::forget).ok()? } else { Items::None };
+    let reading = if request.reader == Some(number) { Reading::begin(&desk.knowledge) } else { None };
+    Some(Box::new(Round { request, items, reading, began, rested: 0 }))
 }
 
 /// All tasks.
@@ -178,12 +181,15 @@ impl Round {
         // Making the list belongs to the first slice.
         let began = if self.rested == 0 { self.began } else { stamp() };
         let mut picture = Picture { event_loop: core.number.get(), began, ..Picture::default() };
+        if self.reading.as_mut().is_some_and(|reading| !reading.go_on(&mut picture)) {
+            self.reading = None;
+        }
         let mut things = FxHashMap::default();
         let depth = look::Depth { sees_queues: self.request.is_deep, sees_owners: self.request.tasks.len() <= FEW };
         let mut count = 0_usize;
         while count == 0 || !count.is_multiple_of(GLANCE) || now() < end {
             let Some(item) = self.items.next() else {
-                picture.is_last = true;
+                picture.is_last = self.reading.is_none();
                 break;
             };
             count += 1;

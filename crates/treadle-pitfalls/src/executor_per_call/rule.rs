@@ -29,6 +29,7 @@ pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
                 continue;
             }
             let name = program.knowledge().path(item).rsplit('.').next().unwrap_or_default();
+            let is_of_threads = name == "ThreadPoolExecutor" || program.knowledge().path(item) == "treadle.ThreadPool";
             let mut finding = Finding::new(
                 &EXECUTOR_PER_CALL.about,
                 program.location_of(at),
@@ -39,7 +40,7 @@ pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
             if facts.expr(at.id).usage == Usage::Entered {
                 finding = finding.note("leaving the `with` waits for all workers, and the event loop with it");
             }
-            findings.push(match default_instead(facts, at.id).filter(|_| name == "ThreadPoolExecutor") {
+            findings.push(match default_instead(facts, at.id).filter(|_| is_of_threads) {
                 Some(edits) => finding.fix(Fix::unsafe_("use the loop's own threads", edits)),
                 None => finding,
             });

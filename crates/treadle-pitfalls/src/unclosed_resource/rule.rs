@@ -5,8 +5,8 @@ use treadle_program::facts::{
     Binding, BindingId, BindingKind, CallId, ExprId, ExprKind, LocalId, NodeId, NodeKind, RegionKind, Usage,
 };
 use treadle_program::ids::{CallRef, ExprRef, FileId, FunctionRef, In};
-use treadle_program::knowledge::claim::Protocol;
-use treadle_program::program::Paths;
+use treadle_program::knowledge::claim::{Claim, Protocol};
+use treadle_program::program::{Context, Paths};
 use treadle_program::ty::Ty;
 use treadle_program::{Program, Types};
 
@@ -14,11 +14,13 @@ use super::UNCLOSED_RESOURCE;
 use crate::{cure, lookup};
 
 pub(super) fn check(program: &Program, file: FileId, findings: &mut Findings) {
-    for function in lookup::async_functions(program, file) {
+    for function in lookup::plain_and_async_functions(program, file) {
         let run = program.function(function).calls;
+        let is_on_loop = program.function(function).is_async && program.context(function) == Context::Loop;
         let mut types = Types::new(program, function.file);
         for call in (run.start..run.end).map(|call| In::new(function.file, CallId(call))) {
-            if program.claim(call).is_some_and(|(_, known)| known.claim.opens)
+            let is_opener = |claim: &Claim| claim.opens && (is_on_loop || claim.goes_on);
+            if program.claim(call).is_some_and(|(_, known)| is_opener(&known.claim))
                 && let Some(finding) = judge(program, &mut types, function, call)
             {
                 findings.push(finding);

@@ -90,6 +90,9 @@ pub struct Claim {
     /// The result must be closed by whoever asked for it (the class of the result says how in `close`).
     #[serde(default)]
     pub opens: bool,
+    /// What is opened goes on by itself until it is closed, so that plain functions have to close it too.
+    #[serde(default)]
+    pub goes_on: bool,
     /// Methods that close an instance, for classes.
     #[serde(default)]
     pub close: Vec<String>,

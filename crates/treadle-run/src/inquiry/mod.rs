@@ -4,6 +4,7 @@
 
 mod details;
 mod findings;
+mod patterns;
 mod pulse;
 mod tasks;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::Run;
 
 pub use details::{Details, Reason};
 pub use findings::FindingRow;
+pub use patterns::{PatternPage, PatternRow};
 pub use pulse::Pulse;
 pub use tasks::{Arrangement, GroupRow, Row, Sort, TaskPage, TasksWanted};
 pub use threads::{ThreadPage, ThreadRow};
@@ -51,6 +53,8 @@ pub struct Inquiry {
     pub traffic: bool,
     /// Threads that the loops and the executors run in.
     pub threads: bool,
+    /// Objects of the patterns.
+    pub patterns: bool,
 }
 
 /// The answer.
@@ -73,6 +77,8 @@ pub struct Reply {
     pub traffic: Option<TrafficPage>,
     /// See `findings`.
     pub threads: Option<ThreadPage>,
+    /// See `findings`.
+    pub patterns: Option<PatternPage>,
 }
 
 impl Run {
@@ -87,6 +93,7 @@ impl Run {
             work: inquiry.work.then(|| self.work_page()),
             traffic: inquiry.traffic.then(|| self.traffic_page()),
             threads: inquiry.threads.then(|| self.thread_page()),
+            patterns: inquiry.patterns.then(|| self.pattern_page()),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What there is to show, and rates: what one answer has more than an older one.
 
-use treadle_run::Distribution;
-use treadle_run::inquiry::{Pulse, Reply};
+use std::collections::BTreeMap;
+
+use treadle_run::inquiry::{PatternRow, Pulse, Reply};
+use treadle_run::{Distribution, Figure};
 
 use super::history::History;
 use super::state::State;
@@ -42,6 +44,8 @@ pub(super) struct Rates {
     /// How long turns and callbacks took.
     pub(super) lags: Distribution,
     pub(super) durations: Distribution,
+    /// Calls a second of patterns that count them, by their numbers.
+    pub(super) patterns: BTreeMap<u64, f64>,
     /// The doctor's own cost, as a part of the time.
     pub(super) cost: f64,
     /// Whether it is of all the time.
@@ -54,10 +58,31 @@ impl Data {
         self.history.at(state.moment.or(self.history.last())?)
     }
 
+    /// Calls a second since an answer before that has patterns too.
+    fn pattern_rates(&self, number: usize, reply: &Reply) -> BTreeMap<u64, f64> {
+        let calls = |row: &PatternRow| row.figures[Figure::Calls as usize];
+        let Some(page) = &reply.patterns else { return BTreeMap::new() };
+        let Some((time, old)) = self.history.before_with(number, |reply| {
+            let page = reply.patterns.as_ref().filter(|page| !page.rows.is_empty())?;
+            Some((reply.pulse.vitals.time, page))
+        }) else {
+            return BTreeMap::new();
+        };
+        let seconds = reply.pulse.vitals.time.saturating_sub(time).max(1) as f64 / 1e9;
+        let old: BTreeMap<u64, u64> = old.rows.iter().filter_map(|row| Some((row.number, calls(row)?))).collect();
+        let rate = |row: &PatternRow| {
+            let more = calls(row)?.saturating_sub(*old.get(&row.number)?);
+            Some((row.number, more as f64 / seconds))
+        };
+        page.rows.iter().filter_map(rate).collect()
+    }
+
     pub(super) fn rates(&self, state: &State) -> Rates {
         let Some(number) = state.moment.or(self.history.last()) else { return Rates::default() };
         let Some(reply) = self.history.at(number) else { return Rates::default() };
-        Rates::between(self.history.before(number).map(|reply| &reply.pulse), &reply.pulse)
+        let mut rates = Rates::between(self.history.before(number).map(|reply| &reply.pulse), &reply.pulse);
+        rates.patterns = self.pattern_rates(number, reply);
+        rates
     }
 }
 

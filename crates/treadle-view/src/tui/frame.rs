@@ -11,7 +11,7 @@ use super::ink::Ink;
 use super::sheet::Sheet;
 use super::state::{Over, State, Tab};
 use super::text::{clock, fit};
-use super::{details, findings, header, help, tasks, threads, traffic, waits, work};
+use super::{details, findings, header, help, patterns, tasks, threads, traffic, waits, work};
 
 /// The smallest screen.
 pub const WIDTH: u16 = 80;
@@ -97,6 +97,7 @@ pub(super) fn sheet(state: &State, data: &Data) -> Sheet {
         Tab::Loop => work::sheet(reply, &data.rates(state), width, ink),
         Tab::Io => traffic::sheet(reply, width),
         Tab::Threads => threads::sheet(reply, width, ink),
+        Tab::Patterns => patterns::sheet(state, reply, &data.rates(state), width, ink),
     };
     sheet.keep(state.filter());
     if sheet.entries.is_empty() && !state.filter().is_empty() {
@@ -164,6 +165,9 @@ fn keys(state: &State, data: &Data, ink: Ink) -> (String, Style) {
     if state.tab == Tab::Tasks {
         let sign = if state.is_reversed { "↑" } else { "↓" };
         text += &format!(" · s: {} {sign} · g: group · t: tree", state.sort.word());
+    } else if state.tab == Tab::Patterns {
+        let sign = if state.is_reversed { "↑" } else { "↓" };
+        text += &format!(" · s: {} {sign}", state.pattern_sort.word());
     } else if matches!(state.tab, Tab::Findings | Tab::Waits) {
         text += " · Enter: details";
     }

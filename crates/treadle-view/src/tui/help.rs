@@ -5,13 +5,13 @@ use super::sheet::Sheet;
 use super::text::wrap;
 
 const KEYS: [(&str, &str); 17] = [
-    ("1 … 6, Tab, ← →", "another tab"),
+    ("1 … 7, Tab, ← →", "another tab"),
     ("↑ ↓ j k, PgUp PgDn, Home End", "another line"),
     ("Enter", "details: await chain, what it waits for, cure; in groups: the tasks of one"),
     ("Esc, Backspace", "back; without details: show all again"),
     ("/", "show only lines with a text in them; tasks: name, place, class, or `stuck`, `running`"),
-    ("s S", "tasks: sort by the next or the previous column"),
-    ("r", "tasks: the other way round"),
+    ("s S", "tasks, patterns: sort by the next or the previous column"),
+    ("r", "tasks, patterns: the other way round"),
     ("g", "tasks: counted by where they were made"),
     ("t", "tasks: below those that made them"),
     ("space", "pause: nothing is asked, nothing moves"),

@@ -58,6 +58,20 @@ impl History {
         older.clone().rev().find(is_old).or_else(|| older.clone().next()).map(|(_, reply)| reply)
     }
 
+    /// The same of those that have something, and that of it.
+    pub(super) fn before_with<'a, T>(&'a self, number: usize, has: impl Fn(&'a Reply) -> Option<T>) -> Option<T> {
+        let at = number.saturating_sub(self.gone);
+        let time = self.replies.get(at)?.1.pulse.vitals.time;
+        let mut found = None;
+        for (_, reply) in self.replies.range(..at).rev() {
+            found = has(reply).or(found);
+            if found.is_some() && reply.pulse.vitals.time + SPAN <= time {
+                break;
+            }
+        }
+        found
+    }
+
     /// The next one in a direction with what is looked for.
     pub(super) fn step(&self, from: usize, is_back: bool, has: impl Fn(&Reply) -> bool) -> Option<usize> {
         let at = from.saturating_sub(self.gone);

@@ -6,6 +6,7 @@ use treadle_run::inquiry::{Arrangement, Sort};
 use super::data::Data;
 use super::frame::{self, areas};
 use super::header;
+use super::patterns::PatternSort;
 use super::sheet::Target;
 use super::state::{Over, Place, State, Tab};
 
@@ -75,7 +76,7 @@ impl State {
             'q' => self.is_over = true,
             '?' if self.over.last().is_some_and(|(over, _)| *over == Over::Help) => drop(self.over.pop()),
             '?' => self.over.push((Over::Help, Place::default())),
-            '1'..='6' => self.show(Tab::ALL[letter as usize - '1' as usize]),
+            '1'..='7' => self.show(Tab::ALL[letter as usize - '1' as usize]),
             'j' => self.press(Press::Down, data),
             'k' => self.press(Press::Up, data),
             ' ' => self.pause(data),
@@ -83,7 +84,10 @@ impl State {
             ']' => self.step(data, false),
             '/' => self.is_typing = true,
             's' | 'S' if self.tab == Tab::Tasks => self.sort_by_next(letter == 's'),
-            'r' if self.tab == Tab::Tasks => self.is_reversed = !self.is_reversed,
+            's' | 'S' if self.tab == Tab::Patterns => {
+                self.pattern_sort = next(&PatternSort::ALL, self.pattern_sort, letter == 's');
+            }
+            'r' if matches!(self.tab, Tab::Tasks | Tab::Patterns) => self.is_reversed = !self.is_reversed,
             'g' if self.tab == Tab::Tasks => self.arrange(Arrangement::Groups),
             't' if self.tab == Tab::Tasks => self.arrange(Arrangement::Tree),
             _ => {}
@@ -128,9 +132,7 @@ impl State {
     }
 
     fn sort_by_next(&mut self, is_forward: bool) {
-        let all = Sort::ALL;
-        let at = all.iter().position(|sort| *sort == self.sort).unwrap_or(0);
-        self.sort = all[(at + if is_forward { 1 } else { all.len() - 1 }) % all.len()];
+        self.sort = next(&Sort::ALL, self.sort, is_forward);
         self.places[Tab::Tasks as usize] = Place::default();
     }
 
@@ -211,4 +213,10 @@ impl State {
             _ => {}
         }
     }
+}
+
+/// What comes after something, or before it; the first after the last.
+fn next<T: Copy + PartialEq>(all: &[T], now: T, is_forward: bool) -> T {
+    let at = all.iter().position(|one| *one == now).unwrap_or(0);
+    all[(at + if is_forward { 1 } else { all.len() - 1 }) % all.len()]
 }

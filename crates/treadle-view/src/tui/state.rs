@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use treadle_run::inquiry::{Arrangement, Inquiry, Reply, Sort, TasksWanted};
 
 use super::data::Data;
+use super::patterns::PatternSort;
 
 /// Tasks that are asked for before and after those that are seen, so that scrolling need not wait.
 const MARGIN: usize = 50;
@@ -24,11 +25,14 @@ pub enum Tab {
     Io,
     /// Threads.
     Threads,
+    /// Objects of the patterns.
+    Patterns,
 }
 
 impl Tab {
     /// All of them, from the left.
-    pub const ALL: [Self; 6] = [Self::Findings, Self::Tasks, Self::Waits, Self::Loop, Self::Io, Self::Threads];
+    pub const ALL: [Self; 7] =
+        [Self::Findings, Self::Tasks, Self::Waits, Self::Loop, Self::Io, Self::Threads, Self::Patterns];
 
     /// Its title.
     pub fn title(self) -> &'static str {
@@ -39,6 +43,7 @@ impl Tab {
             Self::Loop => "Loop",
             Self::Io => "I/O",
             Self::Threads => "Threads",
+            Self::Patterns => "Patterns",
         }
     }
 
@@ -51,6 +56,7 @@ impl Tab {
             Self::Loop => "loop",
             Self::Io => "io",
             Self::Threads => "threads",
+            Self::Patterns => "patterns",
         }
     }
 
@@ -63,6 +69,7 @@ impl Tab {
             Self::Loop => reply.work.is_some(),
             Self::Io => reply.traffic.is_some(),
             Self::Threads => reply.threads.is_some(),
+            Self::Patterns => reply.patterns.is_some(),
         }
     }
 }
@@ -101,12 +108,14 @@ pub struct State {
     /// The answer that is shown, by its number, if it is not the last one.
     pub moment: Option<usize>,
     /// What must stand in a row, for each tab.
-    pub(super) filters: [String; 6],
+    pub(super) filters: [String; 7],
     /// Whether that is being typed.
     pub is_typing: bool,
     /// By what tasks are sorted, and how they are arranged.
     pub sort: Sort,
-    /// See `sort`.
+    /// By what patterns are sorted.
+    pub pattern_sort: PatternSort,
+    /// Whether what is sorted comes the other way round.
     pub is_reversed: bool,
     /// See `sort`.
     pub arrangement: Arrangement,
@@ -114,7 +123,7 @@ pub struct State {
     pub(super) birth: Option<u32>,
     /// What lies over the tab, from the bottom: details may lead to further ones.
     pub(super) over: Vec<(Over, Place)>,
-    pub(super) places: [Place; 6],
+    pub(super) places: [Place; 7],
     /// The screen.
     pub(super) area: Rect,
 }
@@ -148,6 +157,7 @@ impl State {
             work: self.tab == Tab::Loop,
             traffic: self.tab == Tab::Io,
             threads: self.tab == Tab::Threads,
+            patterns: self.tab == Tab::Patterns,
         }
     }
 

@@ -5,8 +5,9 @@ use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
 use treadle_finding::Site;
 use treadle_run::inquiry::{
-    Arrangement, Details, FindingRow, GroupRow, Holder, HotRow, Inquiry, JobRow, LongRow, PlaceCount, Pulse, Reason,
-    Reply, Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage, Waiter, Woken, WorkPage,
+    Arrangement, Details, FindingRow, GroupRow, Holder, HotRow, Inquiry, JobRow, LongRow, PatternPage, PatternRow,
+    PlaceCount, Pulse, Reason, Reply, Row, Sort, TaskPage, ThingRow, ThreadPage, ThreadRow, TrafficPage, WaitPage,
+    Waiter, Woken, WorkPage,
 };
 use treadle_run::{Cause, Distribution, LoopVitals, State as Doing};
 
@@ -88,6 +89,26 @@ fn pulse(time: u64) -> Pulse {
     pulse
 }
 
+fn pattern_page(time: u64) -> PatternPage {
+    let pattern = |number, kind: &str, name: Option<&str>, figures| PatternRow {
+        number,
+        kind: kind.to_owned(),
+        name: name.map(str::to_owned),
+        state: if kind == "Breaker" { "open".to_owned() } else { String::new() },
+        figures,
+    };
+    PatternPage {
+        rows: vec![
+            pattern(1, "TokenBucket", None, [None, None, Some(40), Some(time * 30), None, None, None]),
+            pattern(2, "Policy", Some("api"), [None, None, None, Some(time * 2_000), Some(7), Some(9), Some(1)]),
+            pattern(3, "Pool", Some("database"), [Some(10), Some(10), Some(4), None, None, None, None]),
+            pattern(4, "Breaker", Some("upstream"), [None, None, None, None, None, None, Some(1)]),
+            pattern(5, "Semaphore", None, [Some(1), Some(10_000), Some(0), None, None, None, None]),
+        ],
+        total: 1_205,
+    }
+}
+
 /// All that can be answered then.
 fn reply(time: u64) -> Reply {
     let mut reply = Reply { pulse: pulse(time), ..Reply::default() };
@@ -136,6 +157,7 @@ fn reply(time: u64) -> Reply {
         ..ThreadRow::default()
     };
     reply.threads = Some(ThreadPage { rows: vec![thread], count: Some(5) });
+    reply.patterns = Some(pattern_page(time));
     reply
 }
 
@@ -187,7 +209,7 @@ fn findings_have_the_worst_first() {
     busy [###·······] 25 %  1 000 callbacks/s  watching 0.2 %  ! blocked for 120 ms
     lag p50 90.0 µs p99 90.0 µs max 90.0 µs  fds 42  timers 7
     tasks 100 000 alive, 1 running, ! 2 stuck  executor 1 running, 4 queued
-    [1 Findings 2] 2 Tasks 100000  3 Waits 2!  4 Loop  5 I/O  6 Threads
+    [1 Findings 2] 2 Tasks 100000  3 Waits 2!  4 Loop  5 I/O  6 Threads  7 Patterns
     severity    pitfall            times    worst where                      what
     ✗ error     blocked-loop           3   250 ms app.py:4 in serve          `serve` has met blocked-lo…
     ! warning   task-flood             3          app.py:9 in serve          `serve` has met task-flood
@@ -317,7 +339,7 @@ fn details_of_a_task_end_with_the_cure() {
     busy [###·······] 25 %  1 000 callbacks/s  watching 0.2 %  ! blocked for 120 ms
     lag p50 90.0 µs p99 90.0 µs max 150 ms  fds 42  timers 7
     tasks 100 000 alive, 1 running, ! 2 stuck  executor 1 running, 4 queued
-     1 Findings 2 [2 Tasks 100000] 3 Waits 2!  4 Loop  5 I/O  6 Threads
+     1 Findings 2 [2 Tasks 100000] 3 Waits 2!  4 Loop  5 I/O  6 Threads  7 Patterns
     Task-2: ! stuck, in loop 1
     ! nothing wakes it any more: it and others wait for each other
     2.00 s old, 1.00 s since its last step; 1 234 steps, 1.50 ms together, the
@@ -482,6 +504,40 @@ fn the_mouse_chooses_tabs_and_lines() {
     assert_eq!(after(&[Press::WheelDown], &data).0.place().chosen, 3);
     // Beside everything.
     assert_eq!(after(&[Press::Click(119, 29), Press::Click(119, 4), Press::Click(0, 0)], &data).0.tab, Tab::Tasks);
+}
+
+#[test]
+fn patterns_have_those_first_that_somebody_waits_for() {
+    insta::assert_snapshot!(body(Tab::Patterns), @"
+    kind          name             in use  waiting  calls/s  failed retries rejected
+    TokenBucket   –                             40       30
+    Pool          database          10/10      ! 4
+    Semaphore     –              1/10 000        0
+    Breaker       upstream         ! open                                          1
+    Policy        api                                 2 000       7       9        1
+    1 200 more are not shown
+    ");
+}
+
+#[test]
+fn patterns_are_sorted_by_what_is_wanted() {
+    let data = data([reply(100), reply(110)]);
+    let shown = |presses: &str| {
+        let state = &mut State::new(Tab::Patterns, false, 100, 24);
+        for press in typed(presses) {
+            state.press(press, &data);
+        }
+        let text = frame_text(state, &data);
+        let kinds = text.lines().skip(6).take(5).map(|line| line.split(' ').next().unwrap_or_default().to_owned());
+        (kinds.collect::<Vec<_>>(), text)
+    };
+    assert_eq!(shown("s").0[..2], ["Pool", "Semaphore"]);
+    assert_eq!(shown("ss").0[..2], ["Policy", "TokenBucket"]);
+    assert_eq!(shown("S").0, ["Breaker", "Policy", "Pool", "Semaphore", "TokenBucket"]);
+    assert_eq!(shown("Sr").0, ["TokenBucket", "Semaphore", "Pool", "Policy", "Breaker"]);
+    let (_, text) = shown("s/DATABASE");
+    assert!(text.contains("database") && !text.contains("upstream"), "{text}");
+    assert!(shown("s").1.contains("s: in use ↓"), "{text}");
 }
 
 #[test]
