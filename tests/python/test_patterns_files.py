@@ -335,7 +335,7 @@ def test_cancelled_at_every_point_of_a_life_no_descriptor_is_left(new_loop: Fact
 
     before = loops.open_descriptors()
     assert 8 < loops.run(new_loop, main()) < 59
-    assert loops.open_descriptors() == before
+    assert loops.open_descriptors() <= before
 
 
 def test_a_slow_fifo_keeps_neither_the_loop_nor_other_files(new_loop: Factory, tmp_path: Path) -> None:
