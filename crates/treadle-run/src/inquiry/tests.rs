@@ -1,6 +1,6 @@
 //! Questions to a process that is made up.
 
-use treadle_events::{Event, Hold, Kind, Manner, Owner, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting};
+use treadle_events::{Event, Hold, Kind, Manner, Owner, Pattern, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting};
 
 use super::*;
 use crate::Thresholds;
@@ -263,4 +263,23 @@ fn transports_timers_and_jobs_are_counted_where_they_were_made() {
 fn names_without_end_are_cut_at_a_letter() {
     assert_eq!(clip(&"ä".repeat(500)), "ä".repeat(120) + "…");
     assert_eq!(clip("Task-1"), "Task-1");
+}
+
+#[test]
+fn patterns_that_somebody_waits_for_are_shown_before_others() {
+    let mut run = Run::new(Scale::nanoseconds(), Thresholds::default());
+    let pattern = |number: u64| {
+        let waiting = Some(u64::from(number == 250));
+        Pattern {
+            number,
+            kind: "Semaphore".to_owned(),
+            figures: [None, None, waiting, None, None, None, None],
+            ..Pattern::default()
+        }
+    };
+    let patterns = (0..300).map(pattern).collect();
+    run.see(Picture { patterns, patterns_left_out: Some(5), ..Picture::default() });
+    let page = run.reply(&Inquiry { patterns: true, ..Inquiry::default() }, &[]).patterns.unwrap_or_default();
+    assert_eq!((page.rows.len(), page.total), (ROWS, 305));
+    assert_eq!([page.rows[0].number, page.rows[1].number], [250, 0]);
 }
