@@ -13,6 +13,9 @@ use crate::Run;
 const KINDS: usize = 40;
 const NAMES: usize = 20;
 
+/// How many of those that are gone may come back.
+const LATELY: usize = 2_000;
+
 /// What all others are called.
 const OTHER: &str = "other";
 
@@ -31,6 +34,8 @@ pub struct Patterns {
     names: BTreeMap<String, Vec<String>>,
     /// What was counted by those that are gone.
     gone: BTreeMap<Label, Figures>,
+    /// The last of those: one that was not read for a while is back then.
+    lately: BTreeMap<u64, Figures>,
 }
 
 /// All objects of a kind with one name, in numbers.
@@ -66,18 +71,31 @@ impl Patterns {
         let before = std::mem::replace(&mut self.rows, std::mem::take(&mut self.coming));
         self.left_out = left_out;
         for old in before.into_values() {
-            if let Some(new) = self.rows.get_mut(&old.number) {
+            match self.rows.get_mut(&old.number) {
                 // Who gives back what it was let through for is counted all the same.
-                each(&mut new.figures, &old.figures, u64::max);
-                continue;
-            }
-            let label = label(&mut self.names, &old);
-            if Figure::ALL.into_iter().any(|figure| figure.grows() && old.figures[figure as usize].is_some()) {
-                each(self.gone.entry(label).or_default(), &old.figures, |sum, old| sum + old);
+                Some(new) => each(&mut new.figures, &old.figures, u64::max),
+                None => self.bury(&old),
             }
         }
-        for row in self.rows.values() {
-            label(&mut self.names, row);
+        for row in self.rows.values_mut() {
+            let label = label(&mut self.names, row);
+            if let Some(old) = self.lately.remove(&row.number) {
+                each(self.gone.entry(label).or_default(), &old, u64::saturating_sub);
+                each(&mut row.figures, &old, u64::max);
+            }
+        }
+    }
+
+    /// Keeps what was counted by an object that is gone.
+    fn bury(&mut self, old: &Pattern) {
+        if !Figure::ALL.into_iter().any(|figure| figure.grows() && old.figures[figure as usize].is_some()) {
+            return;
+        }
+        let label = label(&mut self.names, old);
+        each(self.gone.entry(label).or_default(), &old.figures, |sum, old| sum + old);
+        self.lately.insert(old.number, old.figures);
+        if self.lately.len() > LATELY {
+            self.lately.pop_first();
         }
     }
 
@@ -187,6 +205,15 @@ mod tests {
         assert_eq!(shown(&patterns), [("db".to_owned(), 1, Some(1), Some(7))]);
         see(&mut patterns, vec![]);
         assert_eq!(shown(&patterns), [("db".to_owned(), 0, None, Some(7))]);
+    }
+
+    #[test]
+    fn an_object_that_was_not_read_for_a_while_counts_once() {
+        let mut patterns = Patterns::default();
+        see(&mut patterns, vec![pattern(1, None, 5)]);
+        see(&mut patterns, vec![]);
+        see(&mut patterns, vec![pattern(1, None, 7)]);
+        assert_eq!(shown(&patterns), [(String::new(), 1, Some(1), Some(7))]);
     }
 
     #[test]

@@ -438,3 +438,36 @@ fn things_of(waiting: &Waiting) -> Vec<u64> {
     }
     things
 }
+
+#[cfg(test)]
+mod tests {
+    use treadle_events::{Event, Kind, Scale};
+
+    use super::*;
+    use crate::Thresholds;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn loops_read_in_turn_while_somebody_wants_to_know_and_something_happens() {
+        let mut run = Run::new(Scale::nanoseconds(), Thresholds::default());
+        let reader = |run: &mut Run, time: u64, happens: bool| {
+            for kind in [Kind::Call, Kind::Poll].into_iter().filter(|_| happens) {
+                run.apply(&Event { stamp: time, ..Event::new(kind, 1) });
+            }
+            run.tick(time, Scale::nanoseconds());
+            run.wanted().and_then(|request| request.reader)
+        };
+        for number in [1, 2] {
+            run.apply(&Event::new(Kind::LoopStarted, number));
+        }
+        assert_eq!(reader(&mut run, 2 * SECOND, true), None, "nobody wants to know");
+        run.measure();
+        assert_eq!(reader(&mut run, 3 * SECOND, true), Some(1));
+        assert_eq!(reader(&mut run, 3 * SECOND + 1, true), None, "it was just now");
+        assert_eq!(reader(&mut run, 5 * SECOND, false), Some(2), "something has happened since");
+        assert_eq!(reader(&mut run, 7 * SECOND, false), None, "nothing has happened since");
+        assert_eq!(reader(&mut run, 8 * SECOND, true), Some(1));
+        assert_eq!(reader(&mut run, 2 * SECOND + INTEREST, true), None, "who wanted to know is gone");
+    }
+}

@@ -39,7 +39,8 @@ def show() -> None:
 
 
 def _read() -> Iterator[tuple[list[Row], int]]:
-    references = list(registry.REFERENCES.items())
+    # To make a list of them may run the collector, in which objects end; to copy them does not.
+    references = list(registry.REFERENCES.copy().items())
     left_out = max(len(references) - MOST, 0)
     if left_out:
         # Whoever has named an object wants to see it.

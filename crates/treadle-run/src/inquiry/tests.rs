@@ -1,6 +1,8 @@
 //! Questions to a process that is made up.
 
-use treadle_events::{Event, Hold, Kind, Manner, Owner, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting, Wake};
+use treadle_events::{
+    Event, Hold, Kind, Manner, Owner, Pattern, Picture, Place, PlaceId, Scale, Thing, Wait, Waiting, Wake,
+};
 
 use super::*;
 use crate::Thresholds;
@@ -300,4 +302,23 @@ fn who_has_woken_a_task_is_looked_for_in_the_last_events() {
     assert_eq!(woken(2), by(None, None, "a descriptor that was ready", 20));
     // Of the last one nothing is known, and the other has made no step.
     assert_eq!((woken(5), woken(1)), (None, None));
+}
+
+#[test]
+fn patterns_that_somebody_waits_for_are_shown_before_others() {
+    let mut run = Run::new(Scale::nanoseconds(), Thresholds::default());
+    let pattern = |number: u64| {
+        let waiting = Some(u64::from(number == 250));
+        Pattern {
+            number,
+            kind: "Semaphore".to_owned(),
+            figures: [None, None, waiting, None, None, None, None],
+            ..Pattern::default()
+        }
+    };
+    let patterns = (0..300).map(pattern).collect();
+    run.see(Picture { patterns, patterns_left_out: Some(5), ..Picture::default() });
+    let page = run.reply(&Inquiry { patterns: true, ..Inquiry::default() }, &[]).patterns.unwrap_or_default();
+    assert_eq!((page.rows.len(), page.total), (ROWS, 305));
+    assert_eq!([page.rows[0].number, page.rows[1].number], [250, 0]);
 }
