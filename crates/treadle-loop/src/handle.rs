@@ -146,7 +146,8 @@ impl Handle {
             scheduled: Cell::new(matches!(role, Role::Timer(_))),
             manner: Cell::new(manner),
             recorded: Cell::new(false),
-            wake: Cell::new(Wake::UNKNOWN),
+            // Most are put into the ready queue at once.
+            wake: Cell::new(core.wake_now()),
             role,
             core: Rc::clone(core),
             debug: OnceCell::new(),
