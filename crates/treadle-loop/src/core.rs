@@ -244,30 +244,20 @@ impl Core {
         Ok(())
     }
 
-    /// Puts a callback that was made just now behind those that wait already.
-    #[inline]
-    pub(crate) fn push_new(&self, handle: Instance<Handle>) {
-        self.ready.borrow_mut().push_back(handle);
-    }
-
     /// Puts a callback behind those that wait already.
     #[inline]
     pub(crate) fn push_ready(&self, handle: Instance<Handle>) {
-        handle.set_wake(self.wake.get());
-        self.push_new(handle);
+        if self.is_watched() {
+            handle.set_wake(self.wake.get());
+        }
+        self.ready.borrow_mut().push_back(handle);
     }
 
     /// Puts the callback of a timer that is due there.
     #[inline]
     pub(crate) fn push_timer(&self, handle: Instance<Handle>) {
         handle.set_wake(self.wake.get().of_timer());
-        self.push_new(handle);
-    }
-
-    /// What goes on in the loop that puts callbacks into the ready queue.
-    #[inline]
-    pub(crate) fn wake_now(&self) -> Wake {
-        self.wake.get()
+        self.ready.borrow_mut().push_back(handle);
     }
 
     /// The number of something that is written down.
@@ -300,7 +290,7 @@ impl Core {
         context: Option<Object>,
     ) -> Result<()> {
         let context = context.map_or_else(Context::copy_current, Ok)?;
-        self.push_new(Handle::create(self, callback, arguments, context, None)?);
+        self.push_ready(Handle::create(self, callback, arguments, context, None)?);
         Ok(())
     }
 

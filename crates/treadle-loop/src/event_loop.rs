@@ -239,7 +239,7 @@ impl Instance<Loop> {
         if self.core.is_debug() {
             self.check_in_debug_mode(&handle, callback, function)?;
         }
-        self.core.push_new(handle.clone());
+        self.core.push_ready(handle.clone());
         Ok(handle)
     }
 
