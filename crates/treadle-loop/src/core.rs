@@ -247,7 +247,9 @@ impl Core {
     /// Puts a callback behind those that wait already.
     #[inline]
     pub(crate) fn push_ready(&self, handle: Instance<Handle>) {
-        handle.set_wake(self.wake.get());
+        if self.is_watched() {
+            handle.set_wake(self.wake.get());
+        }
         self.ready.borrow_mut().push_back(handle);
     }
 

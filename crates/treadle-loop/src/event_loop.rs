@@ -234,8 +234,7 @@ fn attributes(spec: Spec<Loop>) -> Spec<Loop> {
 }
 
 impl Instance<Loop> {
-    #[expect(clippy::inline_always, reason = "a call would be a hundredth of `call_soon`, see benches/loops")]
-    #[inline(always)]
+    #[inline]
     fn enqueue(&self, handle: Instance<Handle>, callback: &Object, function: &str) -> Result<Instance<Handle>> {
         if self.core.is_debug() {
             self.check_in_debug_mode(&handle, callback, function)?;
