@@ -175,6 +175,29 @@ def test_who_waits_to_enter_can_be_cancelled(new_loop: NewLoop, make: Callable[[
     loops.run(virtual_event_loop if make().stats()["kind"] != "Semaphore" else new_loop, main())
 
 
+@LIMITERS
+def test_who_waits_to_enter_is_seen_by_its_frame(new_loop: NewLoop, make: Callable[[], Any]) -> None:
+    async def main() -> None:
+        limiter = make()
+        assert limiter.try_acquire()
+
+        async def use() -> None:
+            async with limiter:
+                pass
+
+        task = asyncio.create_task(use())
+        await asyncio.sleep(0)
+        coroutine: Any = task.get_coro()
+        (waits,) = gc.get_referents(coroutine.cr_await)
+        assert waits.cr_code is type(limiter)._wait.__code__
+        assert waits.cr_frame.f_locals["self"] is limiter
+        task.cancel()
+        await asyncio.wait([task])
+
+    # Time stands still, so that nobody is let through.
+    loops.run(virtual_event_loop if make().stats()["kind"] != "Semaphore" else new_loop, main())
+
+
 def test_leaving_can_be_awaited_again(new_loop: NewLoop) -> None:
     async def main() -> None:
         semaphore = treadle.Semaphore(2)

@@ -44,7 +44,8 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// # Errors
 /// `ImportError` if `asyncio` cannot be imported.
 pub fn add_patterns_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let made = patterns::load().map_err(|raised| PyErr::from_value(raised.take().into_bound(module.py())))?;
+    let made = patterns::load(&Object::of(module.as_any()))
+        .map_err(|raised| PyErr::from_value(raised.take().into_bound(module.py())))?;
     made.into_iter().try_for_each(|(name, value)| module.add(name, value.into_bound(module.py())))
 }
 

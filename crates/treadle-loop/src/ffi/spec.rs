@@ -176,17 +176,23 @@ impl<T: Class> Spec<T> {
 }
 
 impl Object {
-    /// A function of a module. `text` is what `help()` shows: signature, `--`, and text. It is called with `None` for `self`.
-    pub(crate) fn function<F>(module: &Object, name: &'static CStr, text: &'static CStr, _function: F) -> Result<Object>
+    /// A function of a module, which it is called with. `module_name` is what it says that it is of, and where it is looked up when it is
+    /// unpickled; `text` is what `help()` shows: signature, `--`, and text.
+    pub(crate) fn function<F>(
+        module: &Object,
+        module_name: &Object,
+        name: &'static CStr,
+        text: &'static CStr,
+        _function: F,
+    ) -> Result<Object>
     where
         F: Fn(&Object, Args<'_>) -> Result<Object> + Copy + 'static,
     {
         let mut definition = method_definition::<Object, F>(name);
         definition.ml_doc = text.as_ptr();
         let definition = Box::leak(Box::new(definition));
-        let none = Object::none();
-        // SAFETY: the definition lives for ever; what stands for `self` and the module's name are alive (L1), and this thread is attached (L2).
-        let new = unsafe { ffi::PyCFunction_NewEx(definition, none.pointer(), module.pointer()) };
+        // SAFETY: the definition lives for ever; the module and the name are alive (L1), and this thread is attached (L2).
+        let new = unsafe { ffi::PyCFunction_NewEx(definition, module.pointer(), module_name.pointer()) };
         // SAFETY: the result is new, or null with an exception set (L4).
         unsafe { Self::from_new(new) }
     }

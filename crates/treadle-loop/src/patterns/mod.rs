@@ -80,8 +80,8 @@ fn names() -> &'static Names {
     &facts().names
 }
 
-/// The classes and functions, by name. They are made at the first call, which imports `asyncio`.
-pub(crate) fn load() -> Result<Vec<(&'static str, Object)>> {
+/// The classes and functions of the module, by name. Classes are made at the first call, which imports `asyncio`.
+pub(crate) fn load(module: &Object) -> Result<Vec<(&'static str, Object)>> {
     if FACTS.get().is_none() {
         let asyncio = Object::import(c"asyncio")?;
         FACTS.set(Facts {
@@ -103,17 +103,17 @@ pub(crate) fn load() -> Result<Vec<(&'static str, Object)>> {
         });
     }
     let facts = facts();
-    let module = Object::interned(MODULE)?;
+    let name = Object::interned(MODULE)?;
     Ok(vec![
         ("Timeout", facts.timeout.object().clone()),
         ("MoveOnAfter", facts.move_on_after.object().clone()),
         ("Permits", facts.permits.object().clone()),
         ("Pace", facts.pace.object().clone()),
-        ("timeout", Object::function(&module, c"timeout", timeout::ON_TIMEOUT, timeout::timeout)?),
+        ("timeout", Object::function(module, &name, c"timeout", timeout::ON_TIMEOUT, timeout::timeout)?),
         (
             "move_on_after",
-            Object::function(&module, c"move_on_after", timeout::ON_MOVE_ON_AFTER, timeout::move_on_after)?,
+            Object::function(module, &name, c"move_on_after", timeout::ON_MOVE_ON_AFTER, timeout::move_on_after)?,
         ),
-        ("remaining", Object::function(&module, c"remaining", timeout::ON_REMAINING, timeout::remaining)?),
+        ("remaining", Object::function(module, &name, c"remaining", timeout::ON_REMAINING, timeout::remaining)?),
     ])
 }
