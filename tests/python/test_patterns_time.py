@@ -263,7 +263,7 @@ def test_blocks_may_lie_in_each_other_by_the_thousands(new_loop: NewLoop) -> Non
     async def main() -> None:
         SAMPLE[:] = [treadle.timeout(None)]
         before = scopes()
-        blocks: list[Any] = [treadle.timeout(None) for _ in range(20_000)]
+        blocks: list[Any] = [treadle.timeout(None) for _ in range(100_000)]
         for block in blocks:
             await block.__aenter__()
         while blocks:
@@ -274,7 +274,7 @@ def test_blocks_may_lie_in_each_other_by_the_thousands(new_loop: NewLoop) -> Non
             SAMPLE.append(scopes() - before)
 
     # Its stack has room for some thousand calls.
-    size = threading.stack_size(1 << 20)
+    size = threading.stack_size(1 << 19)
     thread = threading.Thread(target=lambda: loops.run(new_loop, main()))
     thread.start()
     threading.stack_size(size)
