@@ -199,7 +199,7 @@ def test_a_block_ends_once(new_loop: NewLoop) -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         treadle.timeout(5)
     assert str(inspect.signature(treadle.timeout)) == "(delay)"
-    assert pickle.loads(pickle.dumps(treadle.timeout)) is treadle.timeout
+    assert pickle.loads(pickle.dumps(treadle.timeout)) is treadle.timeout  # noqa: S301 - it is our own
 
 
 def scopes() -> int:
