@@ -19,7 +19,7 @@ from operator import length_hint
 from types import TracebackType
 from typing import IO, Any, AnyStr, Generic, TypeVar
 
-from treadle.patterns.thread_pool import Crew, Drain, Job, drain_of, the_threads
+from treadle.patterns.thread_pool import Crew, Drain, Job, ThreadCrew, drain_of, the_threads
 
 __all__ = ["AsyncFile", "Opening", "Turns", "each_line"]
 
@@ -33,7 +33,7 @@ SLICE, LINES = 0.002, 64
 STEADY = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
 
-class Lone(Crew):
+class Lone(ThreadCrew):
     """A thread for one file that may keep it for ever, a FIFO for one. Nobody waits for it at exit."""
 
     def __init__(self, name: str) -> None:

@@ -16,7 +16,19 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextvars import Context, copy_context
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Crew", "Drain", "Interrupted", "Job", "Seat", "ThreadPool", "drain_of", "here", "place", "the_threads"]
+__all__ = [
+    "Crew",
+    "Drain",
+    "Errand",
+    "Interrupted",
+    "Job",
+    "Seat",
+    "ThreadCrew",
+    "ThreadPool",
+    "drain_of",
+    "here",
+    "the_threads",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,8 +47,8 @@ class Job:
     result: Any = None
     error: BaseException | None = None
     is_abandoned = False
-    # Where it is done, and what it has the loop do meanwhile.
-    seat: "Seat | None" = None
+    # Who does it, and what it has the loop do meanwhile.
+    place: object = None
     inner: "asyncio.Task[Any] | None" = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - made at every call
@@ -72,12 +84,10 @@ class Job:
 
     def work(self, seat: "Seat") -> None:
         """Do it."""
-        self.seat = seat
         try:
             self.result = seat.execute(self)
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             self.error = error
-        self.seat = None
         # What the call was made with is not kept until the loop has time.
         del self.fn, self.args, self.keywords
 
@@ -114,10 +124,17 @@ class Errand(Job):
 
     def perform(self, seat: "Seat") -> None:
         """Do it, in a worker's thread, and tell the future."""
+        if self.begin():
+            self.work(seat)
+            self.end()
+
+    def begin(self) -> bool:
+        """Return whether anybody wants it to be done; ask once more if what was to do it has ended."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()  # type: ignore[union-attr]
+
+    def end(self) -> None:
+        """Tell the future."""
         future = self.future
-        if not future.set_running_or_notify_cancel():  # type: ignore[union-attr]
-            return
-        self.work(seat)
         error, self.error = self.error, None
         try:
             if error is None:
@@ -155,9 +172,9 @@ class Promise(Future[R]):
 class Seat:
     """A worker: a thread, and what it waits at."""
 
-    __slots__ = ("calls", "crew", "execute", "extra", "gate", "job", "lock", "thread")
+    __slots__ = ("calls", "crew", "execute", "gate", "job", "thread")
 
-    def __init__(self, crew: "Crew", execute: "Callable[[Job], Any]") -> None:
+    def __init__(self, crew: "ThreadCrew", execute: "Callable[[Job], Any]") -> None:
         """Make a worker whose thread has not begun."""
         self.crew = crew
         self.execute = execute
@@ -166,9 +183,6 @@ class Seat:
         self.gate.acquire()
         self.job: Job | None = None
         self.thread: threading.Thread | None = None
-        # What other kinds of workers have, and what guards it.
-        self.lock = threading.Lock()
-        self.extra: Any = None
 
 
 # The seat of this thread, if it is a worker's, and the drain of the loop that ran in it last.
@@ -186,20 +200,51 @@ def run_here(job: Job) -> Any:
 
 
 class Crew:
-    """The workers of a pool and the queue before them. Its threads hold it; the pool itself may be forgotten."""
+    """Workers of a pool, and the queue before them."""
+
+    def __init__(self, workers: int, max_calls: int | None, name: str) -> None:
+        """Make a crew of nobody."""
+        self.workers = workers
+        self.name = name
+        self.queue: OrderedDict[Job, None] = OrderedDict()
+        self.is_closed = False
+        self._max_calls = max_calls
+
+    def put(self, job: Job) -> None:
+        """Let a job be done; never waits for anything but a thread to begin."""
+        raise NotImplementedError
+
+    def abandon(self, job: Job) -> bool:
+        """Nobody waits for the job any longer; return whether it has not begun and never will."""
+        if self.queue.pop(job, self) is None:
+            return True
+        self.interrupt(job)
+        return False
+
+    def interrupt(self, job: Job) -> bool:
+        """Try to end a job that has begun, and return whether that is possible."""
+        raise NotImplementedError
+
+    def close(self, *, wait: bool, cancel: bool = False) -> None:
+        """Take no more jobs, and let the workers go when the queue is empty."""
+        raise NotImplementedError
+
+    def stats(self) -> dict[str, Any]:
+        """Return numbers for :meth:`ThreadPool.stats`."""
+        raise NotImplementedError
+
+
+class ThreadCrew(Crew):
+    """Threads, which hold it; the pool itself may be forgotten."""
 
     def __init__(
         self, workers: int, max_calls: int | None, initializer: Callable[[], object] | None, name: str, *, daemon: bool
     ) -> None:
         """Make a crew of nobody; threads begin when there is work."""
-        self.workers = workers
-        self.name = name
-        self.queue: OrderedDict[Job, None] = OrderedDict()
+        super().__init__(workers, max_calls, name)
         self.idle: list[Seat] = []
         self.seats: dict[Seat, None] = {}
-        self.is_closed = False
         self.calls_before = 0
-        self._max_calls = max_calls
         self._initializer = initializer
         self._daemon = daemon
         self._number = 0
@@ -226,13 +271,6 @@ class Crew:
             self._begin()
         else:
             seat.gate.release()
-
-    def abandon(self, job: Job) -> bool:
-        """Nobody waits for the job any longer; return whether it has not begun and never will."""
-        if self.queue.pop(job, self) is None:
-            return True
-        self.interrupt(job)
-        return False
 
     def interrupt(self, job: Job) -> bool:
         """Try to end a job that has begun, and return whether that is possible."""
@@ -278,9 +316,7 @@ class Crew:
             "calls": self.calls_before + sum(seat.calls for seat in seats),
         }
 
-    # What processes do otherwise.
-
-    def executor(self, seat: Seat) -> Callable[[Job], Any]:
+    def _executor(self, seat: Seat) -> Callable[[Job], Any]:
         """Return what does a job on a seat, the first time after the initializer."""
         initializer = self._initializer
         if initializer is None:
@@ -296,9 +332,6 @@ class Crew:
 
         return begin
 
-    def stand_up(self, seat: Seat) -> None:
-        """Let a worker go, in its thread."""
-
     def _begin(self) -> None:
         """Begin a thread, unless there are as many as there may be."""
         with self._lock:
@@ -306,7 +339,7 @@ class Crew:
                 self._is_searched = False
                 return
             seat = Seat(self, run_here)
-            seat.execute = self.executor(seat)
+            seat.execute = self._executor(seat)
             self.seats[seat] = None
             self._number += 1
             thread = threading.Thread(
@@ -379,12 +412,9 @@ class Crew:
 
     def _leave(self, seat: Seat) -> None:
         """Be no worker any longer."""
-        try:
-            self.stand_up(seat)
-        finally:
-            with self._lock:
-                self.calls_before += seat.calls
-                del self.seats[seat]
+        with self._lock:
+            self.calls_before += seat.calls
+            del self.seats[seat]
         if self.queue and not self._is_searched:
             self.wake()
 
@@ -392,13 +422,15 @@ class Crew:
 class Drain:
     """Takes what is done in other threads back to one loop."""
 
-    __slots__ = ("__weakref__", "_done", "_is_scheduled", "loop")
+    __slots__ = ("__weakref__", "_done", "_is_scheduled", "can_watch", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make the drain of a loop, which it does not keep."""
         self.loop = weakref.ref(loop)
         self._done: deque[Job] = deque()
         self._is_scheduled = False
+        # Whether it can watch descriptors, as far as is known.
+        self.can_watch = True
 
     def add(self, job: Job) -> bool:
         """Take a job that is done, from any thread, and return whether the loop has to be woken."""
@@ -481,7 +513,7 @@ class ThreadPool(Executor):
         check_sizes(workers, max_calls)
         self.name = name
         begin = None if initializer is None else lambda: initializer(*initargs)
-        self._crew = Crew(workers, max_calls, begin, name or "treadle-threads", daemon=False)
+        self._crew = ThreadCrew(workers, max_calls, begin, name or "treadle-threads", daemon=False)
 
     def __repr__(self) -> str:
         """Return the kind and the name."""
