@@ -299,7 +299,7 @@ fn throw<W: Work>(this: &Instance<Coroutine<W>>, exception: &Object) -> Result<O
 }
 
 /// The exception that `throw` was called with: itself, or a class with a value, and a traceback.
-fn thrown(arguments: Args<'_>) -> Result<Object> {
+pub(crate) fn thrown(arguments: Args<'_>) -> Result<Object> {
     let (first, rest) = match arguments.positional() {
         [first, rest @ ..] if rest.len() < 3 && !arguments.has_keywords() => (first, rest),
         _ => return Err(Kind::TypeError.raise_static(c"throw() takes from 1 to 3 positional arguments")),
