@@ -82,8 +82,12 @@ class ProcessCrew(Crew):
             if not self._idle or self.queue:
                 self._hire(job)
                 return
-            hand = self._idle_hand(job.drain)
-        if not self._assign(hand, job):
+            drain = job.drain
+            watch = self._idle[-1].watch
+            # Whom the loop watches already: who has to be asked for no more.
+            is_here = watch is not None and watch.drain is drain and not self._is_awaited and type(job) is Job
+            hand = self._idle.pop() if is_here else self._idle_hand(drain)
+        if not (self._begin(hand, job, drain) if is_here and drain is not None else self._assign(hand, job)):
             self._go_on(hand)
 
     def interrupt(self, job: Job) -> bool:
@@ -184,6 +188,7 @@ class ProcessCrew(Crew):
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             finish(job, error)
             return False
+        # A stream in one piece is small.
         if (letter[1] or len(letter[0]) > 1) and drain is not self._keeper and size_of(letter) > BIG:
             self.call(self._send_later, hand, job, letter)
             return True
@@ -254,7 +259,8 @@ class ProcessCrew(Crew):
     def _settle(self, hand: Hand, job: Job, parcel: Parcel, drain: Drain | None = None) -> None:
         """Tell the caller, and let the process go on."""
         error = self._open(job, parcel)
-        hand.line.reclaim()
+        if hand.line.has_much:
+            hand.line.reclaim()
         if parcel.kind == BROKEN:
             hand.is_ending = True
             self.call(self.give_up, hand)
@@ -463,10 +469,13 @@ class ProcessCrew(Crew):
 
 def finish(job: Job, error: BaseException | None, drain: Drain | None = None) -> None:
     """Tell who waits for a job what has come of it, from any thread; ``drain`` is that of the loop that runs."""
-    job.place = None
-    job.error = error
     # What the call was made with is not kept until the loop has time.
-    job.fn = job.args = job.keywords = None  # type: ignore[assignment]
+    job.place = job.fn = job.args = job.keywords = None  # type: ignore[assignment]
+    if drain is job.drain and error is None and type(job) is Job and not job.future.done():
+        # As nearly all end.
+        job.future.set_result(job.result)
+        return
+    job.error = error
     if isinstance(job, Errand):
         job.end()
         return

@@ -45,7 +45,8 @@ def initialize(line: Line, initializer: Callable[..., object], initargs: tuple[A
 def answer(line: Line) -> None:
     """Answer one call."""
     parcel = line.receive()
-    line.reclaim()
+    if line.has_much:
+        line.reclaim()
     try:
         fn, args, keywords = parcel.open()
         result = fn(*args, **keywords)

@@ -6,6 +6,7 @@ so done by one worker that stays awake, and long ones get as many workers as the
 
 import asyncio
 import atexit
+import functools
 import logging
 import os
 import threading
@@ -72,8 +73,7 @@ class Job:
         """Do it, in a worker's thread, and return what has to be woken for it."""
         self.work(seat)
         drain = self.drain
-        assert drain is not None
-        return drain if drain.add(self) else None
+        return drain if drain.add(self) else None  # type: ignore[union-attr]
 
     def drop(self) -> None:
         """End it before it has begun, because the pool is shut down."""
@@ -85,11 +85,13 @@ class Job:
     def work(self, seat: "Seat") -> None:
         """Do it."""
         try:
-            self.result = seat.execute(self)
+            if seat.begin is not None:
+                seat.begin()
+            self.result = self.context.run(self.fn, *self.args, **self.keywords)
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             self.error = error
         # What the call was made with is not kept until the loop has time.
-        del self.fn, self.args, self.keywords
+        self.fn = self.args = self.keywords = None  # type: ignore[assignment]
 
     def settle(self) -> None:
         """Tell who awaits it, on the loop."""
@@ -172,12 +174,13 @@ class Promise(Future[R]):
 class Seat:
     """A worker: a thread, and what it waits at."""
 
-    __slots__ = ("calls", "crew", "execute", "gate", "job", "thread")
+    __slots__ = ("begin", "calls", "crew", "gate", "job", "thread")
 
-    def __init__(self, crew: "ThreadCrew", execute: "Callable[[Job], Any]") -> None:
+    def __init__(self, crew: "ThreadCrew") -> None:
         """Make a worker whose thread has not begun."""
         self.crew = crew
-        self.execute = execute
+        # What is to be done before the next job.
+        self.begin: Callable[[], object] | None = None
         self.calls = 0
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -192,11 +195,6 @@ place = threading.local()
 def here() -> Seat | None:
     """Return this thread's seat, or None if it is no worker's."""
     return getattr(place, "seat", None)
-
-
-def run_here(job: Job) -> Any:
-    """Do a job in this thread."""
-    return job.context.run(job.fn, *job.args, **job.keywords)
 
 
 class Crew:
@@ -316,21 +314,14 @@ class ThreadCrew(Crew):
             "calls": self.calls_before + sum(seat.calls for seat in seats),
         }
 
-    def _executor(self, seat: Seat) -> Callable[[Job], Any]:
-        """Return what does a job on a seat, the first time after the initializer."""
-        initializer = self._initializer
-        if initializer is None:
-            return run_here
-
-        def begin(job: Job) -> Any:
-            try:
-                initializer()
-            except BaseException as error:
-                raise BrokenExecutor(f"a worker of {self.name} could not be initialized") from error
-            seat.execute = run_here
-            return run_here(job)
-
-        return begin
+    def _initialize(self, seat: Seat) -> None:
+        """Call the initializer before the first job of a worker, and again if it has failed."""
+        assert self._initializer is not None
+        try:
+            self._initializer()
+        except BaseException as error:
+            raise BrokenExecutor(f"a worker of {self.name} could not be initialized") from error
+        seat.begin = None
 
     def _begin(self) -> None:
         """Begin a thread, unless there are as many as there may be."""
@@ -338,8 +329,9 @@ class ThreadCrew(Crew):
             if len(self.seats) >= self.workers:
                 self._is_searched = False
                 return
-            seat = Seat(self, run_here)
-            seat.execute = self._executor(seat)
+            seat = Seat(self)
+            if self._initializer is not None:
+                seat.begin = functools.partial(self._initialize, seat)
             self.seats[seat] = None
             self._number += 1
             thread = threading.Thread(
@@ -422,15 +414,16 @@ class ThreadCrew(Crew):
 class Drain:
     """Takes what is done in other threads back to one loop."""
 
-    __slots__ = ("__weakref__", "_done", "_is_scheduled", "can_watch", "loop")
+    __slots__ = ("__weakref__", "_done", "_is_scheduled", "can_watch", "is_ours", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make the drain of a loop, which it does not keep."""
         self.loop = weakref.ref(loop)
         self._done: deque[Job] = deque()
         self._is_scheduled = False
-        # Whether it can watch descriptors, as far as is known.
+        # Whether it can watch descriptors, as far as is known, and whether it is one that the doctor can watch.
         self.can_watch = True
+        self.is_ours = hasattr(loop, "_is_recorded")
 
     def add(self, job: Job) -> bool:
         """Take a job that is done, from any thread, and return whether the loop has to be woken."""
@@ -462,7 +455,13 @@ class Drain:
         self._is_scheduled = False
         done = self._done
         for _ in range(len(done)):
-            done.popleft().settle()
+            job = done.popleft()
+            future = job.future
+            # As nearly all end.
+            if job.error is None and not future.done():
+                future.set_result(job.result)
+            else:
+                job.settle()
 
 
 DRAINS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Drain]" = weakref.WeakKeyDictionary()

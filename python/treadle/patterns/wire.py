@@ -33,6 +33,7 @@ HEADER = struct.Struct("<BBIQQ")
 # Where a piece is, and how big it is. What is a stream alone, and came over the socket, has none.
 PIECE = struct.Struct("<QQ")
 IN_MEMORY, HELD, NEW_MEMORY = 1, 2, 4
+DONT_WAIT = socket.MSG_DONTWAIT
 START, ROOM, ANCILLARY = HEADER.size, INLINE + HEADER.size, socket.CMSG_SPACE(4)
 
 # What makes the stream of a pickle, and its buffers.
@@ -108,6 +109,8 @@ class Line:
         """Take a connected socket."""
         self.socket = peer
         self.sent = self.received = 0
+        # There may be something to reclaim.
+        self.has_much = False
         self._outgoing: mmap.mmap | None = None
         self._incoming: mmap.mmap | None = None
         self._references = 0
@@ -142,7 +145,8 @@ class Line:
         self.socket.sendall(b"".join([header, table, *chunks, *buffers]))
 
     def reclaim(self) -> None:
-        """Give back what big messages took, if it is much."""
+        """Give back what a big message took that the other end has read."""
+        self.has_much = False
         memory = self._outgoing
         if memory is not None and len(memory) > KEPT and hasattr(mmap, "MADV_REMOVE"):
             memory.madvise(mmap.MADV_REMOVE, KEPT, len(memory) - KEPT)
@@ -166,7 +170,7 @@ class Line:
 
         """
         try:
-            data, ancillary, _, _ = self.socket.recvmsg(ROOM, ANCILLARY, socket.MSG_DONTWAIT)
+            data, ancillary, _, _ = self.socket.recvmsg(ROOM, ANCILLARY, DONT_WAIT)
         except BlockingIOError:
             return None
         return self._take(data, ancillary)
@@ -227,6 +231,7 @@ class Line:
 
     def _send_in_memory(self, kind: int, flags: int, letter: Letter, sizes: list[int]) -> None:
         total = sum(size + ALIGNMENT for size in sizes)
+        self.has_much = total > KEPT
         memory, fd = self._outgoing, None
         if memory is None or len(memory) < total:
             self._outgoing = memory = None
