@@ -102,6 +102,8 @@ def file_rows(directory: Path) -> list[Row]:  # noqa: C901 - a table
     """Return the rows of files."""
     small, large = directory / "small", directory / "large"
     small.write_bytes(os.urandom(4096))
+    text = directory / "text"
+    text.write_text("four thousand characters of text; " * 120, encoding="ascii")
     lines = 20_000
     large.write_text("".join(f"line {number} has a few words in it\n" for number in range(lines)), encoding="ascii")
 
@@ -118,7 +120,7 @@ def file_rows(directory: Path) -> list[Row]:  # noqa: C901 - a table
 
     reads: dict[str, Work] = {
         "treadle": again(lambda: treadle.files.read_bytes(small)),
-        "treadle, text": again(lambda: treadle.files.read_text(small, "latin-1")),
+        "treadle, text": again(lambda: treadle.files.read_text(text, "utf-8")),
         "to_thread(read_bytes)": again(lambda: asyncio.to_thread(small.read_bytes)),
     }
     iterations: dict[str, Work] = {"treadle lines()": iterate, "treadle open(), bytes": iterate_open}
