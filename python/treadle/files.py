@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, TypeAlias, overload
 
 from treadle._native import learn_file_system, read_cached
-from treadle.patterns.file_objects import AsyncFile, Opening, each_line, file_threads
+from treadle.patterns.file_objects import AsyncFile, EachLine, Opening, file_threads
 from treadle.patterns.offload import call_in
 
 __all__ = ["AsyncFile", "lines", "open", "read_bytes", "read_text", "write_bytes", "write_text"]
@@ -205,7 +205,7 @@ def lines(
         OSError: as :func:`open` does, at the first line.
 
     """
-    return each_line(open(path, "r", -1, encoding, errors, newline))
+    return EachLine(open(path, "r", -1, encoding, errors, newline))
 
 
 def decode(content: bytes, encoding: str | None, errors: str | None, newline: str | None) -> str:

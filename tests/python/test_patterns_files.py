@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import os
 import random
@@ -323,6 +324,36 @@ def test_a_line_is_taken_when_it_is_awaited_and_by_one_only(new_loop: Factory, t
             first, second = [int(await task) for task in late]
             assert second == first + 1
 
+    loops.run(new_loop, main())
+
+
+def test_lines_that_are_left_early_close_their_file(new_loop: Factory, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("".join(f"{number}\n" for number in range(200)), encoding="ascii")
+
+    async def main() -> None:
+        before = loops.open_descriptors()
+        lines = files.lines(path)
+        assert [await anext(lines), await anext(lines)] == ["0\n", "1\n"]
+        assert [line async for line in lines][-1] == "199\n"
+        with pytest.raises(StopAsyncIteration):
+            await anext(lines)
+        # Closed, thrown at, and forgotten.
+        lines = files.lines(path)
+        async for _ in lines:
+            await lines.aclose()
+        lines = files.lines(path)
+        assert await anext(lines) == "0\n"
+        with pytest.raises(KeyError):
+            await lines.athrow(KeyError())
+        assert await anext(lines, None) is None
+        async for _ in files.lines(path):
+            break
+        gc.collect()
+        await loops.until(lambda: loops.open_descriptors() <= before)
+
+    # Threads of files are there.
+    loops.run(new_loop, files.read_bytes("/dev/null"))
     loops.run(new_loop, main())
 
 

@@ -10,25 +10,23 @@ import functools
 import io
 import os
 import stat
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
 from contextvars import copy_context
-from itertools import islice
 from types import TracebackType
 from typing import IO, Any, AnyStr, Generic, TypeVar
 
 from treadle._native import Lines
 from treadle.patterns.thread_pool import Crew, Drain, Job, ThreadCrew, drain_of, the_threads
 
-__all__ = ["AsyncFile", "Opening", "Turns", "each_line"]
+__all__ = ["AsyncFile", "EachLine", "Opening", "Turns"]
 
 R = TypeVar("R")
 
 # Lines are read so many characters or bytes at a time.
 BATCH = 1 << 18
-# A loop is not kept for longer, in seconds; looked at after so many lines.
-SLICE, LINES = 0.002, 64
+# A loop is not kept for longer, in seconds.
+SLICE = 0.002
 # Kinds of files that are read and written without waiting for anybody but a disk.
 STEADY = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
@@ -578,29 +576,56 @@ class AsyncFile(Generic[AnyStr]):
         return before, tuple(cut(data, self._newline))
 
 
-async def each_line(source: "AsyncFile[AnyStr] | Opening[AnyStr]") -> AsyncGenerator[AnyStr, None]:
-    """Give the lines of a file, which is closed at the end if it has been opened here."""
-    clock = time.monotonic
-    file = await source if isinstance(source, Opening) else source
+class EachLine(AsyncGenerator[AnyStr, None]):
+    """The lines of a file that is opened with the first one, and closed with the last one.
+
+    A generator opens it, reads lines ahead, gives one of them, and closes it at the end, or when it is closed or thrown
+    away itself; the lines in between are given without it.
+    """
+
+    __slots__ = ("_generator", "_lines")
+
+    def __init__(self, opening: "Opening[AnyStr]") -> None:
+        """Open nothing yet."""
+        ahead: Lines[AnyStr] = Lines()
+        self._generator: AsyncGenerator[AnyStr, None] = read_lines(opening, ahead)
+        self._lines: AsyncIterator[AnyStr] = ahead.each(self._generator.__anext__, SLICE)
+
+    def __aiter__(self) -> Any:
+        """Return what gives the lines."""
+        return self._lines
+
+    def __anext__(self) -> Any:
+        """Return an awaitable of the next line."""
+        return self._lines.__anext__()
+
+    def asend(self, _value: None) -> Any:
+        """Return an awaitable of the next line."""
+        return self._lines.__anext__()
+
+    def athrow(self, *error: Any) -> Any:
+        """Close the file, and raise an exception."""
+        return self._generator.athrow(*error)
+
+    def aclose(self) -> Any:
+        """Close the file."""
+        return self._generator.aclose()
+
+
+async def read_lines(opening: "Opening[AnyStr]", ahead: "Lines[AnyStr]") -> AsyncGenerator[AnyStr, None]:
+    """Give the first of the lines that are read ahead, each time when somebody asks for more."""
+    file = await opening
+    file._ahead = ahead
     try:
-        since = clock()
         while True:
-            # Who leaves the loop in between has only taken what was given.
-            for line in islice(file._ahead, LINES):
-                yield line
-            if file._ahead.left:
-                if clock() - since > SLICE:
-                    await asyncio.sleep(0)
-                    since = clock()
-                continue
+            if ahead.left:
+                await asyncio.sleep(0)
             line = await file.readline()
             if not line:
                 return
             yield line
-            since = clock()
     finally:
-        if file is not source:
-            await file.close()
+        await file.close()
 
 
 def cut(data: Any, newline: str | None) -> "list[Any]":
