@@ -1,7 +1,8 @@
 """Files that a loop can use. One call at a time, in a thread; lines come in batches, cut in one go.
 
 A call whose caller is cancelled is taken back if it has not begun. If it has, it ends, the next one waits for it, and
-what it has read is put back: a file is never left in the middle of something, and loses nothing.
+what it has read is put back: a file is never left in the middle of something, and loses nothing. Lines that were read
+ahead are given by native code (`files/lines.rs`), which asks here when there are none left.
 """
 
 import asyncio

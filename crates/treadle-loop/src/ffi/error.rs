@@ -107,7 +107,8 @@ impl Raised {
         }
     }
 
-    /// Sets `StopIteration(value)`, with an exception that is kept for it: making one was a third of an `await`. `name` is that of its attribute.
+    /// Sets `StopIteration(value)`, with an exception that is kept for it; `name` is that of its attribute. Making one anew was two fifths of a line of a file, see
+    /// benches/patterns.
     pub(crate) fn stop_iteration_again(kept: &Slot, name: &Object, value: &Object) -> Self {
         let class = Kind::StopIteration.class();
         // Somebody else may have kept it too.
