@@ -22,8 +22,8 @@ from treadle.patterns.wire import Letter, Parcel, dump, size_of
 
 __all__ = ["BIG", "ProcessCrew", "RemoteTraceback", "WorkerDied"]
 
-# What is bigger is not copied on a caller's loop, which it would keep for more than a millisecond.
-BIG = 1 << 23
+# What is bigger is not copied on a caller's loop, which it would keep for milliseconds when the memory for it is new.
+BIG = 1 << 21
 GUARD = 'a script that starts processes has to be a file, and to guard its start with `if __name__ == "__main__":`'
 
 
