@@ -113,7 +113,7 @@ bench-doctor: .venv/tools
 	$(BIN)/python -m pip install --quiet --requirement benches/doctor/requirements.txt .
 	$(BIN)/python -m benches.doctor $(OPTIONS)
 
-# What the patterns cost, beside the libraries that people use for the same.
+# What the patterns cost, beside the libraries that people use for the same; `make bench-patterns OPTIONS="--only offload"` is shorter.
 bench-patterns: .venv/tools
 	$(BIN)/python -m pip install --quiet --requirement benches/patterns/requirements.txt .
 	$(BIN)/python -m benches.patterns $(OPTIONS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import treadle
 
-from benches.patterns import rows
+from benches.patterns import bridges, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,7 @@ def main() -> None:
     if options.only in rows.FAN_OUT:
         figures = {by: memory(factory, work) for by, work in rows.ROWS[rows.FAN_OUT][1].items()}
         print(line("fan-out of 100,000 items, MiB", 4, figures))
+    bridges.table(factory, options.repeat, options.only)
 
 
 def measure(factory: Any, entries: dict[str, rows.Work], options: argparse.Namespace) -> dict[str, float]:

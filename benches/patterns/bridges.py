@@ -1,12 +1,11 @@
-"""Threads, processes and files beside others: ``python -m benches.patterns.bridges [--loop treadle] [--repeat 7]``.
+"""Threads, processes and files beside others: the second half of ``python -m benches.patterns``.
 
 All entries of a row take turns, round after round, and a figure is the median of the rounds: processor time for one, in
-µs, of this process and its children. Wall time stands beside it.
+µs, of this process and its children. Wall time stands beside it, and of processes what of the first the child has used.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import multiprocessing
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     Work = Callable[[int], Awaitable[None]]
     # Title, what is aimed at, how often in a round, and who does it how.
     Row = tuple[str, float, int, dict[str, Work]]
-
-LOOPS: dict[str, Callable[[], Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": lambda: asyncio.SelectorEventLoop,
-    "treadle": lambda: treadle.new_event_loop,
-    "uvloop": lambda: importlib.import_module("uvloop").new_event_loop,
-}
 
 
 def identity(thing: object) -> object:
@@ -82,7 +75,16 @@ def process_rows(ours: treadle.ProcessPool, theirs: ProcessPoolExecutor) -> list
     async def other() -> None:
         await asyncio.get_running_loop().run_in_executor(theirs, len, data)
 
+    async def small() -> None:
+        await asyncio.get_running_loop().run_in_executor(theirs, abs, -1)
+
     return [
+        (
+            "process offload, a small argument",
+            60,
+            100,
+            {"treadle": again(lambda: treadle.to_executor(ours, abs, -1)), "ProcessPoolExecutor": again(small)},
+        ),
         (
             "process offload, 1 MiB argument",
             60,
@@ -92,7 +94,7 @@ def process_rows(ours: treadle.ProcessPool, theirs: ProcessPoolExecutor) -> list
                 "treadle, a view": again(lambda: treadle.to_executor(ours, len, memoryview(data))),
                 "ProcessPoolExecutor": again(other),
             },
-        )
+        ),
     ]
 
 
@@ -100,6 +102,8 @@ def file_rows(directory: Path) -> list[Row]:  # noqa: C901 - a table
     """Return the rows of files."""
     small, large = directory / "small", directory / "large"
     small.write_bytes(os.urandom(4096))
+    text = directory / "text"
+    text.write_text("four thousand characters of text; " * 120, encoding="ascii")
     lines = 20_000
     large.write_text("".join(f"line {number} has a few words in it\n" for number in range(lines)), encoding="ascii")
 
@@ -116,6 +120,7 @@ def file_rows(directory: Path) -> list[Row]:  # noqa: C901 - a table
 
     reads: dict[str, Work] = {
         "treadle": again(lambda: treadle.files.read_bytes(small)),
+        "treadle, text": again(lambda: treadle.files.read_text(text, "utf-8")),
         "to_thread(read_bytes)": again(lambda: asyncio.to_thread(small.read_bytes)),
     }
     iterations: dict[str, Work] = {"treadle lines()": iterate, "treadle open(), bytes": iterate_open}
@@ -144,32 +149,25 @@ def file_rows(directory: Path) -> list[Row]:  # noqa: C901 - a table
 
 
 def processor_time(pids: list[int]) -> float:
-    """Return the seconds that this process and its children have computed."""
-    children = 0.0
-    for pid in pids:
-        children += int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
-    return time.process_time() + children
+    """Return the seconds that processes have computed."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9 for pid in pids)
 
 
 def run(factory: Callable[[], asyncio.AbstractEventLoop], work: Work, count: int, pids: list[int]) -> list[float]:
-    """Return µs of processor and of wall time for one."""
+    """Return µs of processor, here and in children, and of wall time, for one."""
 
     async def main() -> list[float]:
-        began, at = processor_time(pids), time.perf_counter()
+        children, here, at = processor_time(pids), time.process_time(), time.perf_counter()
         await work(count)
-        return [processor_time(pids) - began, time.perf_counter() - at]
+        return [processor_time(pids) - children, time.process_time() - here, time.perf_counter() - at]
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        return [seconds / count * 1e6 for seconds in runner.run(main())]
+        children, here, wall = (seconds / count * 1e6 for seconds in runner.run(main()))
+    return [here + children, children, wall]
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--loop", choices=LOOPS, default="treadle")
-    parser.add_argument("--repeat", type=int, default=7)
-    options = parser.parse_args()
-    factory = LOOPS[options.loop]()
+def table(factory: Callable[[], asyncio.AbstractEventLoop], repeat: int, only: str) -> None:
+    """Measure and print the rows with these words."""
     context = multiprocessing.get_context("forkserver")
     with (
         tempfile.TemporaryDirectory(dir=Path(__file__).parent) as directory,
@@ -177,26 +175,32 @@ def main() -> None:
         ProcessPoolExecutor(1, mp_context=context) as theirs,
     ):
         pids = [ours.submit(os.getpid).result(), theirs.submit(os.getpid).result()]
-        print(f"{'µs for one':34}{'by':26}{'processor':>10}{'wall':>10}{'aim':>8}")
-        for title, aim, count, entries in (
-            *thread_rows(),
-            *process_rows(ours, theirs),
-            *file_rows(Path(directory)),
-        ):
-            figures: dict[str, list[list[float]]] = {by: [] for by in entries}
-            for turn in range(options.repeat + 1):
-                for by, work in entries.items():
-                    figure = run(factory, work, count, pids)
-                    if by == "aiofiles" and title.startswith("a line"):
-                        figure = [value * 10 for value in figure]
-                    # The first round warms up.
-                    if turn:
-                        figures[by].append(figure)
-            for by, found in figures.items():
-                processor, wall = (statistics.median(column) for column in zip(*found, strict=True))
+        print(f"{'µs for one':34}{'by':26}{'processor':>10}{'child':>10}{'wall':>10}{'aim':>8}")
+        for title, aim, count, entries in (*thread_rows(), *process_rows(ours, theirs), *file_rows(Path(directory))):
+            if only not in title:
+                continue
+            for by, figures in measure(factory, title, entries, count, repeat, pids).items():
+                processor, child, wall = (statistics.median(column) for column in zip(*figures, strict=True))
                 said = f"{aim:8g}" if by.startswith("treadle") else ""
-                print(f"{title:34}{by:26}{processor:10.2f}{wall:10.2f}{said}")
+                print(f"{title:34}{by:26}{processor:10.2f}{child:10.2f}{wall:10.2f}{said}")
 
 
-if __name__ == "__main__":
-    main()
+def measure(  # noqa: PLR0913, PLR0917 - called in one place
+    factory: Callable[[], asyncio.AbstractEventLoop],
+    title: str,
+    entries: dict[str, Work],
+    count: int,
+    repeat: int,
+    pids: list[int],
+) -> dict[str, list[list[float]]]:
+    """Return the figures of a row's entries, round by round."""
+    taken: dict[str, list[list[float]]] = {by: [] for by in entries}
+    for turn in range(repeat + 1):
+        for by, work in entries.items():
+            figure = run(factory, work, count, pids)
+            if by == "aiofiles" and title.startswith("a line"):
+                figure = [value * 10 for value in figure]
+            # The first round warms up.
+            if turn:
+                taken[by].append(figure)
+    return taken

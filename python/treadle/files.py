@@ -13,13 +13,15 @@ import builtins
 import contextlib
 import io
 import itertools
+import locale
 import os
 import secrets
+import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, TypeAlias, overload
 
 from treadle._native import learn_file_system, read_cached
-from treadle.patterns.file_objects import AsyncFile, Opening, each_line, file_threads
+from treadle.patterns.file_objects import AsyncFile, EachLine, Opening, file_threads
 from treadle.patterns.offload import call_in
 
 __all__ = ["AsyncFile", "lines", "open", "read_bytes", "read_text", "write_bytes", "write_text"]
@@ -32,6 +34,9 @@ BytesMode: TypeAlias = Literal["rb", "wb", "ab", "xb", "r+b", "w+b", "a+b", "x+b
 INLINE = 1 << 17
 # After so many inline reads the loop has its turn.
 IN_A_ROW = 64
+# What is decoded here, and what `newline=` may be.
+PLAIN = {"utf-8", "UTF-8", "utf8", "ascii", "latin-1", "iso-8859-1", "ISO-8859-1", "ANSI_X3.4-1968"}
+NEWLINES = {None, "", "\n", "\r", "\r\n"}
 
 _inline_reads = itertools.count(1)
 
@@ -122,7 +127,7 @@ async def read_bytes(path: Path) -> bytes:
         OSError: as :meth:`pathlib.Path.read_bytes` does.
 
     """
-    content = read_inline(path)
+    content = read_cached(path, INLINE)
     if content is None:
         return await call_in(file_threads(), read_whole, (path,), {})
     if not next(_inline_reads) % IN_A_ROW:
@@ -146,7 +151,7 @@ async def read_text(
         UnicodeDecodeError: it is no text of this encoding.
 
     """
-    content = read_inline(path)
+    content = read_cached(path, INLINE)
     if content is None:
         return await call_in(file_threads(), read_whole_text, (path, encoding, errors, newline), {})
     if not next(_inline_reads) % IN_A_ROW:
@@ -200,21 +205,17 @@ def lines(
         OSError: as :func:`open` does, at the first line.
 
     """
-    return each_line(open(path, "r", -1, encoding, errors, newline))
-
-
-def read_inline(path: Path) -> bytes | None:
-    """Return what is in memory, or None."""
-    try:
-        name = os.fsencode(path)
-    except (TypeError, ValueError):
-        # The thread raises what the standard library raises.
-        return None
-    return read_cached(name, INLINE)
+    return EachLine(open(path, "r", -1, encoding, errors, newline))
 
 
 def decode(content: bytes, encoding: str | None, errors: str | None, newline: str | None) -> str:
     """Decode as a text file does."""
+    if encoding is None and not sys.flags.warn_default_encoding:
+        encoding = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
+    if encoding in PLAIN and newline in NEWLINES:
+        # What a text file does takes as long as reading it.
+        text = content.decode(encoding, errors or "strict")
+        return text.replace("\r\n", "\n").replace("\r", "\n") if newline is None and "\r" in text else text
     return io.TextIOWrapper(io.BytesIO(content), encoding, errors, newline).read()
 
 

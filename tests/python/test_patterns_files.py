@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import os
 import random
@@ -16,6 +17,7 @@ import loops
 import pytest
 import treadle
 from treadle import files
+from treadle._native import read_cached
 from treadle.patterns import file_objects
 
 if TYPE_CHECKING:
@@ -207,6 +209,33 @@ def test_errors_are_those_of_the_standard_library(new_loop: Factory, tmp_path: P
     assert loops.open_descriptors() <= before
 
 
+@pytest.mark.parametrize(
+    "encoding", [None, "utf-8", "utf8", "UTF-8", "latin-1", "ascii", "utf-16", "utf-8-sig", "locale"]
+)
+@pytest.mark.parametrize("newline", [None, "", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("errors", [None, "replace", "surrogateescape"])
+def test_text_is_decoded_as_a_text_file_decodes_it(
+    tmp_path: Path, encoding: str | None, newline: str | None, errors: str | None
+) -> None:
+    for content in (b"", b"a\r\nb\rc\n\r\n\r", "größer\r\n".encode(), b"\xff\xfeb\r\x00\r"):
+        (tmp_path / "file").write_bytes(content)
+        with (tmp_path / "file").open(encoding=encoding, errors=errors, newline=newline) as file:
+            expected = outcome(file.read)
+        assert outcome(lambda: files.decode(content, encoding, errors, newline)) == expected  # noqa: B023 - called here
+    with pytest.raises(ValueError, match="illegal newline"):
+        files.decode(b"", encoding, errors, "x")
+    with pytest.raises(LookupError):
+        files.decode(b"", "hex", errors, newline)
+
+
+def outcome(call: Callable[[], str]) -> str:
+    """Return what a call gives, or why it does not."""
+    try:
+        return call()
+    except UnicodeError as error:
+        return repr(error)
+
+
 def test_atomic_writes_keep_mode_and_link_and_leave_nothing_behind(new_loop: Factory, tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
 
@@ -247,6 +276,85 @@ def test_tasks_that_share_a_file_get_each_line_once(new_loop: Factory, tmp_path:
             taken = await asyncio.gather(*(take(number % 2) for number in range(6)))
         assert sorted(number for numbers in taken for number in numbers) == list(range(2000))
 
+    loops.run(new_loop, main())
+
+
+def test_a_line_is_taken_when_it_is_awaited_and_by_one_only(new_loop: Factory, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("".join(f"{number}\n" for number in range(200)), encoding="ascii")
+
+    async def take(coming: Any) -> Any:
+        return await coming
+
+    async def main() -> None:
+        async with files.open(path) as file:
+            lines: Any = aiter(file)
+            assert await anext(lines) == "0\n"
+            never, coming = anext(lines), anext(lines)
+            assert await coming == "1\n"
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await coming
+            never.close()
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await never
+            cancelled = anext(lines)
+            with pytest.raises(KeyError):
+                cancelled.throw(KeyError())
+            # What carries lines is used again, but not while somebody has it.
+            stops = []
+            for _ in range(3):
+                with pytest.raises(StopIteration) as stop:
+                    anext(lines).send(None)
+                stops.append(stop.value)
+            assert [stop.value for stop in stops] == ["2\n", "3\n", "4\n"]
+            assert await asyncio.create_task(anext(lines)) == "5\n"
+            # Somebody else takes all of them between the call and the first step.
+            late = [asyncio.create_task(anext(lines)) for _ in range(3)]
+            waiting = [take(anext(lines)) for _ in range(3)]
+            rest = await file.read()
+            assert rest.split() == [str(number) for number in range(6, 200)]
+            assert await asyncio.gather(*late, *waiting, return_exceptions=True)
+            assert all(isinstance(task.exception(), StopAsyncIteration) for task in late)
+            assert await anext(lines, "default") == "default"
+            assert await file.seek(0) == 0
+            assert await anext(lines, "default") == "0\n"
+            # One that is late waits for what is read anew.
+            while file.stats()["ahead"] > 1:
+                await anext(lines)
+            late = [asyncio.create_task(anext(lines)), asyncio.create_task(anext(lines))]
+            first, second = [int(await task) for task in late]
+            assert second == first + 1
+
+    loops.run(new_loop, main())
+
+
+def test_lines_that_are_left_early_close_their_file(new_loop: Factory, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("".join(f"{number}\n" for number in range(200)), encoding="ascii")
+
+    async def main() -> None:
+        before = loops.open_descriptors()
+        lines = files.lines(path)
+        assert [await anext(lines), await anext(lines)] == ["0\n", "1\n"]
+        assert [line async for line in lines][-1] == "199\n"
+        with pytest.raises(StopAsyncIteration):
+            await anext(lines)
+        # Closed, thrown at, and forgotten.
+        lines = files.lines(path)
+        async for _ in lines:
+            await lines.aclose()
+        lines = files.lines(path)
+        assert await anext(lines) == "0\n"
+        with pytest.raises(KeyError):
+            await lines.athrow(KeyError())
+        assert await anext(lines, None) is None
+        async for _ in files.lines(path):
+            break
+        gc.collect()
+        await loops.until(lambda: loops.open_descriptors() <= before)
+
+    # Threads of files are there.
+    loops.run(new_loop, files.read_bytes("/dev/null"))
     loops.run(new_loop, main())
 
 
@@ -456,12 +564,12 @@ def test_a_cached_file_is_read_inline_and_a_changed_one_is_read_anew(new_loop: F
         for content in (b"first", b"second, longer", b"3"):
             path.write_bytes(content)
             assert await files.read_bytes(path) == content
-            assert files.read_inline(path) in {None, content}
+            assert read_cached(path, files.INLINE) in {None, content}
         path.unlink()
-        assert files.read_inline(path) is None
+        assert read_cached(path, files.INLINE) is None
         with pytest.raises(FileNotFoundError):
             await files.read_bytes(path)
-        assert files.read_inline("/proc/self/status") is None
+        assert read_cached("/proc/self/status", files.INLINE) is None
         assert b"Name:" in await files.read_bytes("/proc/self/status")
 
     loops.run(new_loop, main())

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import loops
 import pytest
 import treadle
+from treadle.patterns import process_crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,6 +163,163 @@ def test_what_is_kept_of_shared_memory_is_never_written_over() -> None:
         results = [pool.submit(echo, Array(byte * 100_000)).result(60) for byte in (b"x", b"y", b"z")]
         assert [bytes(result.view[:2]) for result in results] == [b"xx", b"yy", b"zz"]
         assert [result.view.nbytes for result in results] == [100_000] * 3
+
+
+@pytest.mark.parametrize("size", [process_crew.BIG - 100, process_crew.BIG + 1, 2 * process_crew.BIG])
+def test_what_is_very_big_comes_back_as_it_was(new_loop: Factory, pool: treadle.ProcessPool, size: int) -> None:
+    content = bytes(range(256)) * (size // 256 + 1)
+
+    async def main() -> None:
+        for thing in (content, memoryview(content), [bytearray(content), "beside"]):
+            back, count, made = await asyncio.gather(
+                treadle.to_executor(pool, echo, thing),
+                treadle.to_executor(pool, len, thing),
+                treadle.to_executor(pool, bytes, len(content)),
+            )
+            assert back == thing
+            assert count == len(thing)
+            assert made == bytes(len(content))
+
+    loops.run(new_loop, main())
+
+
+def test_loops_and_threads_that_share_a_process_lose_nothing(new_loop: Factory) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with treadle.ProcessPool(2) as shared, concurrent.futures.ThreadPoolExecutor(4) as threads:
+            for _ in threads.map(lambda way: ask(new_loop, shared, way), range(1, 5)):
+                pass
+            assert shared.stats()["waiting"] == shared.stats()["in_use"] == 0
+            assert shared.stats()["died"] == 0
+    finally:
+        sys.setswitchinterval(before)
+
+
+def ask(new_loop: Factory, shared: treadle.ProcessPool, way: int) -> None:
+    """Call a pool from a loop or without one, and cancel a few."""
+
+    async def main() -> None:
+        for index in range(30):
+            assert await treadle.to_executor(shared, divmod, index, way) == divmod(index, way)
+            if index % 10 == 3:
+                task = asyncio.create_task(treadle.to_executor(shared, abs, -1))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+
+    if way % 2:
+        loops.run(new_loop, main())
+    else:
+        assert [shared.submit(abs, -index).result(60) for index in range(30)] == [*range(30)]
+
+
+def test_a_process_that_a_loop_watches_works_for_threads_too(new_loop: Factory) -> None:
+    async def main(one: treadle.ProcessPool) -> None:
+        pid = await treadle.to_executor(one, os.getpid)
+        # The loop has no turn meanwhile.
+        assert one.submit(os.getpid).result(60) == pid
+        assert await treadle.to_executor(one, os.getpid) == pid
+
+    with treadle.ProcessPool(1) as one:
+        loops.run(new_loop, main(one))
+        loops.run(new_loop, main(one))
+
+
+def test_a_call_of_a_loop_that_stands_still_is_ended_at_the_end(new_loop: Factory, tmp_path: Path) -> None:
+    one = treadle.ProcessPool(1)
+
+    async def main() -> asyncio.Future[int]:
+        await treadle.to_executor(one, abs, -1)
+        call = asyncio.ensure_future(treadle.to_executor(one, echo_slowly, 7, str(tmp_path / "pid")))
+        await pid_in(tmp_path / "pid")
+        return call
+
+    before = loops.open_descriptors()
+    loop = new_loop()
+    call = loop.run_until_complete(main())
+    pids = one.stats()["pids"]
+    (tmp_path / "go").touch()
+    one.shutdown(wait=True)
+    assert not any(map(is_alive, pids))
+    assert loop.run_until_complete(call) == 7
+    loop.close()
+    assert loops.open_descriptors() <= before
+
+
+def echo_slowly(thing: Any, path: str) -> Any:
+    """Tell that it runs, and end when there is a file beside that one."""
+    Path(path).write_text(str(os.getpid()), encoding="ascii")
+    while not Path(path).with_name("go").exists():
+        time.sleep(0.005)
+    return thing
+
+
+def test_an_answer_that_comes_with_the_cancellation_costs_nobody_a_call(new_loop: Factory) -> None:
+    async def main(one: treadle.ProcessPool) -> None:
+        for _ in range(20):
+            task = asyncio.create_task(treadle.to_executor(one, abs, -1))
+            await asyncio.sleep(0)
+            hand = next(iter(one._crew._hands), None)  # type: ignore[attr-defined]
+            if hand is not None:
+                # It has answered, and the loop has not looked.
+                select.select([hand.line.socket], [], [], 10)
+            task.cancel()
+            assert await treadle.to_executor(one, abs, -2) == 2
+            await asyncio.wait([task])
+
+    with treadle.ProcessPool(1) as one:
+        loops.run(new_loop, main(one))
+        assert one.stats()["died"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child that is left behind hides the end of its parent")
+def test_a_process_whose_child_lives_on_is_seen_to_die(
+    new_loop: Factory, pool: treadle.ProcessPool, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            with pytest.raises(treadle.WorkerDied, match="exit code 3"):
+                await treadle.to_executor(pool, fork_and_exit, 3, str(tmp_path / "go"))
+            assert await treadle.to_executor(pool, abs, -1) == 1
+
+    try:
+        loops.run(new_loop, main())
+    finally:
+        (tmp_path / "go").touch()
+
+
+def fork_and_exit(code: int, path: str) -> None:
+    """Leave a child behind that has all descriptors, until there is a file."""
+    if os.fork() == 0:
+        while not Path(path).exists():
+            time.sleep(0.01)
+    os._exit(code)
+
+
+def test_a_loop_that_cannot_watch_descriptors_will_do() -> None:
+    class Blind(asyncio.SelectorEventLoop):
+        def add_reader(self, *_: object) -> None:
+            raise NotImplementedError
+
+    async def main(two: treadle.ProcessPool) -> None:
+        calls = [treadle.to_executor(two, abs, -number) for number in range(9)]
+        assert await asyncio.gather(*calls) == [*range(9)]
+        assert len(await treadle.to_executor(two, echo, b"x" * (1 << 20))) == 1 << 20
+
+    with treadle.ProcessPool(2) as two:
+        loops.run(Blind, main(two))
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_child_that_is_forked_leaves_the_pool_alone(pool: treadle.ProcessPool) -> None:
+    assert pool.submit(abs, -1).result(60) == 1
+    child = os.fork()
+    if not child:
+        pool.shutdown(wait=False)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert pool.submit(abs, -2).result(60) == 2
 
 
 def test_an_error_comes_with_its_traceback_in_words(pool: treadle.ProcessPool) -> None:

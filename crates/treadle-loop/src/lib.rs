@@ -46,7 +46,7 @@ mod transport;
 mod turn;
 mod watch;
 
-pub use files::{learn_file_system, read_cached};
+pub use files::{learn_file_system, lines_class, read_cached};
 pub use module::{add_patterns_to, add_to, listen, open_stacks, record, stop_recording};
 pub use stacks::Stacks;
 mod module;

@@ -11,6 +11,8 @@ mod watch;
 #[pymodule(gil_used = true)]
 mod _native {
     use std::ffi::OsString;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
 
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
@@ -37,8 +39,13 @@ mod _native {
 
     /// The content of a small file if that takes no waiting, or `None`; never raises.
     #[pyfunction]
-    fn read_cached<'py>(py: Python<'py>, path: &[u8], most: usize) -> Option<Bound<'py, PyBytes>> {
-        treadle_loop::read_cached(path, most).map(|content| PyBytes::new(py, &content))
+    fn read_cached<'py>(path: &Bound<'py, PyAny>, most: usize) -> Option<Bound<'py, PyBytes>> {
+        let content = match path.cast::<PyBytes>() {
+            Ok(path) => treadle_loop::read_cached(path.as_bytes(), most),
+            // What is no path a thread says better.
+            Err(_) => treadle_loop::read_cached(path.extract::<PathBuf>().ok()?.as_os_str().as_bytes(), most),
+        };
+        content.map(|content| PyBytes::new(path.py(), &content))
     }
 
     /// Looks at the file system of an open file, which may wait, so that [`read_cached`] knows it.
@@ -56,6 +63,7 @@ mod _native {
     /// The version of this build.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("Lines", treadle_loop::lines_class(module.py())?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

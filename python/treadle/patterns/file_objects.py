@@ -1,7 +1,8 @@
 """Files that a loop can use. One call at a time, in a thread; lines come in batches, cut in one go.
 
 A call whose caller is cancelled is taken back if it has not begun. If it has, it ends, the next one waits for it, and
-what it has read is put back: a file is never left in the middle of something, and loses nothing.
+what it has read is put back: a file is never left in the middle of something, and loses nothing. Lines that were read
+ahead are given by native code (`files/lines.rs`), which asks here when there are none left.
 """
 
 import asyncio
@@ -10,30 +11,28 @@ import functools
 import io
 import os
 import stat
-import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
 from contextvars import copy_context
-from itertools import islice
-from operator import length_hint
 from types import TracebackType
 from typing import IO, Any, AnyStr, Generic, TypeVar
 
-from treadle.patterns.thread_pool import Crew, Drain, Job, drain_of, the_threads
+from treadle._native import Lines
+from treadle.patterns.thread_pool import Crew, Drain, Job, ThreadCrew, drain_of, the_threads
 
-__all__ = ["AsyncFile", "Opening", "Turns", "each_line"]
+__all__ = ["AsyncFile", "EachLine", "Opening", "Turns"]
 
 R = TypeVar("R")
 
 # Lines are read so many characters or bytes at a time.
 BATCH = 1 << 18
-# A loop is not kept for longer, in seconds; looked at after so many lines.
-SLICE, LINES = 0.002, 64
+# A loop is not kept for longer, in seconds.
+SLICE = 0.002
 # Kinds of files that are read and written without waiting for anybody but a disk.
 STEADY = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
 
-class Lone(Crew):
+class Lone(ThreadCrew):
     """A thread for one file that may keep it for ever, a FIFO for one. Nobody waits for it at exit."""
 
     def __init__(self, name: str) -> None:
@@ -220,8 +219,8 @@ class AsyncFile(Generic[AnyStr]):
         self._label = name
         self._is_closing = False
         # Lines that were read ahead, what is left of them, and where the file was before them.
-        self._lines: list[AnyStr] = []
-        self._ahead: Iterator[AnyStr] = iter(self._lines)
+        self._lines: tuple[AnyStr, ...] = ()
+        self._ahead: Lines[AnyStr] = Lines()
         self._before = 0
         # Where to go back to, because what was read from there was for somebody who was cancelled.
         self._return_to: tuple[int, int] | None = None
@@ -285,7 +284,7 @@ class AsyncFile(Generic[AnyStr]):
             "closed": self.closed,
             "calls": self._turns.calls,
             "waiting": self._turns.waiting,
-            "ahead": length_hint(self._ahead),
+            "ahead": self._ahead.left,
         }
 
     # What is awaited.
@@ -323,7 +322,7 @@ class AsyncFile(Generic[AnyStr]):
         if not self._is_steady or (size is not None and size >= 0):
             data: AnyStr = await self._taking(self._readline, -1 if size is None else size)
             return data
-        while (line := next(self._ahead, None)) is None:
+        while (line := self._ahead.take()) is None:
             # Another task may have taken them all by now.
             if not await self._fill():
                 return self._left[:0]  # type: ignore[no-any-return]
@@ -404,7 +403,16 @@ class AsyncFile(Generic[AnyStr]):
 
     def __aiter__(self) -> AsyncIterator[AnyStr]:
         """Iterate over the lines that are left."""
-        return each_line(self)
+        return self._ahead.each(self._next_line, SLICE)
+
+    async def _next_line(self) -> AnyStr:
+        """Return a line when it is the loop's turn to read some, or to do something else."""
+        if self._ahead.left:
+            await asyncio.sleep(0)
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
 
     def _check(self) -> None:
         if self._is_closing:
@@ -441,8 +449,8 @@ class AsyncFile(Generic[AnyStr]):
         """Return where the file is for its reader, if it is not there: a place, and how much behind it."""
         if self._return_to is not None:
             place = self._return_to
-        elif left := length_hint(self._ahead):
-            place = (self._before, sum(map(len, self._lines[:-left])))
+        elif self._ahead.left:
+            place = (self._before, sum(map(len, self._lines[: self._ahead.taken])))
         else:
             return None
         self._forget()
@@ -451,13 +459,12 @@ class AsyncFile(Generic[AnyStr]):
     def _forget(self) -> None:
         """Have read nothing ahead."""
         self._return_to = None
-        # Whoever iterates has the same iterator.
-        deque(self._ahead, maxlen=0)
-        self._lines = []
+        self._ahead.clear()
+        self._lines = ()
 
     def _begin_ahead(self) -> tuple[bool, tuple[int, int] | None]:
         """Return whether lines are needed, and where from."""
-        is_needed = not length_hint(self._ahead)
+        is_needed = not self._ahead.left
         return is_needed, self._stop_ahead() if is_needed else None
 
     def _return(self, place: tuple[int, int] | None) -> None:
@@ -468,11 +475,11 @@ class AsyncFile(Generic[AnyStr]):
     def _end_ahead(self, needed: tuple[bool, tuple[int, int] | None]) -> None:
         self._return(needed[1])
 
-    def _have_ahead(self, read: "tuple[int, list[AnyStr]] | None") -> None:
+    def _have_ahead(self, read: "tuple[int, tuple[AnyStr, ...]] | None") -> None:
         """Take lines that were read ahead."""
         if read is not None:
             self._before, self._lines = read
-            self._ahead = iter(self._lines)
+            self._ahead.fill(self._lines)
 
     def _put_back(self, taken: tuple[int | None, Any]) -> None:
         """Have what was read, of which nobody knows, be there for the next one."""
@@ -557,7 +564,7 @@ class AsyncFile(Generic[AnyStr]):
             length += len(line)
         return lines
 
-    def _read_ahead(self, needed: tuple[bool, tuple[int, int] | None]) -> "tuple[int, list[AnyStr]] | None":
+    def _read_ahead(self, needed: tuple[bool, tuple[int, int] | None]) -> "tuple[int, tuple[AnyStr, ...]] | None":
         """Read a batch of lines, if they are needed."""
         is_needed, place = needed
         if not is_needed:
@@ -567,32 +574,59 @@ class AsyncFile(Generic[AnyStr]):
         data = self._file.read(BATCH)
         # Nothing is half a line but the last one of the file.
         data += self._file.readline()
-        return before, cut(data, self._newline)
+        return before, tuple(cut(data, self._newline))
 
 
-async def each_line(source: "AsyncFile[AnyStr] | Opening[AnyStr]") -> AsyncGenerator[AnyStr, None]:
-    """Give the lines of a file, which is closed at the end if it has been opened here."""
-    clock = time.monotonic
-    file = await source if isinstance(source, Opening) else source
+class EachLine(AsyncGenerator[AnyStr, None]):
+    """The lines of a file that is opened with the first one, and closed with the last one.
+
+    A generator opens it, reads lines ahead, gives one of them, and closes it at the end, or when it is closed or thrown
+    away itself; the lines in between are given without it.
+    """
+
+    __slots__ = ("_generator", "_lines")
+
+    def __init__(self, opening: "Opening[AnyStr]") -> None:
+        """Open nothing yet."""
+        ahead: Lines[AnyStr] = Lines()
+        self._generator: AsyncGenerator[AnyStr, None] = read_lines(opening, ahead)
+        self._lines: AsyncIterator[AnyStr] = ahead.each(self._generator.__anext__, SLICE)
+
+    def __aiter__(self) -> Any:
+        """Return what gives the lines."""
+        return self._lines
+
+    def __anext__(self) -> Any:
+        """Return an awaitable of the next line."""
+        return self._lines.__anext__()
+
+    def asend(self, _value: None) -> Any:
+        """Return an awaitable of the next line."""
+        return self._lines.__anext__()
+
+    def athrow(self, *error: Any) -> Any:
+        """Close the file, and raise an exception."""
+        return self._generator.athrow(*error)
+
+    def aclose(self) -> Any:
+        """Close the file."""
+        return self._generator.aclose()
+
+
+async def read_lines(opening: "Opening[AnyStr]", ahead: "Lines[AnyStr]") -> AsyncGenerator[AnyStr, None]:
+    """Give the first of the lines that are read ahead, each time when somebody asks for more."""
+    file = await opening
+    file._ahead = ahead
     try:
-        since = clock()
         while True:
-            # Who leaves the loop in between has only taken what was given.
-            for line in islice(file._ahead, LINES):
-                yield line
-            if length_hint(file._ahead):
-                if clock() - since > SLICE:
-                    await asyncio.sleep(0)
-                    since = clock()
-                continue
+            if ahead.left:
+                await asyncio.sleep(0)
             line = await file.readline()
             if not line:
                 return
             yield line
-            since = clock()
     finally:
-        if file is not source:
-            await file.close()
+        await file.close()
 
 
 def cut(data: Any, newline: str | None) -> "list[Any]":

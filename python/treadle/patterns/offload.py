@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from treadle.patterns.thread_pool import Crew, Job, ThreadPool, drain_of, the_threads
+from treadle.patterns.thread_pool import Crew, Job, ThreadCrew, ThreadPool, drain_of, the_threads
 
 if TYPE_CHECKING:
     from treadle.patterns.process_pool import ProcessPool
@@ -101,7 +101,8 @@ async def call_in(crew: Crew, fn: Callable[..., R], args: tuple[Any, ...], keywo
     """Let somebody of the crew call it."""
     loop = get_running_loop()
     future = loop.create_future()
-    job = Job(noted(loop, crew, fn), args, keywords, copy_context(), future, drain_of(loop))
+    drain = drain_of(loop)
+    job = Job(noted(loop, crew, fn) if drain.is_ours else fn, args, keywords, copy_context(), future, drain)
     crew.put(job)
     try:
         result: R = await future
@@ -117,9 +118,8 @@ async def call_in(crew: Crew, fn: Callable[..., R], args: tuple[Any, ...], keywo
 
 def noted(loop: Any, crew: Crew, fn: Callable[..., R]) -> Callable[..., R]:
     """Return a function that does the same, and that the doctor sees begin and end if it watches the loop."""
-    is_recorded = getattr(loop, "_is_recorded", None)
     # Only threads can take it.
-    if is_recorded is None or not is_recorded() or type(crew) is not Crew or loop.get_debug():
+    if not loop._is_recorded() or type(crew) is not ThreadCrew or loop.get_debug():
         return fn
     wrapped: Callable[..., R] = loop._note_job(fn, fn, id(crew) >> 4 & 0xFFFFFFFF, crew.workers)
     return wrapped

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from treadle.patterns.wire import Line, dump
+from treadle.patterns.wire import Letter, Line, dump
 
 __all__ = ["BROKEN", "CALL", "ERROR", "RESULT", "main"]
 
@@ -44,30 +44,30 @@ def initialize(line: Line, initializer: Callable[..., object], initargs: tuple[A
 
 def answer(line: Line) -> None:
     """Answer one call."""
-    _, parcel = line.receive()
-    line.reclaim()
+    parcel = line.receive()
+    if line.has_much:
+        line.reclaim()
     try:
         fn, args, keywords = parcel.open()
         result = fn(*args, **keywords)
-        kind, pieces = RESULT, dump(result)
+        kind, letter = RESULT, dump(result)
     except BaseException as error:  # noqa: BLE001 - the caller's
-        kind, pieces = ERROR, dump_error(error)
+        kind, letter = ERROR, dump_error(error)
     # What lies in the caller's memory is let go before it is told.
     fn = args = keywords = result = parcel = None  # type: ignore[assignment]
-    line.send(kind, pieces)
+    line.send(kind, letter)
 
 
-def dump_error(error: BaseException) -> Any:
+def dump_error(error: BaseException) -> Letter:
     """Pickle an exception with its traceback in words, or what can be said of it."""
     words = "".join(traceback.format_exception(error))
     try:
-        pieces = dump((error, words))
+        letter = dump((error, words))
         # Some can be pickled and not be made again.
         import pickle  # noqa: PLC0415 - it has been imported
 
-        stream = b"".join(bytes(chunk) for chunk in pieces[0])
-        pickle.loads(stream, buffers=[buffer for piece in pieces[1:] for buffer in piece])  # noqa: S301 - made here
+        pickle.loads(b"".join(letter[0]), buffers=letter[1])  # noqa: S301 - made here
     except Exception:  # noqa: BLE001 - whatever its own methods raise
         name = type(error).__qualname__
         return dump((RuntimeError(f"the call raised {name}, which cannot be pickled: {error}"), words))
-    return pieces
+    return letter

@@ -6,6 +6,7 @@ so done by one worker that stays awake, and long ones get as many workers as the
 
 import asyncio
 import atexit
+import functools
 import logging
 import os
 import threading
@@ -18,7 +19,19 @@ from typing import Any, ParamSpec, TypeVar
 
 from treadle.patterns.registry import register
 
-__all__ = ["Crew", "Drain", "Interrupted", "Job", "Seat", "ThreadPool", "drain_of", "here", "place", "the_threads"]
+__all__ = [
+    "Crew",
+    "Drain",
+    "Errand",
+    "Interrupted",
+    "Job",
+    "Seat",
+    "ThreadCrew",
+    "ThreadPool",
+    "drain_of",
+    "here",
+    "the_threads",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +50,8 @@ class Job:
     result: Any = None
     error: BaseException | None = None
     is_abandoned = False
-    # Where it is done, and what it has the loop do meanwhile.
-    seat: "Seat | None" = None
+    # Who does it, and what it has the loop do meanwhile.
+    place: object = None
     inner: "asyncio.Task[Any] | None" = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - made at every call
@@ -62,8 +75,7 @@ class Job:
         """Do it, in a worker's thread, and return what has to be woken for it."""
         self.work(seat)
         drain = self.drain
-        assert drain is not None
-        return drain if drain.add(self) else None
+        return drain if drain.add(self) else None  # type: ignore[union-attr]
 
     def drop(self) -> None:
         """End it before it has begun, because the pool is shut down."""
@@ -74,14 +86,14 @@ class Job:
 
     def work(self, seat: "Seat") -> None:
         """Do it."""
-        self.seat = seat
         try:
-            self.result = seat.execute(self)
+            if seat.begin is not None:
+                seat.begin()
+            self.result = self.context.run(self.fn, *self.args, **self.keywords)
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             self.error = error
-        self.seat = None
         # What the call was made with is not kept until the loop has time.
-        del self.fn, self.args, self.keywords
+        self.fn = self.args = self.keywords = None  # type: ignore[assignment]
 
     def settle(self) -> None:
         """Tell who awaits it, on the loop."""
@@ -116,10 +128,17 @@ class Errand(Job):
 
     def perform(self, seat: "Seat") -> None:
         """Do it, in a worker's thread, and tell the future."""
+        if self.begin():
+            self.work(seat)
+            self.end()
+
+    def begin(self) -> bool:
+        """Return whether anybody wants it to be done; ask once more if what was to do it has ended."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()  # type: ignore[union-attr]
+
+    def end(self) -> None:
+        """Tell the future."""
         future = self.future
-        if not future.set_running_or_notify_cancel():  # type: ignore[union-attr]
-            return
-        self.work(seat)
         error, self.error = self.error, None
         try:
             if error is None:
@@ -157,20 +176,18 @@ class Promise(Future[R]):
 class Seat:
     """A worker: a thread, and what it waits at."""
 
-    __slots__ = ("calls", "crew", "execute", "extra", "gate", "job", "lock", "thread")
+    __slots__ = ("begin", "calls", "crew", "gate", "job", "thread")
 
-    def __init__(self, crew: "Crew", execute: "Callable[[Job], Any]") -> None:
+    def __init__(self, crew: "ThreadCrew") -> None:
         """Make a worker whose thread has not begun."""
         self.crew = crew
-        self.execute = execute
+        # What is to be done before the next job.
+        self.begin: Callable[[], object] | None = None
         self.calls = 0
         self.gate = threading.Lock()
         self.gate.acquire()
         self.job: Job | None = None
         self.thread: threading.Thread | None = None
-        # What other kinds of workers have, and what guards it.
-        self.lock = threading.Lock()
-        self.extra: Any = None
 
 
 # The seat of this thread, if it is a worker's, and the drain of the loop that ran in it last.
@@ -182,26 +199,52 @@ def here() -> Seat | None:
     return getattr(place, "seat", None)
 
 
-def run_here(job: Job) -> Any:
-    """Do a job in this thread."""
-    return job.context.run(job.fn, *job.args, **job.keywords)
-
-
 class Crew:
-    """The workers of a pool and the queue before them. Its threads hold it; the pool itself may be forgotten."""
+    """Workers of a pool, and the queue before them."""
+
+    def __init__(self, workers: int, max_calls: int | None, name: str) -> None:
+        """Make a crew of nobody."""
+        self.workers = workers
+        self.name = name
+        self.queue: OrderedDict[Job, None] = OrderedDict()
+        self.is_closed = False
+        self._max_calls = max_calls
+
+    def put(self, job: Job) -> None:
+        """Let a job be done; never waits for anything but a thread to begin."""
+        raise NotImplementedError
+
+    def abandon(self, job: Job) -> bool:
+        """Nobody waits for the job any longer; return whether it has not begun and never will."""
+        if self.queue.pop(job, self) is None:
+            return True
+        self.interrupt(job)
+        return False
+
+    def interrupt(self, job: Job) -> bool:
+        """Try to end a job that has begun, and return whether that is possible."""
+        raise NotImplementedError
+
+    def close(self, *, wait: bool, cancel: bool = False) -> None:
+        """Take no more jobs, and let the workers go when the queue is empty."""
+        raise NotImplementedError
+
+    def stats(self) -> dict[str, Any]:
+        """Return numbers for :meth:`ThreadPool.stats`."""
+        raise NotImplementedError
+
+
+class ThreadCrew(Crew):
+    """Threads, which hold it; the pool itself may be forgotten."""
 
     def __init__(
         self, workers: int, max_calls: int | None, initializer: Callable[[], object] | None, name: str, *, daemon: bool
     ) -> None:
         """Make a crew of nobody; threads begin when there is work."""
-        self.workers = workers
-        self.name = name
-        self.queue: OrderedDict[Job, None] = OrderedDict()
+        super().__init__(workers, max_calls, name)
         self.idle: list[Seat] = []
         self.seats: dict[Seat, None] = {}
-        self.is_closed = False
         self.calls_before = 0
-        self._max_calls = max_calls
         self._initializer = initializer
         self._daemon = daemon
         self._number = 0
@@ -228,13 +271,6 @@ class Crew:
             self._begin()
         else:
             seat.gate.release()
-
-    def abandon(self, job: Job) -> bool:
-        """Nobody waits for the job any longer; return whether it has not begun and never will."""
-        if self.queue.pop(job, self) is None:
-            return True
-        self.interrupt(job)
-        return False
 
     def interrupt(self, job: Job) -> bool:
         """Try to end a job that has begun, and return whether that is possible."""
@@ -280,26 +316,14 @@ class Crew:
             "calls": self.calls_before + sum(seat.calls for seat in seats),
         }
 
-    # What processes do otherwise.
-
-    def executor(self, seat: Seat) -> Callable[[Job], Any]:
-        """Return what does a job on a seat, the first time after the initializer."""
-        initializer = self._initializer
-        if initializer is None:
-            return run_here
-
-        def begin(job: Job) -> Any:
-            try:
-                initializer()
-            except BaseException as error:
-                raise BrokenExecutor(f"a worker of {self.name} could not be initialized") from error
-            seat.execute = run_here
-            return run_here(job)
-
-        return begin
-
-    def stand_up(self, seat: Seat) -> None:
-        """Let a worker go, in its thread."""
+    def _initialize(self, seat: Seat) -> None:
+        """Call the initializer before the first job of a worker, and again if it has failed."""
+        assert self._initializer is not None
+        try:
+            self._initializer()
+        except BaseException as error:
+            raise BrokenExecutor(f"a worker of {self.name} could not be initialized") from error
+        seat.begin = None
 
     def _begin(self) -> None:
         """Begin a thread, unless there are as many as there may be."""
@@ -307,8 +331,9 @@ class Crew:
             if len(self.seats) >= self.workers:
                 self._is_searched = False
                 return
-            seat = Seat(self, run_here)
-            seat.execute = self.executor(seat)
+            seat = Seat(self)
+            if self._initializer is not None:
+                seat.begin = functools.partial(self._initialize, seat)
             self.seats[seat] = None
             self._number += 1
             thread = threading.Thread(
@@ -381,12 +406,9 @@ class Crew:
 
     def _leave(self, seat: Seat) -> None:
         """Be no worker any longer."""
-        try:
-            self.stand_up(seat)
-        finally:
-            with self._lock:
-                self.calls_before += seat.calls
-                del self.seats[seat]
+        with self._lock:
+            self.calls_before += seat.calls
+            del self.seats[seat]
         if self.queue and not self._is_searched:
             self.wake()
 
@@ -394,13 +416,16 @@ class Crew:
 class Drain:
     """Takes what is done in other threads back to one loop."""
 
-    __slots__ = ("__weakref__", "_done", "_is_scheduled", "loop")
+    __slots__ = ("__weakref__", "_done", "_is_scheduled", "can_watch", "is_ours", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make the drain of a loop, which it does not keep."""
         self.loop = weakref.ref(loop)
         self._done: deque[Job] = deque()
         self._is_scheduled = False
+        # Whether it can watch descriptors, as far as is known, and whether it is one that the doctor can watch.
+        self.can_watch = True
+        self.is_ours = hasattr(loop, "_is_recorded")
 
     def add(self, job: Job) -> bool:
         """Take a job that is done, from any thread, and return whether the loop has to be woken."""
@@ -432,7 +457,13 @@ class Drain:
         self._is_scheduled = False
         done = self._done
         for _ in range(len(done)):
-            done.popleft().settle()
+            job = done.popleft()
+            future = job.future
+            # As nearly all end.
+            if job.error is None and not future.done():
+                future.set_result(job.result)
+            else:
+                job.settle()
 
 
 DRAINS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Drain]" = weakref.WeakKeyDictionary()
@@ -483,7 +514,7 @@ class ThreadPool(Executor):
         check_sizes(workers, max_calls)
         self.name = name
         begin = None if initializer is None else lambda: initializer(*initargs)
-        self._crew = Crew(workers, max_calls, begin, name or "treadle-threads", daemon=False)
+        self._crew = ThreadCrew(workers, max_calls, begin, name or "treadle-threads", daemon=False)
         register(self)
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ is gone with the last process that has it. Objects that the receiver has made of
 with its next message, and the sender takes other memory.
 """
 
+import copyreg
 import mmap
 import os
 import pickle
@@ -12,10 +13,10 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Line", "Pieces", "dump"]
+__all__ = ["Letter", "Line", "Parcel", "dump", "size_of"]
 
 # More than this goes by shared memory.
 INLINE = 1 << 15
@@ -24,54 +25,57 @@ LEAST, KEPT = 1 << 20, 1 << 24
 # So much is copied at a time, so that other threads get their turn.
 STEP = 1 << 20
 ALIGNMENT = 64
+# All pages are made with the mapping: a tenth less for the first big message. Later ones find them there.
+MAPPING = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
-# Kind, flags, number of pieces, size of the memory that comes with it, bytes that follow.
+# Kind, flags, number of buffers beside the stream, size of the memory that comes with it, bytes that follow.
 HEADER = struct.Struct("<BBIQQ")
+# Where a piece is, and how big it is. What is a stream alone, and came over the socket, has none.
 PIECE = struct.Struct("<QQ")
 IN_MEMORY, HELD, NEW_MEMORY = 1, 2, 4
+DONT_WAIT = socket.MSG_DONTWAIT
+START, ROOM, ANCILLARY = HEADER.size, INLINE + HEADER.size, socket.CMSG_SPACE(4)
 
-Pieces = list[Any]
+# What makes the stream of a pickle, and its buffers.
+Letter = tuple[list[Any], list[Any]]
 
 
-class Sink:
+class Sink(list[Any]):
     """A file for the pickler. Big bytes come as they are and are not copied together with small ones."""
 
-    def __init__(self) -> None:
-        """Make it empty."""
-        self.chunks: Pieces = []
-
-    def write(self, chunk: Any) -> int:
-        """Take the next bytes."""
-        self.chunks.append(chunk)
-        return len(chunk)
+    write = list.append
 
 
-def view_of(buffer: Any) -> memoryview:
-    """Return a view of a buffer that was pickled as one."""
-    return memoryview(buffer)
+class Reducers(dict[type, Callable[[Any], Any]]):
+    """How things are pickled, where that is not as everywhere; asked by the pickler without running Python code."""
+
+    __missing__ = copyreg.dispatch_table.__getitem__
+
+
+def reduce_view(view: memoryview) -> Any:
+    """Return how a view is made again."""
+    if view.c_contiguous and view.format == "B" and view.ndim == 1:
+        return memoryview, (pickle.PickleBuffer(view),)
+    return memoryview, (view.tobytes(),)
 
 
 class Pickler(pickle.Pickler):
     """Pickles views too."""
 
-    def reducer_override(self, thing: object) -> Any:
-        """Return how a view is made again."""
-        if type(thing) is memoryview:
-            if thing.c_contiguous and thing.format == "B" and thing.ndim == 1:
-                return view_of, (pickle.PickleBuffer(thing),)
-            return view_of, (thing.tobytes(),)
-        return NotImplemented
+    dispatch_table = Reducers({memoryview: reduce_view})
 
 
-def dump(thing: object) -> Pieces:
-    """Pickle something; the first piece is a list of what makes the stream, the others are its buffers."""
-    sink, buffers = Sink(), []
-    Pickler(sink, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())).dump(thing)
-    return [sink.chunks, *([buffer] for buffer in buffers)]
+def dump(thing: object) -> Letter:
+    """Pickle something."""
+    sink = Sink()
+    buffers: list[Any] = []
+    Pickler(sink, protocol=5, buffer_callback=buffers.append).dump(thing)
+    return sink, [buffer.raw() for buffer in buffers] if buffers else buffers
 
 
-def size_of(chunks: Sequence[Any]) -> int:
-    return sum(map(len, chunks))
+def size_of(letter: Letter) -> int:
+    """Return how many bytes that is."""
+    return sum(map(len, letter[0])) + sum(map(len, letter[1]))
 
 
 def make_memory(size: int) -> int:
@@ -92,6 +96,12 @@ def make_memory(size: int) -> int:
     return fd
 
 
+def room_for(total: int) -> int:
+    """Return how big memory is made for so much: at most an eighth more, for others a bit bigger."""
+    step = max(1 << 12, 1 << (max(total, LEAST).bit_length() - 4))
+    return max(LEAST, -(-total // step) * step)
+
+
 class Line:
     """One end of the line between a pool and one of its processes."""
 
@@ -99,105 +109,148 @@ class Line:
         """Take a connected socket."""
         self.socket = peer
         self.sent = self.received = 0
+        # There may be something to reclaim.
+        self.has_much = False
         self._outgoing: mmap.mmap | None = None
         self._incoming: mmap.mmap | None = None
         self._references = 0
+        # What has come of a message that is not complete, and the descriptors that came with it.
+        self._begun = b""
+        self._fds: list[int] = []
 
     def close(self) -> None:
         """Hang up. Objects in shared memory stay where they are."""
         self.socket.close()
+        self._drop_descriptors()
         self._outgoing = self._incoming = None
 
-    def send(self, kind: int, pieces: Pieces) -> None:
+    def send(self, kind: int, letter: Letter) -> None:
         """Send a message."""
-        flags = HELD if self._holds() else 0
-        if flags:
-            self._incoming = None
-        sizes = [size_of(chunks) for chunks in pieces]
-        self.sent += sum(sizes)
-        if sum(sizes) + PIECE.size * len(sizes) <= INLINE:
-            table = b"".join(PIECE.pack(0, size) for size in sizes)
-            body = b"".join([table, *(bytes(chunk) for chunks in pieces for chunk in chunks)])
-            self.socket.sendall(HEADER.pack(kind, flags, len(sizes), 0, len(body)) + body)
+        chunks, buffers = letter
+        flags = 0
+        # Objects lie in the memory that the other end has sent.
+        if self._incoming is not None and sys.getrefcount(self._incoming) > self._references:
+            flags, self._incoming = HELD, None
+        if not buffers and len(chunks) == 1 and (size := len(chunks[0])) <= INLINE:
+            self.sent += size
+            self.socket.sendall(HEADER.pack(kind, flags, 0, 0, size) + chunks[0])
             return
-        self._send_in_memory(kind, flags | IN_MEMORY, pieces, sizes)
+        sizes = [sum(map(len, chunks)), *map(len, buffers)]
+        self.sent += (total := sum(sizes))
+        if total + PIECE.size * len(sizes) > INLINE:
+            self._send_in_memory(kind, flags | IN_MEMORY, letter, sizes)
+            return
+        table = b"".join([PIECE.pack(0, size) for size in sizes]) if buffers else b""
+        header = HEADER.pack(kind, flags, len(buffers), 0, len(table) + total)
+        self.socket.sendall(b"".join([header, table, *chunks, *buffers]))
 
     def reclaim(self) -> None:
-        """Give back what big messages took, if it is much."""
+        """Give back what a big message took that the other end has read."""
+        self.has_much = False
         memory = self._outgoing
         if memory is not None and len(memory) > KEPT and hasattr(mmap, "MADV_REMOVE"):
             memory.madvise(mmap.MADV_REMOVE, KEPT, len(memory) - KEPT)
 
-    def receive(self) -> tuple[int, "Parcel"]:
+    def receive(self) -> "Parcel":
         """Wait for a message.
 
         Raises:
             EOFError: the other end has hung up.
 
         """
-        data, ancillary, _, _ = self.socket.recvmsg(INLINE + HEADER.size, socket.CMSG_SPACE(4))
-        fds = [struct.unpack("i", item)[0] for level, what, item in ancillary if what == socket.SCM_RIGHTS]
+        while (parcel := self._take(*self.socket.recvmsg(ROOM, ANCILLARY)[:2])) is None:
+            pass
+        return parcel
+
+    def receive_nowait(self) -> "Parcel | None":
+        """Return a message, if all of it has come.
+
+        Raises:
+            EOFError: the other end has hung up.
+
+        """
         try:
-            data += self._rest(HEADER.size - len(data))
-            kind, flags, count, size, length = HEADER.unpack_from(data)
-            data += self._rest(HEADER.size + length - len(data))
-            if flags & HELD:
-                # What we have sent is the other end's now.
-                self._outgoing = None
-            if flags & NEW_MEMORY:
-                self._incoming = mmap.mmap(fds[0], size)
+            data, ancillary, _, _ = self.socket.recvmsg(ROOM, ANCILLARY, DONT_WAIT)
+        except BlockingIOError:
+            return None
+        return self._take(data, ancillary)
+
+    def _take(self, data: bytes, ancillary: list[Any]) -> "Parcel | None":
+        """Return a message, if this is all of it or the rest."""
+        if not data:
+            raise EOFError
+        if ancillary:
+            self._fds += [struct.unpack("i", item)[0] for _, what, item in ancillary if what == socket.SCM_RIGHTS]
+        if self._begun:
+            data = self._begun + data
+        if len(data) < START:
+            self._begun = data
+            return None
+        kind, flags, count, size, length = HEADER.unpack_from(data)
+        if len(data) < START + length:
+            self._begun = data
+            return None
+        self._begun = b""
+        if flags or count:
+            return self._unpack(data, kind, flags, count, size)
+        self.received += length
+        return Parcel(kind, memoryview(data)[START:], (), length)
+
+    def _unpack(self, data: bytes, kind: int, flags: int, count: int, size: int) -> "Parcel":
+        """Return what a message says that is more than a stream over the socket."""
+        if flags & HELD:
+            # What we have sent is the other end's now.
+            self._outgoing = None
+        if flags & NEW_MEMORY:
+            try:
+                self._incoming = mmap.mmap(self._fds[0], size, MAPPING)
                 self._references = sys.getrefcount(self._incoming)
-        finally:
-            for fd in fds:
-                os.close(fd)
-        table = [PIECE.unpack_from(data, HEADER.size + PIECE.size * index) for index in range(count)]
+            finally:
+                self._drop_descriptors()
+        view = memoryview(data)
+        buffers: Sequence[Any] = ()
         if flags & IN_MEMORY:
+            table = [PIECE.unpack_from(data, START + PIECE.size * index) for index in range(count + 1)]
             view = memoryview(self._incoming)  # type: ignore[arg-type]
-            views = [view[offset : offset + size] for offset, size in table]
+            stream, *buffers = [view[offset : offset + length] for offset, length in table]
+        elif count:
+            table = [PIECE.unpack_from(data, START + PIECE.size * index) for index in range(count + 1)]
+            offset = START + PIECE.size * (count + 1)
+            stream = view[offset : (offset := offset + table[0][1])]
+            # They may be written to where that was so before.
+            buffers = [bytearray(view[offset : (offset := offset + length)]) for _, length in table[1:]]
         else:
-            view, offset, views = memoryview(data), HEADER.size + PIECE.size * count, []
-            for _, size in table:
-                views.append(view[offset : offset + size])
-                offset += size
-        self.received += sum(size for _, size in table)
-        return kind, Parcel(views, is_ours=not flags & IN_MEMORY)
+            table, stream = [(0, len(data) - START)], view[START:]
+        total = sum([length for _, length in table])
+        self.received += total
+        return Parcel(kind, stream, buffers, total)
 
-    def _holds(self) -> bool:
-        """Return whether objects lie in the memory that the other end has sent."""
-        return self._incoming is not None and sys.getrefcount(self._incoming) > self._references
+    def _drop_descriptors(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())
 
-    def _rest(self, missing: int) -> bytes:
-        """Read what is missing of a message."""
-        chunks = []
-        while missing > 0:
-            chunk = self.socket.recv(missing)
-            if not chunk:
-                raise EOFError
-            chunks.append(chunk)
-            missing -= len(chunk)
-        return b"".join(chunks)
-
-    def _send_in_memory(self, kind: int, flags: int, pieces: Pieces, sizes: list[int]) -> None:
+    def _send_in_memory(self, kind: int, flags: int, letter: Letter, sizes: list[int]) -> None:
         total = sum(size + ALIGNMENT for size in sizes)
+        self.has_much = total > KEPT
         memory, fd = self._outgoing, None
         if memory is None or len(memory) < total:
             self._outgoing = memory = None
-            length = max(LEAST, 1 << (total - 1).bit_length())
+            length = room_for(total)
             fd = make_memory(length)
             flags |= NEW_MEMORY
         try:
             if fd is not None:
-                memory = self._outgoing = mmap.mmap(fd, length)
+                memory = self._outgoing = mmap.mmap(fd, length, MAPPING)
             assert memory is not None
             table, offset = [], 0
-            for chunks, size in zip(pieces, sizes, strict=True):
+            for chunks, size in zip([letter[0], *([buffer] for buffer in letter[1])], sizes, strict=True):
                 table.append(PIECE.pack(offset, size))
                 for chunk in chunks:
                     copy(memory, offset, chunk)
                     offset += len(chunk)
                 offset = -(-offset // ALIGNMENT) * ALIGNMENT
             body = b"".join(table)
-            message = HEADER.pack(kind, flags, len(sizes), len(memory), len(body)) + body
+            message = HEADER.pack(kind, flags, len(letter[1]), len(memory), len(body)) + body
             if fd is None:
                 self.socket.sendall(message)
             else:
@@ -226,17 +279,18 @@ def copy(memory: mmap.mmap, offset: int, chunk: Any) -> None:
 class Parcel:
     """What has been received, and can be opened once."""
 
-    __slots__ = ("_is_ours", "_views")
+    __slots__ = ("_buffers", "_stream", "kind", "size")
 
-    def __init__(self, views: list[memoryview], *, is_ours: bool) -> None:
+    def __init__(self, kind: int, stream: memoryview, buffers: Sequence[Any], size: int) -> None:
         """Take the pieces of a message."""
-        self._views = views
-        self._is_ours = is_ours
+        self.kind = kind
+        self._stream: memoryview | None = stream
+        self._buffers = buffers
+        self.size = size
 
     def open(self) -> Any:
         """Return what was sent."""
-        views = self._views
-        self._views = []
-        # What came over the socket is bytes, and may be written to where that was so before.
-        buffers: list[Any] = [bytearray(view) for view in views[1:]] if self._is_ours else views[1:]
-        return pickle.loads(views[0], buffers=buffers)  # noqa: S301 - from a process of our own
+        stream, buffers = self._stream, self._buffers
+        # Nothing may refer to the memory but the objects that are made of it.
+        self._stream, self._buffers = None, ()
+        return pickle.loads(stream, buffers=buffers)  # type: ignore[arg-type]  # noqa: S301 - from our own process

@@ -8,7 +8,7 @@ use super::class::{Class, Instance};
 use super::error::{Raised, Result};
 use super::object::Object;
 use super::spec::{Spec, Step};
-use super::trampolines::{next, send, unary};
+use super::trampolines::{item, next, send, unary};
 
 impl<T: Class> Spec<T> {
     /// Makes instances what `async def` gives: `awaited` answers `__await__` with an iterator, and also `yield from`, whose generator takes
@@ -22,6 +22,39 @@ impl<T: Class> Spec<T> {
             .slot(ffi::Py_tp_iter, unary::<T, A> as *mut c_void)
             .slot(ffi::Py_tp_iternext, next::<T, F> as *mut c_void)
             .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
+    }
+}
+
+impl<T: Class> Spec<T> {
+    /// As [`Self::awaitable`], with `next` for who asks without a value, which is each `await` since Python 3.12: it raises `StopIteration` at the end.
+    pub(crate) fn awaitable_by<A, F, N>(self, _awaited: A, _resumed: F, _next: N) -> Self
+    where
+        A: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+        F: Fn(&Instance<T>, &Object) -> Result<Step> + Copy + 'static,
+        N: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+    {
+        self.slot(ffi::Py_am_await, unary::<T, A> as *mut c_void)
+            .slot(ffi::Py_tp_iter, unary::<T, A> as *mut c_void)
+            .slot(ffi::Py_tp_iternext, unary::<T, N> as *mut c_void)
+            .slot(ffi::Py_am_send, send::<T, F> as *mut c_void)
+    }
+
+    /// Makes instances iterators: `taken` gives the next item, or nothing at the end.
+    pub(crate) fn iterator<F>(self, _taken: F) -> Self
+    where
+        F: Fn(&Instance<T>) -> Result<Option<Object>> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void)
+            .slot(ffi::Py_tp_iternext, item::<T, F> as *mut c_void)
+    }
+
+    /// Makes instances asynchronous iterators: `awaited` answers `__anext__`.
+    pub(crate) fn asynchronous_iterator<F>(self, _awaited: F) -> Self
+    where
+        F: Fn(&Instance<T>) -> Result<Object> + Copy + 'static,
+    {
+        self.slot(ffi::Py_am_aiter, ffi::PyObject_SelfIter as *mut c_void)
+            .slot(ffi::Py_am_anext, unary::<T, F> as *mut c_void)
     }
 }
 

@@ -237,6 +237,17 @@ where
     }
 }
 
+pub(super) unsafe extern "C" fn item<T, F>(this: *mut PyObject) -> *mut PyObject
+where
+    T: Class,
+    F: Fn(&Instance<T>) -> Result<Option<Object>> + Copy + 'static,
+{
+    // SAFETY: slots are called with an instance of their class.
+    let this = unsafe { instance::<T>(&this) };
+    // Null without an exception is the end.
+    guarded(|| F::item()(this)).ok().flatten().map_or(std::ptr::null_mut(), Object::into_pointer)
+}
+
 pub(super) unsafe extern "C" fn new<T: Class>(
     class: *mut PyTypeObject,
     _arguments: *mut PyObject,
