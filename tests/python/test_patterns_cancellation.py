@@ -700,7 +700,7 @@ def test_a_portal_does_what_others_want(new_loop: NewLoop) -> None:
 
         async def scene(cut: Cut) -> None:
             async def ask(word: str) -> str:
-                return await asyncio.wrap_future(portal.submit(asyncio.sleep, 0, word))
+                return await asyncio.wrap_future(portal.submit(asyncio.sleep, 0.01, word))
 
             cut.start(ask("victim"))
             assert await ask("other") == "other"

@@ -91,7 +91,7 @@ RIGHT = {
             global calls
             calls += 1
             await asyncio.sleep(0.001)
-            if calls % 5 == 0:
+            if calls % 10 == 0:
                 raise OSError("once more")
             return number
 

@@ -336,7 +336,9 @@ def test_other_tasks_have_deadlines_too(new_loop: NewLoop) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        assert await asyncio.tasks._PyTask(wait(0), loop=loop) is True  # type: ignore[attr-defined]
+        if sys.version_info < (3, 14):
+            # Later ones are nobody's current task, and have no `asyncio.timeout` either.
+            assert await asyncio.tasks._PyTask(wait(0), loop=loop) is True  # type: ignore[attr-defined]
         if sys.version_info >= (3, 12):
             assert await asyncio.Task(wait(0.001), loop=loop, eager_start=True) is True
 
