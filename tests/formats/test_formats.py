@@ -3,10 +3,13 @@
 ``tests/run-formats`` fetches the schemas and runs this.
 """
 
+import base64
+import html
 import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sysconfig
 from collections import defaultdict
@@ -86,6 +89,41 @@ def test_speedscope_is_as_its_schema_says(recording: Path) -> None:
     assert {"name": "spoil", "file": "app é.py", "line": 4} in frames
 
 
+def test_speedscope_opens_it(recording: Path, tmp_path: Path) -> None:
+    names = (os.environ.get("TREADLE_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("no Chromium here: speedscope's page is not opened")
+    # As its own command hands a file to the page.
+    text = base64.b64encode(written(recording, "speedscope").encode()).decode()
+    (tmp_path / "profile.js").write_text(f'speedscope.loadFileFromBase64("app.json", "{text}")')
+    (page,) = SCHEMAS.rglob("dist/release/index.html")
+    address = f"{page.resolve().as_uri()}#view=sandwich&localProfilePath={tmp_path / 'profile.js'}"
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'chromium'}")
+    command = [chromium, *quiet, "--virtual-time-budget=10000", "--dump-dom", address]
+    shown = subprocess.run(command, check=True, capture_output=True, timeout=120).stdout.decode()
+    assert "<title>app é.py - speedscope</title>" in shown
+    rows = [html.unescape(re.sub("<[^>]*>", " ", row)).split() for row in re.findall("<tr.*?</tr>", shown, re.DOTALL)]
+    document = json.loads(written(recording, "speedscope"))
+    for number, profile in enumerate(document["profiles"], 1):
+        (row,) = (row for row in rows if row[:-1] == [str(number), *profile["name"].split()])
+        assert microseconds(row[-1]) == pytest.approx(profile["endValue"], rel=0.02)
+    # Of a function it shows all time in it, and of that its own.
+    profile, frames = document["profiles"][0], document["shared"]["frames"]
+    for function in ("spoil", "wor_k.<locals>.<lambda>"):
+        stacks = zip(profile["samples"], profile["weights"], strict=True)
+        took = sum(weight for sample, weight in stacks if function in {frames[frame]["name"] for frame in sample})
+        (row,) = (row for row in rows if row[-1] == function)
+        assert microseconds(row[0]) == pytest.approx(took, rel=0.02)
+
+
+def microseconds(shown: str) -> float:
+    """Return a time that speedscope shows."""
+    found = re.fullmatch(r"([\d.]+)(µs|ms|s)", shown)
+    assert found, shown
+    return float(found[1]) * {"µs": 1, "ms": 1e3, "s": 1e6}[found[2]]
+
+
 def test_sarif_is_as_its_schema_says(recording: Path) -> None:
     document = json.loads(written(recording, "sarif"))
     valid(document, schema("sarif-2.1.0-rtm.5.json"))
@@ -114,26 +152,26 @@ def test_collapsed_stacks_are_lines_of_calls_and_a_number(recording: Path) -> No
 
 
 # Of the description of the trace event format: which phases there are here, and what their events must have.
-FIELDS = {
-    "X": {"name": str, "cat": str, "pid": int, "tid": int, "ts": int, "dur": int},
+FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "X": {"name": str, "cat": str, "pid": int, "tid": int, "ts": (int, float), "dur": (int, float)},
     "M": {"name": str, "pid": int, "tid": int, "args": dict},
     "C": {"name": str, "pid": int, "tid": int, "ts": int, "args": dict},
     "i": {"name": str, "cat": str, "pid": int, "tid": int, "ts": int, "s": str},
-    "s": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": int},
-    "f": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": int, "bp": str},
+    "s": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": (int, float)},
+    "f": {"name": str, "cat": str, "id": int, "pid": int, "tid": int, "ts": (int, float), "bp": str},
 }
 
 
 def test_trace_has_the_fields_that_its_readers_ask_for(recording: Path) -> None:
     document = json.loads(written(recording, "perfetto"))
     assert set(document) == {"displayTimeUnit", "traceEvents"}
-    lanes: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    lanes: dict[int, list[tuple[float, float]]] = defaultdict(list)
     flows: dict[int, list[str]] = defaultdict(list)
     named = set()
     for event in document["traceEvents"]:
         fields = FIELDS[event["ph"]]
         for field, kind in fields.items():
-            assert type(event[field]) is kind, (event, field)
+            assert isinstance(event[field], kind), (event, field)
         assert set(event) <= {*fields, "ph", "args", "s", "bp"}
         assert event.get("ts", 0) >= 0
         if event["ph"] == "X":
@@ -149,8 +187,8 @@ def test_trace_has_the_fields_that_its_readers_ask_for(recording: Path) -> None:
     assert all(phases == ["s", "f"] for phases in flows.values())
     assert set(lanes) <= named
     report = json.loads(written(recording, "json"))
-    assert len(lanes[1]) == len(report["steps"]["took"]) + len(report["polls"]["took"])
-    # What overlaps in a lane has to be in one another, and here nothing is: one microsecond is lost by rounding.
+    assert len(lanes[10]) == len(report["steps"]["took"]) + len(report["polls"]["took"])
+    # What overlaps in a lane has to be in one another, and here nothing is: a nanosecond is lost in fractions.
     for spans in lanes.values():
         ordered = sorted(spans)
-        assert all(end <= begin + 1 for (_, end), (begin, _) in itertools.pairwise(ordered))
+        assert all(end <= begin + 1e-3 for (_, end), (begin, _) in itertools.pairwise(ordered))
