@@ -212,6 +212,22 @@ def test_report_has_tasks_steps_jobs_pauses_and_their_places() -> None:
     assert recorded["pages"]["blocked-loop"].startswith("# ")
 
 
+def test_jobs_that_are_not_written_in_python_have_their_names(directory: Path) -> None:
+    (directory / "jobs.py").write_text(
+        "import asyncio, time\n"
+        "async def main():\n"
+        "    loop = asyncio.get_running_loop()\n"
+        "    for function in (time.sleep, time.sleep, dict(a=1).get):\n"
+        "        await loop.run_in_executor(None, function, 0)\n"
+        "    await loop.run_in_executor(None, sum, ())\n"
+        "asyncio.run(main())\n"
+    )
+    run("run", "--record", "jobs.treadle", "jobs.py")
+    # A method that is made anew each time is called by its class.
+    names = ["time.sleep", "time.sleep", "builtin_function_or_method", "sum"]
+    assert report("jobs.treadle")["jobs"]["name"] == names
+
+
 def test_whole_run_is_in_seconds_and_histograms() -> None:
     run("run", "--record", "app.treadle", "app.py")
     recorded = report("app.treadle")

@@ -64,7 +64,7 @@ fn note(this: &Instance<Loop>, arguments: Args<'_>) -> Result<Object> {
     // Loops in different threads count on their own.
     let number = count << 8 | u64::from(this.core.number.get());
     let (pool, workers) = (pool.to_integer()? as u32, workers.to_integer()?);
-    let (place, value) = (recorder.here(), u64::from(pool) << 32 | u64::from(recorder.place_of(named).0));
+    let (place, value) = (recorder.here(), u64::from(pool) << 32 | u64::from(recorder.place_of_function(named).0));
     let small = u16::try_from(workers).unwrap_or(0);
     recorder.write(&this.core, Kind::JobSubmitted, |event| Event { subject: number, place, value, small, ..event });
     let job = Job { core: Rc::clone(&this.core), number, function: Slot::default() };

@@ -15,7 +15,7 @@ use treadle_reactor::processor_time;
 use crate::core::Core;
 use crate::ffi::{
     CancelCount, Frame, Instance, NativeTask, Object, OwnCalls, Raised, Result, Shared, State, TaskLayout, code_of,
-    finally, line, loop_of_this_thread, system_thread,
+    finally, is_builtin, line, loop_of_this_thread, system_thread,
 };
 use crate::handle::Handle;
 use crate::inspection::Desk;
@@ -29,7 +29,7 @@ const DEPTH: usize = 16;
 /// Frames of a package that only waits for who has called it: `anyio.sleep` has two.
 const WAITING: usize = 2;
 
-/// Code objects and classes that are kept at most, so that a program that makes functions all the time does not grow by us.
+/// Code objects, and classes and functions without any, that are kept at most, so that a program that makes functions all the time does not grow by us.
 const KNOWN: usize = 16 * 1024;
 
 /// Places that are found without a hash, and what stands for the offset in code where a class is meant.
@@ -60,8 +60,8 @@ pub(crate) struct Recorder {
     places: RefCell<FxHashMap<(usize, i32), PlaceId>>,
     /// Those that were met lately, of what is kept.
     recent: [Cell<Recent>; RECENT],
-    /// Of callables that are no functions, by their class, which is kept.
-    classes: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
+    /// Of callables without code, by their class, and of functions that are not written in Python: what has the address is kept.
+    named: RefCell<FxHashMap<usize, (Object, PlaceId)>>,
     loops: Cell<u8>,
     process: u32,
     /// When the garbage collector began, for the one collection that can be at a time; 0 if it is not at work.
@@ -114,7 +114,7 @@ impl Recorder {
             codes: RefCell::default(),
             places: RefCell::default(),
             recent: [const { Cell::new(Recent::NONE) }; RECENT],
-            classes: RefCell::default(),
+            named: RefCell::default(),
             loops: Cell::new(0),
             process: std::process::id(),
             collecting: Cell::new(0),
@@ -427,6 +427,25 @@ impl Recorder {
         }
     }
 
+    /// As [`place_of`](Self::place_of), but a module's function that is not written in Python has the place of its own name.
+    pub(crate) fn place_of_function(&self, function: &Object) -> PlaceId {
+        if !is_builtin(function) {
+            return self.place_of(function);
+        }
+        if let Some(recent) = self.recent(function.address(), CLASS) {
+            return recent.place;
+        }
+        let text = |name| function.member(name).and_then(|text| text.to_text()).map_err(Raised::forget);
+        // Methods have no module, and are made anew each time.
+        let (Ok(module), Ok(name)) = (text(c"__module__"), text(c"__qualname__")) else {
+            return self.place_of(function);
+        };
+        self.look_up_named(function, || {
+            let function = if module == "builtins" { name } else { format!("{module}.{name}") };
+            self.writer.enter(&Place { file: String::new(), line: 0, function, owner: Owner::Python })
+        })
+    }
+
     /// As [`place_of`](Self::place_of), if it was met lately. Runs no Python.
     #[inline]
     fn recent_place_of(&self, callable: &Object) -> Option<PlaceId> {
@@ -451,12 +470,17 @@ impl Recorder {
 
     #[cold]
     fn look_up_class(&self, class: &Object, protocol: Option<&Object>) -> PlaceId {
-        let known = self.classes.borrow().get(&class.address()).map(|(_, place)| *place);
-        let place = known.unwrap_or_else(|| self.new_place_of_class(class, protocol));
-        let is_kept = known.is_some() || self.classes.borrow().len() < KNOWN;
+        self.look_up_named(class, || self.new_place_of_class(class, protocol))
+    }
+
+    /// The place of what has a name and no code.
+    fn look_up_named(&self, named: &Object, new: impl FnOnce() -> PlaceId) -> PlaceId {
+        let known = self.named.borrow().get(&named.address()).map(|(_, place)| *place);
+        let place = known.unwrap_or_else(new);
+        let is_kept = known.is_some() || self.named.borrow().len() < KNOWN;
         if is_kept {
-            self.classes.borrow_mut().entry(class.address()).or_insert_with(|| (class.clone(), place));
-            self.remember(Recent { owner: class.address(), offset: CLASS, place, kin: Kin::Program });
+            self.named.borrow_mut().entry(named.address()).or_insert_with(|| (named.clone(), place));
+            self.remember(Recent { owner: named.address(), offset: CLASS, place, kin: Kin::Program });
         }
         place
     }

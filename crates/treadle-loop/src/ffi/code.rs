@@ -102,11 +102,17 @@ pub(crate) fn method(callable: &Object) -> Option<(Object, Object)> {
     Some((function, unsafe { Object::from_borrowed(receiver) }))
 }
 
+/// Whether a callable is a function that is not written in Python, or a method of an object's that is not.
+pub(crate) fn is_builtin(callable: &Object) -> bool {
+    callable.class_pointer() == (&raw mut PyCFunction_Type).cast()
+}
+
 fn is_code(object: &Object) -> bool {
     object.class_pointer() == (&raw mut PyCode_Type).cast()
 }
 
 unsafe extern "C" {
+    static mut PyCFunction_Type: ffi::PyTypeObject;
     static mut PyFunction_Type: ffi::PyTypeObject;
     static mut PyFrame_Type: ffi::PyTypeObject;
     static mut PyMethod_Type: ffi::PyTypeObject;

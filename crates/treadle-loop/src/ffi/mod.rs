@@ -49,7 +49,7 @@ pub(crate) use addition::Addition;
 pub(crate) use buffer::{Readable, Writable};
 pub(crate) use call::Args;
 pub(crate) use class::{Class, Instance, Type};
-pub(crate) use code::{Frame, code_of, line, method};
+pub(crate) use code::{Frame, code_of, is_builtin, line, method};
 pub(crate) use context::{Context, ContextVariable};
 pub(crate) use error::{Kind, Raised, Result, finally};
 pub(crate) use free_list::FreeList;
