@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import multiprocessing
 import os
 import statistics
@@ -55,17 +56,52 @@ def again(call: Callable[[], Awaitable[object]]) -> Work:
     return work
 
 
+async def answer(thing: object) -> object:
+    """Do nothing, and not wait for it."""
+    return thing
+
+
+def from_thread(call: Callable[[Callable[..., Awaitable[object]]], Callable[..., object]]) -> Work:
+    """Return what calls a coroutine function from a thread, one call after the other."""
+
+    async def work(count: int) -> None:
+        def calls() -> None:
+            function = call(answer)
+            for index in range(count):
+                function(index)
+
+        await asyncio.to_thread(calls)
+
+    return work
+
+
 def thread_rows() -> list[Row]:
     """Return the rows of threads."""
-    return [
-        (
-            f"thread offload, {number} caller{'s'[: number > 1]}",
-            aim,
-            count,
-            {"treadle": callers(treadle.to_thread, number), "asyncio.to_thread": callers(asyncio.to_thread, number)},
-        )
-        for number, aim, count in ((64, 4, 6400), (1, 30, 2000))
-    ]
+    ways: dict[str, Callable[..., Awaitable[object]]] = {
+        "treadle": treadle.to_thread,
+        "asyncio.to_thread": asyncio.to_thread,
+    }
+    back = {"treadle": from_thread(treadle.async_to_sync)}
+    try:
+        anyio: Any = importlib.import_module("anyio")
+        asgiref: Any = importlib.import_module("asgiref.sync")
+    except ImportError:
+        print("anyio or asgiref is not installed: left out")
+    else:
+        ways["anyio"] = anyio.to_thread.run_sync
+        ways["asgiref"] = asgiref.sync_to_async(identity, thread_sensitive=False)
+        back["asgiref"] = from_thread(asgiref.async_to_sync)
+    rows: list[Row] = []
+    for number, aim, count in ((64, 4, 6400), (1, 30, 2000)):
+        # What asgiref has made is the function already.
+        works = {by: callers(way if by != "asgiref" else second(way), number) for by, way in ways.items()}
+        rows.append((f"thread offload, {number} caller{'s'[: number > 1]}", aim, count, works))
+    return [*rows, ("a call from a thread to the loop", math.nan, 500, back)]
+
+
+def second(function: Callable[[object], Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+    """Return what leaves the first of two arguments out."""
+    return lambda _, thing: function(thing)
 
 
 def process_rows(ours: treadle.ProcessPool, theirs: ProcessPoolExecutor) -> list[Row]:
@@ -81,7 +117,7 @@ def process_rows(ours: treadle.ProcessPool, theirs: ProcessPoolExecutor) -> list
     return [
         (
             "process offload, a small argument",
-            60,
+            math.nan,
             100,
             {"treadle": again(lambda: treadle.to_executor(ours, abs, -1)), "ProcessPoolExecutor": again(small)},
         ),
@@ -181,7 +217,7 @@ def table(factory: Callable[[], asyncio.AbstractEventLoop], repeat: int, only: s
                 continue
             for by, figures in measure(factory, title, entries, count, repeat, pids).items():
                 processor, child, wall = (statistics.median(column) for column in zip(*figures, strict=True))
-                said = f"{aim:8g}" if by.startswith("treadle") else ""
+                said = f"{aim:8g}" if by.startswith("treadle") and not math.isnan(aim) else ""
                 print(f"{title:34}{by:26}{processor:10.2f}{child:10.2f}{wall:10.2f}{said}")
 
 
