@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 
 import { assertDuration, closed, LOOKS, microseconds, number, placeOf, plain, Reader, ROOT, rows, SIDE_BY_SIDE, texts, Timeline } from "./reading.mjs";
-import { clean, compared, filled, large, small, wakers } from "./reports.mjs";
+import { clean, compared, filled, large, partly, small, wakers } from "./reports.mjs";
 
 const SMALL = small(ROOT);
 const COMPARED = compared(ROOT);
@@ -90,6 +90,23 @@ for (const look of QUICK ? LOOKS.slice(0, 1) : LOOKS) {
       const [from, to] = await timeline.range();
       assert.ok(from <= mark && mark <= to);
       assertDuration(/^[^,]*/.exec((await timeline.facts()).blocked)[0], steps.took[step]);
+    });
+
+    on(partly(ROOT), "finding's button goes first where steps are left, and says what is not there", async (page, report) => {
+      const timeline = new Timeline(page, report);
+      const button = page.locator(".finding").first().getByRole("button", { name: "Show in the timeline (3)" });
+      const [gone, asleep, ran] = report.findings[0].marks;
+      await button.click();
+      await timeline.assertStep(timeline.starts.indexOf(ran));
+      for (const [moment, words] of [[asleep, /the loop was asleep/], [gone, /are not kept/]]) {
+        await button.click();
+        assert.match(await timeline.panel.innerText(), words);
+        assert.equal((await timeline.facts())[`${(moment / 1e6).toFixed(6)} s`], `${report.findings[0].severity}: ${report.findings[0].name}: ${plain(report.findings[0].message)}`);
+        const [from, to] = await timeline.range();
+        assert.ok(from <= moment && moment <= to);
+      }
+      await button.click();
+      await timeline.assertStep(timeline.starts.indexOf(ran));
     });
 
     on(SMALL, "buttons, numbers and keys set the range", async (page, { duration }) => {

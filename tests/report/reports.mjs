@@ -317,6 +317,17 @@ function environment(writer, command, watched, events, lost) {
   ];
 }
 
+/** The same, with a finding that was met when steps are no longer kept, while the loop was asleep, and in a step, in this order. */
+export function partly(root) {
+  const report = small(root);
+  const { polls, steps, pauses } = report;
+  const asleep = polls.start_delta.slice(0, 10).reduce((sum, delta) => sum + delta, 0) + Math.floor(polls.took[9] / 2);
+  const ran = pauses.start[pauses.kind.indexOf("blocked")];
+  const until = steps.start_delta.reduce((sum, delta) => sum + delta, 0);
+  report.findings[0].marks = [(until + report.duration) / 2 + 60_000, asleep, ran].map(Math.round);
+  return report;
+}
+
 /** Ten minutes of a server that is never quiet: 200,000 steps of 20,000 tasks on two loops, and stacks 90 deep. */
 export function large(root) {
   const writer = new Writer(11, "-m service");

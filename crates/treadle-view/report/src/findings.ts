@@ -48,16 +48,17 @@ function howBad(model: Model, { count, worst, first, last, cause }: Finding): st
   return words.join(", ");
 }
 
-export function findings(model: Model, goToMoment: (t: number) => void): HTMLElement {
+/** `show` shows a finding in the timeline, at its first mark, and at the next one each time it is asked again. */
+export function findings(model: Model, show: (finding: number, nth: number) => void): HTMLElement {
   const { findings: found } = model.report;
   if (found.length === 0) return h("p", {}, "Nothing found.");
-  return h("ol", { class: "findings" }, ...found.map((finding, index) => one(model, finding, index, goToMoment)));
+  return h("ol", { class: "findings" }, ...found.map((finding, index) => one(model, finding, index, show)));
 }
 
-function one(model: Model, finding: Finding, index: number, goToMoment: (t: number) => void): HTMLElement {
+function one(model: Model, finding: Finding, index: number, show: (finding: number, nth: number) => void): HTMLElement {
   const { marks } = finding;
   let next = 0;
-  const show = (): void => goToMoment(marks[next++ % marks.length]!);
+  const again = (): void => show(index, next++ % marks.length);
   return h(
     "li",
     { class: `finding ${finding.severity}`, id: `finding-${index + 1}`, tabindex: -1 },
@@ -66,7 +67,7 @@ function one(model: Model, finding: Finding, index: number, goToMoment: (t: numb
     excerpt(model, finding.site),
     finding.evidence.length > 0 ? h("ul", { class: "evidence" }, ...finding.evidence.map((line) => h("li", {}, message(line)))) : null,
     finding.help === null ? null : h("p", { class: "help" }, h("strong", {}, "Help: "), message(finding.help)),
-    h("div", { class: "controls" }, marks.length > 0 ? button(marks.length > 1 ? `Show in the timeline (${marks.length})` : "Show in the timeline", show) : null),
+    h("div", { class: "controls" }, marks.length > 0 ? button(marks.length > 1 ? `Show in the timeline (${marks.length})` : "Show in the timeline", again) : null),
     page(model, finding.name),
   );
 }

@@ -45,7 +45,7 @@ function show(model: Model): void {
   };
   const goToTask = (task: number): void => shown().goToTask(task);
   page.add("verdict", "Verdict", () => [verdict(model)]);
-  page.add("findings", `Findings (${report.findings.length})`, () => [findings(model, (t) => shown().goToMoment(t))]);
+  page.add("findings", `Findings (${report.findings.length})`, () => [findings(model, (finding, nth) => shown().goToFinding(finding, nth))]);
   if (report.difference !== undefined) {
     const told = report.difference;
     page.add("difference", "Difference", () => [difference(model, told)]);

@@ -85,15 +85,33 @@ export class Timeline {
     this.changed();
   }
 
-  /** Shows a moment of the run and selects the step of a loop that ran then. */
-  goToMoment(t: number): void {
-    const { steps } = this.model;
-    for (const loop of this.model.loops) {
-      const step = hit(steps, this.model.stepsOfLoop.at(loop), t, 0);
-      if (step >= 0) return this.goToStep(step);
-    }
-    const span = Math.min(this.view.end, Math.max(20_000, this.view.span / 20));
-    this.view.set(t - span / 2, t + span / 2);
+  /**
+   * Shows where a finding was met, at one of its marks: first those of which steps are left, in their order, then those at which a loop was seen to
+   * sleep, then the rest, of which there are only sums.
+   */
+  goToFinding(finding: number, nth: number): void {
+    const found = this.model.report.findings[finding]!;
+    const seen = found.marks.map((t) => ({ t, step: this.stepAt(t), poll: this.pollAt(t) }));
+    const shown = ({ step, poll }: (typeof seen)[number]): number => (step >= 0 ? 0 : poll >= 0 ? 1 : 2);
+    const mark = seen.sort((one, other) => shown(one) - shown(other))[nth]!;
+    if (mark.step >= 0) return this.goToStep(mark.step);
+    const least = mark.poll >= 0 ? 20_000 : 2_000_000;
+    const span = Math.min(this.view.end, Math.max(least, this.view.span / 20));
+    this.view.set(mark.t - span / 2, mark.t + span / 2);
+    this.scene.selected = -1;
+    const why = mark.poll >= 0 ? "No step ran at this moment: the loop was asleep." : "Single steps of this moment are not kept, only the sums in the strip above.";
+    this.panel.replaceChildren(details.marksDetails(this.model, [{ finding, t: mark.t }]), h("p", { class: "soft" }, why));
+    this.at(0);
+  }
+
+  /** A step that ran at a moment, of any loop, or -1. */
+  private stepAt(t: number): number {
+    return this.model.loops.map((loop) => hit(this.model.steps, this.model.stepsOfLoop.at(loop), t, 0)).find((step) => step >= 0) ?? -1;
+  }
+
+  /** Where a loop was asleep at a moment, or -1. */
+  private pollAt(t: number): number {
+    return this.model.loops.map((loop) => hit(this.model.polls, this.model.pollsOfLoop.at(loop), t, 0)).find((poll) => poll >= 0) ?? -1;
   }
 
   goToStep(step: number): void {
