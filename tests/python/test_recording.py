@@ -265,8 +265,8 @@ def test_profile_is_folded_by_await_chain(directory: Path) -> None:
     assert everything["main", "middle", "leaf"] > 0.5 * everything[("main",)] > 0
     blocked = stacks(recorded["flame"]["blocked"], recorded)
     assert {()} < set(blocked) <= {(), ("(other)",), ("main",), ("main", "middle"), ("main", "middle", "leaf")}
-    # The last round of `leaf` is part of the step that sleeps, and on a slow machine any round may take too long: what is left is the sleep, which was
-    # `main`'s own.
+    # The last round of `leaf` is part of the step that sleeps, and on a slow machine any round may take too long: what
+    # is left is the sleep, which was `main`'s own.
     assert blocked[("main",)] - blocked.get(("main", "middle"), 0) > 200_000
     text = run("report", "deep.treadle", "--format", "collapsed").stdout
     assert re.search(r"^deep\.py:9 in main;deep\.py:7 in middle;deep\.py:\d in leaf \d+$", text, re.MULTILINE)
