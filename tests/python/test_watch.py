@@ -190,6 +190,15 @@ def test_slips_in_settings_are_told(directory: Path, line: str) -> None:
     assert run("run", "--watch", "clean.py", status=2).stderr.startswith("treadle: ")
 
 
+# What a program may import before asyncio: the doctor begins when asyncio is there, in the middle of that.
+@pytest.mark.parametrize(
+    "module", ["", ".doctor", ".doctor.watching", ".loop", ".loop.streams", ".patterns", ".testing"]
+)
+def test_program_may_begin_with_any_part_of_treadle(module: str) -> None:
+    done = run("run", "--watch", "-c", f"import treadle{module}, asyncio; asyncio.run(asyncio.sleep(0))")
+    assert "nothing found" in done.stderr
+
+
 def test_program_without_a_loop_is_told_of() -> None:
     done = run("run", "--watch", "-c", "print(1)")
     assert (done.stdout, done.stderr.count("nothing was watched")) == ("1\n", 1)

@@ -4,6 +4,8 @@
 only Python sees, the modules here tell it: see :mod:`treadle.doctor.tales`.
 """
 
+import asyncio  # noqa: F401 - where the doctor begins with it, that needs this package, and none of its modules half made
+
 from treadle.doctor.telemetry import instrument
 from treadle.doctor.watching import findings, finish, snapshot, vitals, watch
 

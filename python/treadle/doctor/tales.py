@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 from treadle import _native
 from treadle.doctor import bytecode, places
 from treadle.doctor.ear import Ear, gathered
-from treadle.loop import EventLoop, native
+from treadle.loop import native
+from treadle.loop.event_loop import EventLoop
 
 _warnings: Any = warnings
 _Coroutine: TypeAlias = "CoroutineType[Any, Any, Any]"

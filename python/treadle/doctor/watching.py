@@ -16,8 +16,9 @@ from typing import Any, Literal
 from treadle import _native
 from treadle.doctor import log, objects, puts, tales, waits
 from treadle.hosts import hooks
-from treadle.loop import EventLoop, native
+from treadle.loop import native
 from treadle.loop.base import before_first
+from treadle.loop.event_loop import EventLoop
 
 __all__ = ["begin", "findings", "finish", "snapshot", "vitals", "watch"]
 
