@@ -237,8 +237,9 @@ def test_whole_run_is_in_seconds_and_histograms() -> None:
     assert sum(recorded["histograms"]["step"]["counts"]) == callbacks
     assert len(recorded["histograms"]["step"]["edges"]) == len(recorded["histograms"]["step"]["counts"]) + 1
     assert sum(seconds["busy"]) == pytest.approx(sum(steps["took"]), rel=0.05)
-    assert max(seconds["lag"]) > 250_000
-    assert recorded["histograms"]["step"]["max"] > 250_000
+    # Without what the machine kept from it, as above.
+    assert max(seconds["lag"]) >= 100_000
+    assert recorded["histograms"]["step"]["max"] >= 100_000
     # All that are not a transport's, which is called as soon as the system has answered.
     assert sum(recorded["histograms"]["queue"]["counts"]) == callbacks
     polls = recorded["polls"]["took"]
@@ -462,7 +463,7 @@ def test_difference_to_another_recording_is_shown(directory: Path) -> None:
     changes = {change["name"]: (change["change"], change["before"], change["after"]) for change in changed["findings"]}
     assert changes == {"blocked-loop": ("same", 1, 1), "never-awaited": ("gone", 1, 0)}
     rows = {what: (before, after) for what, before, after, _ in changed["rows"]}
-    assert min(rows["longest step"]) > 250
+    assert min(rows["longest step"]) >= 100
     # Without what the machine kept from it, but no less than what is too long.
     assert min(rows["blocked"]) >= 100
     assert changed["flame"]["before"] > 0
