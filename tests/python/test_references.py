@@ -77,10 +77,15 @@ def test_references_are_as_many_as_before(new_loop: NewLoop, scenario: Scenario,
         pytest.skip("takes long, and is asyncio's own matter")
     objects = shared(new_loop)
     use_loop(5)
-    before = counts(objects)
-    use_loop(ROUNDS)
-    after = counts(objects)
-    assert {name: after[name] - before[name] for name in objects if after[name] - before[name] > SLACK} == {}
+    # What leaks does so each time; threads that other tests have left refer to more only now and then.
+    for _ in range(3):
+        before = counts(objects)
+        use_loop(ROUNDS)
+        after = counts(objects)
+        grown = {name: after[name] - before[name] for name in objects if after[name] - before[name] > SLACK}
+        if not grown:
+            break
+    assert grown == {}
 
 
 def test_allocated_blocks_are_as_many_as_before(new_loop: NewLoop) -> None:
